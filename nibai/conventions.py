@@ -1,0 +1,51 @@
+"""Names and defaults that several parts must agree on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_QUANTILES = (0.5, 0.9, 0.99)
+"""The one default list: what a claim without a quantile is about."""
+
+DEFAULT_LEVEL = 0.95
+
+OTHER_SEGMENT = "other"
+
+WAL_COLUMNS = (
+    "endpoint", "variant", "replica", "segment", "metric",  # dictionary<int32, string>
+    "minute",  # int32, minutes since the epoch
+    "scale",  # int8
+    "bucket",  # int16: bucket number or sentinel
+    "count",  # int64: requests in this bucket (1 for a span)
+    "value",  # float64: sum of the finite values of this row in base units (0 in the overflow bucket)
+    "min", "max",  # float64: of the finite values of this row; NaN where there is none
+    "errors", "timeouts",  # int64
+    "provenance",  # dictionary<int32, string>
+)  # fmt: skip
+"""Columns of a write-ahead-log batch: additive rows, one per span or per bucket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A measured quantity: its base unit and direction."""
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    help: str
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("latency", "s", higher_is_better=False, help="request in to response complete"),
+        Metric("model_latency", "s", higher_is_better=False, help="time inside the model"),
+        Metric("overhead_latency", "s", higher_is_better=False, help="latency without model time"),
+        Metric("ttft", "s", higher_is_better=False, help="time to first token"),
+        Metric("tpot", "s", higher_is_better=False, help="time per output token after the first"),
+        Metric("duration", "s", higher_is_better=False, help="duration of any span"),
+        Metric("queue_time", "s", higher_is_better=False, help="time spent waiting"),
+        Metric("throughput", "1/s", higher_is_better=True, help="completed requests per second"),
+    )
+}
+"""Metrics nibai knows by name; any other metric name is taken as seconds, lower is better."""

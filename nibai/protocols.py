@@ -1,0 +1,105 @@
+"""The seams of nibai: each a protocol with one method, met by plug-ins through entry points.
+
+A plug-in is a module that exports `build(options: Mapping[str, object])` returning the protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from nibai.model import Audit, Change, Comparison, Finding, Observation, Window
+
+
+@runtime_checkable
+class Collector(Protocol):
+    """A source that is asked (entry point group `nibai.collectors`)."""
+
+    def collect(self, interval: Window) -> Iterable[Observation]:
+        """Everything the source knows of a half-open interval; asking again gives the same."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PushRequest:
+    """What a client posted, already stripped of the web framework. Header names are lower case."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PushResponse:
+    """What the client is answered."""
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@runtime_checkable
+class Receiver(Protocol):
+    """A source that pushes (entry point group `nibai.collectors`); `paths` are the routes it serves."""
+
+    paths: Sequence[str]
+
+    def receive(self, request: PushRequest, sink: Sink) -> PushResponse:
+        """Decode, hand to the sink, and only after the sink has it durably answer 200."""
+        ...
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Where measurements go: durable when `append` returns.
+
+    Raises StoreError when the disk refuses, ThrottledError under back-pressure; then nothing of the
+    batch is stored. A `digest` (16 bytes) seen in the last 15 minutes is acknowledged, not appended.
+    """
+
+    def append(self, batch: pa.RecordBatch, digest: bytes | None = None) -> None:
+        """Store one batch of `nibai.conventions.WAL_COLUMNS`."""
+        ...
+
+
+@runtime_checkable
+class Windows(Protocol):
+    """Both sides of a change, from the lake or from files; an analyzer cannot tell which."""
+
+    def comparison(self, metric: str) -> Comparison | None:
+        """Block histograms of a metric on both sides; None when neither side has it."""
+        ...
+
+
+@runtime_checkable
+class Analyzer(Protocol):
+    """One question (entry point group `nibai.analyzers`).
+
+    It answers the claim parts it understands, in order, and leaves out all others.
+    """
+
+    def analyze(self, change: Change, windows: Windows) -> Sequence[Finding]:
+        """Findings for the parts of `change.sentences` that are this analyzer's."""
+        ...
+
+
+@runtime_checkable
+class Notifier(Protocol):
+    """Tells somebody (entry point group `nibai.notifiers`); raises NotifyError."""
+
+    def notify(self, alerts: Sequence[object]) -> None:
+        """Deliver alerts; resolved ones too."""
+        ...
+
+
+@runtime_checkable
+class Renderer(Protocol):
+    """An audit as a document (entry point group `nibai.renderers`)."""
+
+    def render(self, audit: Audit) -> str:
+        """The whole document."""
+        ...

@@ -1,0 +1,69 @@
+"""Units of measured values: what a column name says, and the factor to base units.
+
+Base units are seconds, requests per second, and plain counts.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+
+class Unit(StrEnum):
+    """A unit that a column of measurements may be in."""
+
+    SECONDS = "s"
+    MILLISECONDS = "ms"
+    MICROSECONDS = "us"
+    NANOSECONDS = "ns"
+    PER_SECOND = "1/s"
+    COUNT = "count"
+
+    @property
+    def to_base(self) -> float:
+        """Factor from this unit to its base unit."""
+        return _TO_BASE[self]
+
+    @property
+    def base(self) -> Unit:
+        """The unit in which nibai keeps such values."""
+        return self if self in (Unit.PER_SECOND, Unit.COUNT) else Unit.SECONDS
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger value of this unit is an improvement (only `1/s` implies it)."""
+        return self is Unit.PER_SECOND
+
+
+_TO_BASE = {
+    Unit.SECONDS: 1.0,
+    Unit.MILLISECONDS: 1e-3,
+    Unit.MICROSECONDS: 1e-6,
+    Unit.NANOSECONDS: 1e-9,
+    Unit.PER_SECOND: 1.0,
+    Unit.COUNT: 1.0,
+}
+
+_WORDS = {
+    "s": Unit.SECONDS, "sec": Unit.SECONDS, "secs": Unit.SECONDS, "second": Unit.SECONDS, "seconds": Unit.SECONDS,
+    "ms": Unit.MILLISECONDS, "msec": Unit.MILLISECONDS, "millis": Unit.MILLISECONDS,
+    "milliseconds": Unit.MILLISECONDS,
+    "us": Unit.MICROSECONDS, "usec": Unit.MICROSECONDS, "micros": Unit.MICROSECONDS,
+    "microseconds": Unit.MICROSECONDS,
+    "ns": Unit.NANOSECONDS, "nsec": Unit.NANOSECONDS, "nanos": Unit.NANOSECONDS, "nanoseconds": Unit.NANOSECONDS,
+    "rps": Unit.PER_SECOND, "qps": Unit.PER_SECOND,
+}  # fmt: skip
+
+
+def unit_in_name(column: str) -> Unit | None:
+    """Unit that a column name states by its last word, or None.
+
+    >>> unit_in_name("latency_ms"), unit_in_name("durationMillis"), unit_in_name("latency")
+    (<Unit.MILLISECONDS: 'ms'>, <Unit.MILLISECONDS: 'ms'>, None)
+    >>> unit_in_name("requests_per_second")
+    <Unit.PER_SECOND: '1/s'>
+    """
+    if re.search(r"per_?s(ec(ond)?)?$", column, re.IGNORECASE):
+        return Unit.PER_SECOND
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", column)
+    return _WORDS.get(words[-1].lower()) if len(words) > 1 else None
