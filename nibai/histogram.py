@@ -46,9 +46,7 @@ def bucket_index(values: ArrayLike, scale: int = SCALE) -> NDArray[np.int32]:
     """
     array = np.asarray(values, dtype=np.float64)
     if np.isnan(array).any() or (array < 0).any():
-        raise ValueError(
-            "a histogram takes values of at least 0; remove negative and NaN values first"
-        )
+        raise ValueError("a histogram takes values >= 0; remove negative and NaN values first")
     finite = np.where((array > ZERO_THRESHOLD) & np.isfinite(array), array, 1.0)
     index = (np.ceil(np.log2(finite) * float(2**scale)) - 1).astype(np.int32)
     index[array <= ZERO_THRESHOLD] = ZERO_BUCKET
@@ -239,7 +237,7 @@ class BlockHistograms:
 
 
 def merge(histograms: Iterable[BlockHistograms]) -> BlockHistograms:
-    """Block-wise sum of histograms with the same number of blocks, at the coarsest scale present."""
+    """Block-wise sum of histograms with equal block counts, at the coarsest scale present."""
     parts = list(histograms)
     if not parts:
         raise HistogramMismatchError("nothing to merge")
@@ -249,8 +247,8 @@ def merge(histograms: Iterable[BlockHistograms]) -> BlockHistograms:
         )
     scale = min(part.scale for part in parts)
     parts = [part.downscale(scale) for part in parts]
-    zero = np.sum([part.zero for part in parts], axis=0, dtype=np.int64)
-    overflow = np.sum([part.overflow for part in parts], axis=0, dtype=np.int64)
+    zero: Int64Array = np.stack([part.zero for part in parts]).sum(axis=0)
+    overflow: Int64Array = np.stack([part.overflow for part in parts]).sum(axis=0)
     filled = [part for part in parts if part.counts.shape[1]]
     if not filled:
         return BlockHistograms(scale, 0, np.zeros((len(zero), 0), dtype=np.int64), zero, overflow)

@@ -452,7 +452,7 @@ class DecompositionRow:
 
 @dataclass(frozen=True, slots=True)
 class Exhibits:
-    """Everything the charts show about one metric; stored with the audit so that it never changes."""
+    """Everything the charts show about one metric; stored with the audit, so it never changes."""
 
     metric: str
     value_unit: str

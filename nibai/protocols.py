@@ -44,7 +44,7 @@ class PushResponse:
 
 @runtime_checkable
 class Receiver(Protocol):
-    """A source that pushes (entry point group `nibai.collectors`); `paths` are the routes it serves."""
+    """A source that pushes (entry point group `nibai.collectors`); `paths` are its routes."""
 
     paths: Sequence[str]
 
@@ -57,8 +57,9 @@ class Receiver(Protocol):
 class Sink(Protocol):
     """Where measurements go: durable when `append` returns.
 
-    Raises StoreError when the disk refuses, ThrottledError under back-pressure; then nothing of the
-    batch is stored. A `digest` (16 bytes) seen in the last 15 minutes is acknowledged, not appended.
+    Raises StoreError when the disk refuses, ThrottledError under back-pressure; then nothing of
+    the batch is stored. A `digest` (16 bytes) seen in the last 15 minutes is acknowledged and not
+    appended again.
     """
 
     def append(self, batch: pa.RecordBatch, digest: bytes | None = None) -> None:

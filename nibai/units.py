@@ -45,14 +45,16 @@ _TO_BASE = {
 }
 
 _WORDS = {
-    "s": Unit.SECONDS, "sec": Unit.SECONDS, "secs": Unit.SECONDS, "second": Unit.SECONDS, "seconds": Unit.SECONDS,
-    "ms": Unit.MILLISECONDS, "msec": Unit.MILLISECONDS, "millis": Unit.MILLISECONDS,
-    "milliseconds": Unit.MILLISECONDS,
-    "us": Unit.MICROSECONDS, "usec": Unit.MICROSECONDS, "micros": Unit.MICROSECONDS,
-    "microseconds": Unit.MICROSECONDS,
-    "ns": Unit.NANOSECONDS, "nsec": Unit.NANOSECONDS, "nanos": Unit.NANOSECONDS, "nanoseconds": Unit.NANOSECONDS,
-    "rps": Unit.PER_SECOND, "qps": Unit.PER_SECOND,
-}  # fmt: skip
+    word: unit
+    for unit, words in {
+        Unit.SECONDS: "s sec secs second seconds",
+        Unit.MILLISECONDS: "ms msec millis milliseconds",
+        Unit.MICROSECONDS: "us usec micros microseconds",
+        Unit.NANOSECONDS: "ns nsec nanos nanoseconds",
+        Unit.PER_SECOND: "rps qps",
+    }.items()
+    for word in words.split()
+}
 
 
 def unit_in_name(column: str) -> Unit | None:
