@@ -120,8 +120,7 @@ class BlockHistograms:
     ) -> BlockHistograms:
         """Count values in base units; `block` numbers them 0..G-1 (default: all in block 0).
 
-        >>> BlockHistograms.from_values([0.1, 0.2, 0.4]).quantile([0.5]).round(3).tolist()
-        [0.2]
+        X
         """
         index = bucket_index(values, scale)
         where = (
@@ -214,13 +213,14 @@ class BlockHistograms:
         there is nothing at all. Error: at most half a bucket beyond that of the rank itself.
         """
         p_ = np.asarray(p, dtype=np.float64)
-        counts, zero = self.counts.sum(axis=0), int(self.zero.sum())
+        counts: Int64Array = self.counts.sum(axis=0)
+        zero = int(self.zero.sum())
         total = float(self.n.sum())
         if total == 0:
             return np.full(p_.shape, np.nan)
         target = p_ * total
         cumulative = zero + np.cumsum(counts)
-        k = np.searchsorted(cumulative, target - 1e-9 * total, side="left")
+        k = np.searchsorted(cumulative, target - 1e-15 * total, side="left")
         safe = np.minimum(k, max(len(counts) - 1, 0))
         if len(counts):
             in_bin = np.maximum(counts[safe], 1)
