@@ -1,0 +1,69 @@
+"""The manual says what the code does."""
+
+import re
+import runpy
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from nibai import cli
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def test_the_generated_reference_is_current():
+    reference = runpy.run_path(str(ROOT / "docs" / "__main__.py"))["reference"]()
+    assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == reference, (
+        "run `make docs`"
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if not re.match(r"[a-z]+:", target):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_and_option_in_a_code_block_exists(page):
+    import click
+
+    blocks = re.findall(
+        r"```(?:sh|console|bash)?\n(.*?)```", page.read_text(encoding="utf-8"), re.S
+    )
+    root = click.Context(cli.cli, info_name="nibai")
+    for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
+        words = line.removeprefix("$ ").split()
+        if len(words) < 2 or words[0] != "nibai" or words[1].startswith(("-", "is")):
+            continue
+        command = cli.cli.get_command(root, words[1])
+        assert command is not None, line
+        rest = words[2:]
+        if isinstance(command, click.Group) and rest:
+            child = command.get_command(root, rest[0])
+            command, rest = (child, rest[1:]) if child is not None else (command, rest)
+        known = {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
+        known |= {"--help", "-h"}
+        for word in rest:
+            if re.fullmatch(r"--?[a-z][a-z-]*", word):
+                assert word in known, f"{line}: no option {word}"
+
+
+def test_every_dependency_is_explained():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    decisions = (ROOT / "docs" / "decisions" / "dependencies.md").read_text(encoding="utf-8")
+    extras = [d for group in project["optional-dependencies"].values() for d in group]
+    for requirement in [*project["dependencies"], *extras]:
+        name = re.match(r"[A-Za-z0-9-]+", requirement)[0]
+        short = name.replace("opentelemetry", "")
+        assert name in decisions or short in decisions, f"{name} is not in dependencies.md"
+
+
+def test_constraints_name_no_address():
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert "://" not in text
+    assert not (ROOT / "uv.lock").exists()
