@@ -5,6 +5,7 @@ import runpy
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 from nibai import cli
@@ -30,8 +31,6 @@ def test_every_relative_link_leads_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_and_option_in_a_code_block_exists(page):
-    import click
-
     blocks = re.findall(
         r"```(?:sh|console|bash)?\n(.*?)```", page.read_text(encoding="utf-8"), re.S
     )
