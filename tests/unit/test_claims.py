@@ -1,5 +1,7 @@
 """Claim sentences parse, print and complain as the grammar says."""
 
+from pathlib import Path
+
 import pytest
 
 from nibai.claims import EXAMPLES, parse, print_claim
@@ -107,3 +109,18 @@ def test_every_complaint_points_at_the_word(golden):
             parse(text)
         complaints.append(f"--- {text!r}\n{caught.value}\n")
     golden("claim_errors.txt", "\n".join(complaints))
+
+
+def test_every_claim_in_the_manual_parses():
+    page = (Path(__file__).parents[2] / "docs" / "claims.md").read_text(encoding="utf-8")
+    examples = page.split("```claim\n")[1].split("```")[0].splitlines()
+    assert len(examples) > 10
+    for example in examples:
+        parse(example)
+
+
+def test_the_complaint_shown_in_the_manual_is_the_real_one():
+    page = (Path(__file__).parents[2] / "docs" / "claims.md").read_text(encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        parse("2x fastr at p50")
+    assert str(caught.value).split("\nthese parse")[0] in page

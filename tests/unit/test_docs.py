@@ -32,7 +32,7 @@ def test_every_relative_link_leads_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_and_option_in_a_code_block_exists(page):
     blocks = re.findall(
-        r"```(?:sh|console|bash)?\n(.*?)```", page.read_text(encoding="utf-8"), re.S
+        r"```(?:sh|console|bash)?\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL
     )
     root = click.Context(cli.cli, info_name="nibai")
     for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
