@@ -1,0 +1,300 @@
+"""Like for like: the ratio with the traffic mix held at the baseline's, and what the mix explains.
+
+log2(raw) = like_for_like + load + mix + support holds exactly, by telescoping. Assumes that within
+a segment requests are alike; a shift inside a segment counts as like-for-like.
+Source: nibai's statistics.md, section 8.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from nibai.histogram import BlockHistograms, merge
+from nibai.stats.inversion import PairedScores, RatioInterval
+from nibai.stats.ratio import paired
+from nibai.stats.score import ScoreTable, standardised_table
+
+MIN_REQUESTS = 100
+"""Requests per side below which a segment is not compared (design choice)."""
+
+FULL_COVERAGE = 0.9
+PARTIAL_COVERAGE = 0.5
+
+VISIBLE = math.log2(1.01)
+"""Ratios within 1 % of 1 are on neither side: noise must not raise the Simpson flag."""
+
+Segments = Mapping[str, BlockHistograms]
+
+
+class Scope(StrEnum):
+    """What a like-for-like verdict may speak about, given the coverage of the kept segments."""
+
+    ALL_TRAFFIC = "all traffic"
+    KEPT_SEGMENTS = "the kept segments"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Decomposition:
+    """Exact log2 terms of one quantile: raw = like_for_like + load + mix + support.
+
+    `reverse_like_for_like` and `reverse_mix` use the candidate's weights; `shapley_like_for_like`
+    is the mean of both orders. `coverage` is the share of (baseline, candidate) requests in the
+    `kept` segments, `segment_ratios` the log2 ratio of each. Infinite quantiles make NaN terms.
+    """
+
+    p: float
+    raw: float
+    like_for_like: float
+    load: float
+    mix: float
+    support: float
+    reverse_like_for_like: float
+    reverse_mix: float
+    coverage: tuple[float, float]
+    kept: tuple[str, ...]
+    segment_ratios: Mapping[str, float]
+    simpson: bool
+
+    @property
+    def shapley_like_for_like(self) -> float:
+        """Mean of the like-for-like terms of both orders."""
+        return (self.like_for_like + self.reverse_like_for_like) / 2
+
+    @property
+    def orders_disagree(self) -> bool:
+        """Whether the like-for-like term has another sign when the candidate's weights are used."""
+        return self.like_for_like * self.reverse_like_for_like < 0
+
+    @property
+    def scope(self) -> Scope:
+        """What the coverage allows to speak about."""
+        return scope_of(self.coverage)
+
+
+@dataclass(frozen=True, slots=True)
+class MixAnalysis:
+    """Everything about one quantile: the raw interval, the like-for-like interval, the terms."""
+
+    raw: RatioInterval
+    like_for_like: RatioInterval | None
+    decomposition: Decomposition
+
+
+def scope_of(coverage: tuple[float, float]) -> Scope:
+    """All traffic from 90 % coverage on both sides on, the kept segments from 50 % on."""
+    least = min(coverage)
+    if least >= FULL_COVERAGE:
+        return Scope.ALL_TRAFFIC
+    return Scope.KEPT_SEGMENTS if least >= PARTIAL_COVERAGE else Scope.NOTHING
+
+
+def common_support(
+    baseline: Segments, candidate: Segments, min_requests: int = MIN_REQUESTS
+) -> tuple[str, ...]:
+    """Segments with enough requests on both sides, in the baseline's order."""
+    least = max(min_requests, 1)
+    return tuple(
+        name
+        for name in baseline
+        if name in candidate and min(_size(baseline[name]), _size(candidate[name])) >= least
+    )
+
+
+def shares(segments: Segments, kept: Sequence[str]) -> dict[str, float]:
+    """Request shares of the kept segments, summing to 1."""
+    sizes = {name: _size(segments[name]) for name in kept}
+    total = sum(sizes.values())
+    return {name: size / total for name, size in sizes.items()}
+
+
+def decompose(
+    baseline: Segments, candidate: Segments, p: float, *, min_requests: int = MIN_REQUESTS
+) -> Decomposition:
+    """The exact decomposition of one quantile's raw log2 ratio.
+
+    The Simpson flag here is that of the segments (all of them on the other side of 1 than the raw
+    ratio); `analyse_mix` adds that of the intervals.
+
+    >>> fast, slow = (BlockHistograms.from_values([v] * 900) for v in (0.1, 1.0))
+    >>> some = {"short": fast, "long": slow}
+    >>> terms = decompose(some, some, 0.5)
+    >>> terms.raw, terms.like_for_like, terms.mix, terms.support
+    (0.0, 0.0, 0.0, 0.0)
+    """
+    return _Mix(baseline, candidate, min_requests).decomposition(p)
+
+
+def standardised_interval(
+    baseline: Segments,
+    candidate: Segments,
+    p: float,
+    *,
+    level: float = 0.95,
+    critical: float | None = None,
+    min_requests: int = MIN_REQUESTS,
+    weights: Mapping[str, float] | None = None,
+) -> RatioInterval | None:
+    """Like-for-like interval of one quantile, None without a common segment.
+
+    `weights` fixes the segment shares (default: the baseline's); with fixed weights swapping the
+    sides mirrors the interval.
+    """
+    pair = standardised(baseline, candidate, min_requests=min_requests, weights=weights)
+    return None if pair is None else pair.intervals([p], level=level, critical=critical)[0]
+
+
+def standardised(
+    baseline: Segments,
+    candidate: Segments,
+    *,
+    min_requests: int = MIN_REQUESTS,
+    weights: Mapping[str, float] | None = None,
+    ceiling_log2: float | None = None,
+) -> PairedScores | None:
+    """Both sides at the same segment shares, ready for intervals and p-values.
+
+    A single kept segment uses the score of section 5, so that raw and like-for-like agree.
+    """
+    kept = common_support(baseline, candidate, min_requests)
+    if not kept:
+        return None
+    fixed = shares(baseline, kept) if weights is None else _normalised(weights, kept)
+    return _paired(baseline, candidate, fixed, ceiling_log2)
+
+
+def analyse_mix(
+    baseline: Segments,
+    candidate: Segments,
+    ps: Sequence[float],
+    *,
+    level: float = 0.95,
+    critical: float | None = None,
+    min_requests: int = MIN_REQUESTS,
+) -> list[MixAnalysis]:
+    """Raw interval, like-for-like interval and decomposition of several quantiles at once."""
+    mix = _Mix(baseline, candidate, min_requests)
+    raw = mix.raw.intervals(ps, level=level, critical=critical)
+    like = mix.like_for_like
+    found = None if like is None else like.intervals(ps, level=level, critical=critical)
+    results = []
+    for i, p in enumerate(ps):
+        terms = mix.decomposition(p)
+        standard = None if found is None else found[i]
+        if standard is not None and opposite_signs(raw[i], standard):
+            terms = replace(terms, simpson=True)
+        results.append(MixAnalysis(raw[i], standard, terms))
+    return results
+
+
+def opposite_signs(raw: RatioInterval, like_for_like: RatioInterval) -> bool:
+    """Whether one interval lies wholly above a ratio of 1 and the other wholly below."""
+    return (raw.low > 0 and like_for_like.high < 0) or (raw.high < 0 and like_for_like.low > 0)
+
+
+class _Mix:
+    """Tables of one comparison, made once for all quantiles."""
+
+    def __init__(self, baseline: Segments, candidate: Segments, min_requests: int) -> None:
+        self.kept = common_support(baseline, candidate, min_requests)
+        self.raw = _pooled(baseline, candidate)
+        totals = (self.raw.baseline.requests, self.raw.candidate.requests)
+        parts = [{name: side[name] for name in self.kept} for side in (baseline, candidate)]
+        self.coverage = _coverage(parts, totals)
+        self.like_for_like: PairedScores | None = None
+        if not self.kept:
+            return
+        self._own = _pooled(*parts) if self._partial(baseline, candidate) else self.raw
+        self.like_for_like = _paired(*parts, shares(parts[0], self.kept))
+        self._reverse = _paired(*parts, shares(parts[1], self.kept))
+        self._segments = {
+            name: _pooled({name: parts[0][name]}, {name: parts[1][name]}) for name in self.kept
+        }
+
+    def _partial(self, baseline: Segments, candidate: Segments) -> bool:
+        return {*baseline, *candidate} != set(self.kept)
+
+    def decomposition(self, p: float) -> Decomposition:
+        raw = self.raw.estimate(p)
+        nothing = (math.nan,) * 3
+        if self.like_for_like is None:
+            return Decomposition(
+                p, raw, math.nan, 0.0, *nothing, math.nan, self.coverage, (), {}, simpson=False
+            )
+        own_b, own_c = (_quantile(side, p) for side in (self._own.baseline, self._own.candidate))
+        at_baseline_mix = _quantile(self.like_for_like.candidate, p)
+        at_candidate_mix = _quantile(self._reverse.baseline, p)
+        ratios = {name: pair.estimate(p) for name, pair in self._segments.items()}
+        return Decomposition(
+            p=p,
+            raw=raw,
+            like_for_like=own_b - at_baseline_mix,
+            load=0.0,
+            mix=at_baseline_mix - own_c,
+            support=raw - (own_b - own_c),
+            reverse_like_for_like=at_candidate_mix - own_c,
+            reverse_mix=own_b - at_candidate_mix,
+            coverage=self.coverage,
+            kept=self.kept,
+            segment_ratios=ratios,
+            simpson=_all_opposite(raw, list(ratios.values())),
+        )
+
+
+def _all_opposite(raw: float, ratios: Sequence[float]) -> bool:
+    if len(ratios) < 2:  # noqa: PLR2004 - one segment is the whole
+        return False
+    below = raw > VISIBLE and all(ratio < -VISIBLE for ratio in ratios)
+    return below or (raw < -VISIBLE and all(ratio > VISIBLE for ratio in ratios))
+
+
+def _paired(
+    baseline: Segments,
+    candidate: Segments,
+    weights: Mapping[str, float],
+    ceiling_log2: float | None = None,
+) -> PairedScores:
+    """Both sides at the given shares of the segments that `weights` names."""
+    chosen = [{name: side[name] for name in weights} for side in (baseline, candidate)]
+    if len(weights) == 1:
+        return _pooled(*chosen, ceiling_log2=ceiling_log2)
+    scale = min(part.scale for side in chosen for part in side.values())
+    first, second = (
+        standardised_table({k: v.downscale(scale) for k, v in side.items()}, weights)
+        for side in chosen
+    )
+    return PairedScores(first, second, ceiling_log2=ceiling_log2)
+
+
+def _pooled(
+    baseline: Segments, candidate: Segments, *, ceiling_log2: float | None = None
+) -> PairedScores:
+    return paired(merge(baseline.values()), merge(candidate.values()), ceiling_log2=ceiling_log2)
+
+
+def _quantile(side: ScoreTable, p: float) -> float:
+    value = side.log2_quantile(p)
+    return value if math.isfinite(value) else math.nan
+
+
+def _coverage(parts: Sequence[Segments], totals: tuple[int, int]) -> tuple[float, float]:
+    first, second = (
+        sum(map(_size, side.values())) / total if total else 0.0
+        for side, total in zip(parts, totals, strict=True)
+    )
+    return first, second
+
+
+def _normalised(weights: Mapping[str, float], kept: Sequence[str]) -> dict[str, float]:
+    chosen = {name: weights.get(name, 0.0) for name in kept}
+    total = sum(chosen.values())
+    if total <= 0:
+        raise ValueError("the given weights leave out every segment that both sides have")
+    return {name: weight / total for name, weight in chosen.items() if weight > 0}
+
+
+def _size(histograms: BlockHistograms) -> int:
+    return int(histograms.n.sum())
