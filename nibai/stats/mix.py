@@ -202,16 +202,16 @@ class _Mix:
         self.kept = common_support(baseline, candidate, min_requests)
         self.raw = _pooled(baseline, candidate)
         totals = (self.raw.baseline.requests, self.raw.candidate.requests)
-        parts = [{name: side[name] for name in self.kept} for side in (baseline, candidate)]
-        self.coverage = _coverage(parts, totals)
+        own, other = ({name: side[name] for name in self.kept} for side in (baseline, candidate))
+        self.coverage = _coverage((own, other), totals)
         self.like_for_like: PairedScores | None = None
         if not self.kept:
             return
-        self._own = _pooled(*parts) if self._partial(baseline, candidate) else self.raw
-        self.like_for_like = _paired(*parts, shares(parts[0], self.kept))
-        self._reverse = _paired(*parts, shares(parts[1], self.kept))
+        self._own = _pooled(own, other) if self._partial(baseline, candidate) else self.raw
+        self.like_for_like = _paired(own, other, shares(own, self.kept))
+        self._reverse = _paired(own, other, shares(other, self.kept))
         self._segments = {
-            name: _pooled({name: parts[0][name]}, {name: parts[1][name]}) for name in self.kept
+            name: _pooled({name: own[name]}, {name: other[name]}) for name in self.kept
         }
 
     def _partial(self, baseline: Segments, candidate: Segments) -> bool:
