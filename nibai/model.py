@@ -247,7 +247,8 @@ class Comparison:
     `same_hosts`: the same replicas before and after (live), so that time blocks are the unit.
     `clock` is False when neither file had a time column. `half_split`: the two sides are the two
     halves in time of one run. `higher_is_better` inverts ratios; unit is that of the values.
-    `matched`: units of both sides pair up by design point, in order.
+    `matched`: units of both sides pair up by design point, in order. `arrivals_known`: failed
+    requests are in the data (or `offered` was given), so that completed counts may differ.
     """
 
     metric: str
@@ -263,6 +264,7 @@ class Comparison:
     half_split: bool = False
     sweep_order: tuple[str | None, str | None] = (None, None)
     calibrated: bool = False
+    arrivals_known: bool = False
     gate: Reason | None = None
     notes: tuple[str, ...] = ()
 

@@ -1,0 +1,199 @@
+"""What forbids a verdict before any interval is looked at.
+
+Source: nibai's statistics.md, sections 4, 9, 10 and 12. `not_comparable` comes before everything
+else: more of the same data would not help.
+"""
+
+from __future__ import annotations
+
+import math
+
+from nibai.model import (
+    Comparison,
+    Reason,
+    ReasonCode,
+    ReplicaSample,
+    Side,
+    UnitKind,
+    Verdict,
+    WindowKind,
+)
+from nibai.stats.sides import Segments, requests
+from nibai.stats.verdict import ONE_RUN_MAX_QUANTILE
+
+NOT_COMPARABLE = frozenset(
+    {
+        ReasonCode.UNMATCHED_CLOCK,
+        ReasonCode.LOAD_OVERLAP,
+        ReasonCode.SURVIVORS,
+        ReasonCode.CENSORED,
+        ReasonCode.SWEEP_ORDER,
+        ReasonCode.SETUP_DEFECT,
+        ReasonCode.SIDES_DIFFER,
+        ReasonCode.NOT_JUDGED_YET,
+    }
+)
+"""Reasons that more of the same data would not remove."""
+
+SHORT_LIVE_WINDOW_SECONDS = 6 * 3600.0
+"""Live windows shorter than this need the endpoint's own history."""
+
+FEWER_SHARE = 0.9
+"""A side that completed less than this share of the other's rate may have lost requests ..."""
+
+FEWER_SIGMAS = 3.0
+"""... when the difference is also beyond chance for Poisson arrivals."""
+
+ORDER_NAMES = ("ascending", "descending")
+
+
+def verdict_of(code: ReasonCode) -> Verdict:
+    """The verdict a gate's reason stands for."""
+    return Verdict.NOT_COMPARABLE if code in NOT_COMPARABLE else Verdict.INCONCLUSIVE
+
+
+def first_gate(
+    comparison: Comparison, sides: tuple[Segments, Segments], quantile: float | None, raw: float
+) -> Reason | None:
+    """The first thing in the way of judging a quantile, None when nothing is.
+
+    `sides` are the (baseline, candidate) segments the claim is about; `raw` is the log2 ratio
+    (above 0: candidate better), which says whom fewer completed requests would flatter.
+    """
+    counts = requests(sides[0]), requests(sides[1])
+    if comparison.gate is not None and comparison.gate.code in NOT_COMPARABLE:
+        return comparison.gate
+    if 0 in counts:
+        return no_data(comparison, counts)
+    return (
+        survivors(comparison, raw)
+        or _sweep_order(comparison, quantile)
+        or comparison.gate
+        or _half_split(comparison)
+        or _one_host(comparison)
+        or _short_live_window(comparison)
+    )
+
+
+def no_data(comparison: Comparison, counts: tuple[int, int]) -> Reason:
+    """One side, or both, has nothing of this metric and segment."""
+    empty = [
+        f"the {role} ({side.label})"
+        for role, side, n in zip(
+            ("baseline", "candidate"),
+            (comparison.baseline, comparison.candidate),
+            counts,
+            strict=True,
+        )
+        if n == 0
+    ]
+    return Reason(ReasonCode.NO_DATA, f"no {comparison.metric} of {' and '.join(empty)}")
+
+
+def survivors(comparison: Comparison, raw: float) -> Reason | None:
+    """Fewer completed requests on the side that looks faster: slow ones may be missing there.
+
+    Applies to runs whose arrivals are unknown. A closed-loop benchmark is not caught: there the
+    faster side completes more.
+    """
+    if comparison.kind is not WindowKind.RUNS or comparison.arrivals_known or math.isnan(raw):
+        return None
+    done = [_completed(side) for side in (comparison.baseline, comparison.candidate)]
+    seconds = [_seconds(side) for side in (comparison.baseline, comparison.candidate)]
+    if min(seconds) <= 0:
+        seconds = [1.0, 1.0]
+    faster = 0 if raw < 0 else 1
+    slower = 1 - faster
+    rate = [n / s for n, s in zip(done, seconds, strict=True)]
+    expected = rate[slower] * seconds[faster]
+    noise = math.sqrt(done[faster] + done[slower] * (seconds[faster] / seconds[slower]) ** 2)
+    if rate[faster] >= FEWER_SHARE * rate[slower] or expected - done[faster] < FEWER_SIGMAS * noise:
+        return None
+    roles = ("baseline", "candidate")
+    return Reason(
+        ReasonCode.SURVIVORS,
+        f"only survivors were measured: the {roles[faster]} completed {done[faster]} requests, the "
+        f"{roles[slower]} {done[slower]} in {seconds[slower]:.0f} s, and what is missing may be "
+        "the slowest. Give the number of requests sent to each side (--offered N, baseline first)",
+    )
+
+
+def too_few_requests(counts: tuple[int, int], floor: int, label: str) -> Reason | None:
+    """Either side is below the floor of a quantile."""
+    if min(counts) >= floor:
+        return None
+    return Reason(
+        ReasonCode.TOO_FEW_REQUESTS,
+        f"{label} needs at least {floor} requests per side, there are {counts[0]} and {counts[1]}",
+    )
+
+
+def _completed(side: Side) -> int:
+    return sum(
+        int((series.histograms.n - series.histograms.overflow).sum())
+        for replica in side.replicas
+        for series in replica.segments.values()
+    )
+
+
+def _seconds(side: Side) -> float:
+    return sum(_span(replica) for replica in side.replicas)
+
+
+def _span(replica: ReplicaSample) -> float:
+    if replica.window is not None:
+        return replica.window.seconds
+    return replica.block_seconds * len(replica.block_starts)
+
+
+def _sweep_order(comparison: Comparison, quantile: float | None) -> Reason | None:
+    before, after = comparison.sweep_order
+    if None in (before, after) or before == after:
+        return None
+    if quantile is None or quantile <= ONE_RUN_MAX_QUANTILE:
+        return None
+    return Reason(
+        ReasonCode.SWEEP_ORDER,
+        f"the load went {before} in the baseline and {after} in the candidate: caches and queues "
+        "differ in the tail; measure both in the same order",
+    )
+
+
+def _half_split(comparison: Comparison) -> Reason | None:
+    if not comparison.half_split:
+        return None
+    return Reason(
+        ReasonCode.TIME_HALVES,
+        "the two sides are parts of one run in time: caches warm up and queues build within a run, "
+        "so its parts differ without any change; measure each variant in runs of its own",
+    )
+
+
+def _one_host(comparison: Comparison) -> Reason | None:
+    if comparison.unit is not UnitKind.HOST:
+        return None
+    hosts = [len(side.replicas) for side in (comparison.baseline, comparison.candidate)]
+    if min(hosts) > 1:
+        return None
+    return Reason(
+        ReasonCode.ONE_RUN_PER_SIDE,
+        f"{hosts[0]} and {hosts[1]} hosts: a difference between hosts cannot be told from the "
+        "change; give several hosts per side, or swap them",
+    )
+
+
+def _short_live_window(comparison: Comparison) -> Reason | None:
+    if comparison.kind is not WindowKind.LIVE or comparison.calibrated:
+        return None
+    seconds = min(_longest(comparison.baseline), _longest(comparison.candidate))
+    if seconds >= SHORT_LIVE_WINDOW_SECONDS:
+        return None
+    return Reason(
+        ReasonCode.UNCALIBRATED_SHORT_WINDOW,
+        f"a live window of {seconds / 3600:.2g} h cannot be judged without the endpoint's own "
+        "history: use at least 6 h on both sides, or repeated runs (--runs)",
+    )
+
+
+def _longest(side: Side) -> float:
+    return max((_span(replica) for replica in side.replicas), default=0.0)

@@ -1,0 +1,188 @@
+"""The part of a comparison that one claim is about, in the orientation of "better"."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+
+from analyzers.wording import block_unit
+from nibai.model import Claim, Comparison, Side, UnitKind, WindowKind
+from nibai.stats.mix import (
+    MIN_REQUESTS,
+    MixAnalysis,
+    analyse_mix,
+    common_support,
+    shares,
+    standardised,
+)
+from nibai.stats.ratio import PairedScores, RatioInterval
+from nibai.stats.replication import RunInterval, run_interval
+from nibai.stats.sides import (
+    Segments,
+    censored_share,
+    log2_quantiles,
+    pooled_segments,
+    replica_segments,
+    requests,
+    run_log2_quantiles,
+)
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One metric and segment of a comparison.
+
+    `first` and `second` are the sides in the order of the log ratio first - second: (baseline,
+    candidate) for times, (candidate, baseline) where higher is better, so that a ratio above 1
+    always means that the candidate is better.
+    """
+
+    comparison: Comparison
+    segment: tuple[str, str] | None
+
+    @property
+    def sides(self) -> tuple[Segments, Segments]:
+        """Pooled segments of (baseline, candidate)."""
+        return self._baseline, self._candidate
+
+    @cached_property
+    def _baseline(self) -> Segments:
+        return pooled_segments(self.comparison.baseline, self.segment)
+
+    @cached_property
+    def _candidate(self) -> Segments:
+        return pooled_segments(self.comparison.candidate, self.segment)
+
+    @property
+    def ordered(self) -> tuple[Segments, Segments]:
+        """The sides in the order of the log ratio."""
+        return self.oriented(self._baseline, self._candidate)
+
+    def oriented(self, baseline: _T, candidate: _T) -> tuple[_T, _T]:
+        """Two things in the order of the log ratio."""
+        if self.comparison.higher_is_better:
+            return candidate, baseline
+        return baseline, candidate
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Requests of (baseline, candidate)."""
+        return requests(self._baseline), requests(self._candidate)
+
+    @property
+    def replicas(self) -> tuple[int, int]:
+        """Replicas, hosts or runs of (baseline, candidate)."""
+        return len(self.comparison.baseline.replicas), len(self.comparison.candidate.replicas)
+
+    @property
+    def censored(self) -> tuple[float, float]:
+        """Share of failed, timed out or missing requests of (baseline, candidate)."""
+        return censored_share(self._baseline), censored_share(self._candidate)
+
+    @property
+    def by_runs(self) -> bool:
+        """Whether the run or host is the observation, not the block of time."""
+        return self.comparison.unit is not UnitKind.BLOCK
+
+    @property
+    def unit(self) -> str:
+        """What one observation is called."""
+        if self.by_runs:
+            return self.comparison.unit.value
+        return block_unit(self.comparison.baseline.replicas[0].block_seconds)
+
+    @property
+    def scope(self) -> str:
+        """What the verdict speaks for."""
+        comparison = self.comparison
+        if comparison.kind is WindowKind.RUNS:
+            return "these runs"
+        if comparison.unit is UnitKind.HOST:
+            return "these hosts"
+        return "live window" if min(self.replicas) > 1 else "live window, these replicas only"
+
+    def raw(self, p: float) -> float:
+        """log2 of the raw ratio of all requests together; NaN when it has no value."""
+        first, second = (float(log2_quantiles(side, [p])[0]) for side in self.ordered)
+        return math.nan if math.isinf(first) and first == second else first - second
+
+    def value(self, p: float) -> tuple[float, float]:
+        """log2 quantile of (baseline, candidate)."""
+        b, c = (float(log2_quantiles(side, [p])[0]) for side in self.sides)
+        return b, c
+
+    # -- evidence -------------------------------------------------------------------------
+    @cached_property
+    def min_requests(self) -> int:
+        """Requests per side that a segment needs to be compared."""
+        return 1 if self.segment is not None else MIN_REQUESTS
+
+    def mix(self, p: float, level: float) -> MixAnalysis:
+        """Raw interval, like-for-like interval and decomposition of time blocks."""
+        first, second = self.ordered
+        least = self.min_requests
+        return analyse_mix(first, second, [p], level=level, min_requests=least)[0]
+
+    def like_for_like(self) -> PairedScores | None:
+        """Both sides at the same segment shares, for p-values."""
+        first, second = self.ordered
+        return standardised(first, second, min_requests=self.min_requests)
+
+    @cached_property
+    def weights(self) -> Mapping[str, float] | None:
+        """Baseline shares of the segments that both sides have, None without several segments."""
+        kept = common_support(self._baseline, self._candidate, self.min_requests)
+        return shares(self._baseline, kept) if len(kept) > 1 else None
+
+    def over_runs(self, p: float, level: float) -> RunInterval:
+        """The t interval over runs (or hosts) at fixed segment shares."""
+        first, second = self.oriented(self.comparison.baseline, self.comparison.candidate)
+        quantiles = [
+            run_log2_quantiles(self._runs(side), p, self.weights) for side in (first, second)
+        ]
+        return run_interval(*quantiles, matched=self.comparison.matched, level=level)
+
+    def pairs(self, p: float, level: float) -> list[RatioInterval]:
+        """Block intervals of the matched pairs of runs, or of every pair when they do not match."""
+        return [pair.intervals([p], level=level)[0] for pair in self.scored_pairs()]
+
+    def scored_pairs(self) -> list[PairedScores]:
+        """Score tables of the pairs of runs."""
+        first, second = (
+            self._runs(side)
+            for side in self.oriented(self.comparison.baseline, self.comparison.candidate)
+        )
+        couples = (
+            list(zip(first, second, strict=True))
+            if self.comparison.matched
+            else [(b, c) for b in first for c in second]
+        )
+        found = [
+            standardised(b, c, min_requests=1, weights=self.weights) for b, c in couples if b and c
+        ]
+        return [pair for pair in found if pair is not None]
+
+    def smallest_block(self) -> int:
+        """Requests in the emptiest block of any run."""
+        sizes = [
+            int(np.sum([histograms.n for histograms in run.values()], axis=0).min())
+            for side in (self.comparison.baseline, self.comparison.candidate)
+            for run in self._runs(side)
+            if run
+        ]
+        return min(sizes, default=0)
+
+    def _runs(self, side: Side) -> list[Segments]:
+        return [replica_segments(replica, self.segment) for replica in side.replicas]
+
+
+def sample_of(comparison: Comparison, claim: Claim) -> Sample:
+    """The sample a claim is about."""
+    return Sample(comparison, claim.segment)

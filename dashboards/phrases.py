@@ -1,0 +1,133 @@
+"""How every rendering of an audit says the same things."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from nibai.claims import print_claim, quantile_label
+from nibai.model import Audit, Claim, Evidence, Finding, Promise, SideSummary, Verdict
+
+WORDS = {
+    Verdict.CONFIRMED: "confirmed",
+    Verdict.REFUTED: "refuted",
+    Verdict.INCONCLUSIVE: "inconclusive",
+    Verdict.NOT_COMPARABLE: "not comparable",
+    Verdict.PARTLY: "partly confirmed",
+}
+
+MARKS = {
+    Verdict.CONFIRMED: "✔",
+    Verdict.REFUTED: "✘",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.NOT_COMPARABLE: "≠",
+    Verdict.PARTLY: "◐",
+}
+"""A sign beside the colour, never the colour alone."""
+
+SPEED = (Promise.FASTER, Promise.NO_SLOWER, Promise.CHEAPER, Promise.COST_AT_MOST)
+
+
+def part_label(claim: Claim) -> str:
+    """The part of a sentence in its row: the quantile, or the whole promise."""
+    if claim.quantile is None:
+        return print_claim(claim)
+    return quantile_label(claim.quantile)
+
+
+def segment_label(claim: Claim) -> str:
+    """The segment of a part, or all traffic."""
+    return "all traffic" if claim.segment is None else "=".join(claim.segment)
+
+
+def times(ratio: float) -> str:
+    """A ratio with two decimals below 10, three digits above.
+
+    >>> times(1.9049), times(14.61)
+    ('1.90', '14.6')
+    """
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.3g}"  # noqa: PLR2004 - two decimals
+
+
+def measured(finding: Finding) -> str:
+    """The estimate of a finding in a word or two; "slower" instead of a ratio below 1."""
+    estimate = finding.estimate
+    if estimate is None or estimate.value is None:
+        return "–"
+    if finding.claim.promise is Promise.ERRORS:
+        return f"{estimate.value * 100:+.3g} pp"
+    if finding.claim.promise is Promise.THROUGHPUT:
+        return f"{times(estimate.value)}x"
+    if estimate.value >= 1:
+        return f"{times(estimate.value)}x faster"
+    return f"{times(1 / estimate.value)}x slower"
+
+
+def interval(finding: Finding) -> str:
+    """The interval as ratios baseline/candidate or percentage points; ∞: there is no bound."""
+    estimate = finding.estimate
+    if estimate is None or (estimate.low is None and estimate.high is None):
+        return "no bound" if estimate is not None and estimate.value is not None else "–"
+    if finding.claim.promise is Promise.ERRORS:
+        low, high = (
+            "∞" if bound is None else f"{bound * 100:+.3g}"
+            for bound in (estimate.low, estimate.high)
+        )
+        return f"[{low}, {high}] pp"
+    low = "0" if estimate.low is None else times(estimate.low)
+    high = "∞" if estimate.high is None else times(estimate.high)
+    return f"[{low}, {high}]x"
+
+
+def rests_on(finding: Finding) -> str:
+    """What a finding rests on, in one line."""
+    evidence = finding.evidence
+    parts = [f"{evidence.requests[0]:,} and {evidence.requests[1]:,} requests"]
+    if evidence.blocks is not None:
+        parts.append(f"{evidence.blocks} × {evidence.unit}")
+    parts.append(f"{evidence.replicas[0]} and {evidence.replicas[1]} {_replicas(evidence)}")
+    if evidence.n_effective is not None:
+        b, c = evidence.n_effective
+        parts.append(f"worth {b:,.0f} and {c:,.0f} independent ones")
+    if evidence.tail_episodes is not None:
+        parts.append(f"tail of {evidence.tail_episodes:.0f} episodes")
+    parts.append(evidence.scope)
+    return " · ".join(parts)
+
+
+def false_alarms(evidence: Evidence) -> str:
+    """The measured A/A rate, or that there is none."""
+    rate = evidence.false_positive_rate
+    if rate is None:
+        return "not measured"
+    return (
+        f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%}) of {rate.placebos} past windows "
+        "in which nothing changed"
+    )
+
+
+def side_line(summary: SideSummary) -> str:
+    """Who a side is, in one line."""
+    plural = "" if summary.replicas == 1 else "s"
+    line = f"{summary.label}: {summary.requests:,} requests, {summary.replicas} replica{plural}"
+    if summary.from_seconds is None or summary.until_seconds is None:
+        return line
+    return f"{line}, {moment(summary.from_seconds)} to {moment(summary.until_seconds)}"
+
+
+def moment(seconds: float) -> str:
+    """A time as people read it, in UTC.
+
+    >>> moment(1764000000)
+    '2025-11-24 16:00:00 UTC'
+    """
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def question(audit: Audit) -> str:
+    """The claims that were judged."""
+    return "; ".join(f"“{result.sentence.text}”" for result in audit.sentences)
+
+
+def _replicas(evidence: Evidence) -> str:
+    word = evidence.unit if evidence.unit in ("run", "host") else "replica"
+    return word if evidence.replicas == (1, 1) else f"{word}s"

@@ -1,0 +1,171 @@
+"""An audit in the terminal: the verdict in a sentence, one table per claim, what it rests on."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dashboards import phrases
+from nibai.model import Audit, Finding, SentenceResult, Verdict
+from nibai.protocols import Renderer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+COLOURS = {
+    Verdict.CONFIRMED: "green",
+    Verdict.REFUTED: "red",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.NOT_COMPARABLE: "bright_black",
+    Verdict.PARTLY: "dark_orange",
+}
+
+MIN_WIDTH = 60
+
+
+@dataclass(frozen=True, slots=True)
+class TextRenderer:
+    """Terminal text at a width, with or without colour; ASCII marks where asked."""
+
+    width: int = 100
+    color: bool = False
+    ascii_only: bool = False
+
+    def render(self, audit: Audit) -> str:
+        """The whole answer."""
+        # rich costs 70 ms to import and only this renderer needs it.
+        from rich.console import Console as Terminal  # noqa: PLC0415
+
+        buffer = io.StringIO()
+        console = Terminal(
+            file=buffer,
+            width=max(self.width, MIN_WIDTH),
+            force_terminal=self.color,
+            no_color=not self.color,
+            color_system="256" if self.color else None,
+            highlight=False,
+            emoji=False,
+            markup=False,
+            legacy_windows=False,
+        )
+        self._head(console, audit)
+        for result in audit.sentences:
+            self._sentence(console, result)
+        self._foot(console, audit)
+        lines = (line.rstrip() for line in buffer.getvalue().splitlines())
+        text = "\n".join(lines).strip("\n") + "\n"
+        return _to_ascii(text) if self.ascii_only else text
+
+    def _head(self, console: Console, audit: Audit) -> None:
+        from rich.text import Text  # noqa: PLC0415 - see render
+
+        style = f"bold {COLOURS[audit.verdict]}"
+        head = Text(
+            f"{phrases.MARKS[audit.verdict]} {phrases.WORDS[audit.verdict].upper()}", style=style
+        )
+        console.print(Text.assemble(head, ("  " + phrases.question(audit), "bold")))
+        console.print(audit.reason.text)
+        console.print()
+        console.print(f"baseline   {phrases.side_line(audit.baseline)}")
+        console.print(f"candidate  {phrases.side_line(audit.candidate)}")
+
+    def _sentence(self, console: Console, result: SentenceResult) -> None:
+        from rich.box import ASCII, SIMPLE_HEAD  # noqa: PLC0415 - see render
+        from rich.table import Table  # noqa: PLC0415 - see render
+        from rich.text import Text  # noqa: PLC0415 - see render
+
+        table = Table(
+            box=ASCII if self.ascii_only else SIMPLE_HEAD,
+            title=Text(f"“{result.sentence.text}”: {phrases.WORDS[result.verdict]}"),
+            title_justify="left",
+            title_style="bold",
+            pad_edge=False,
+        )
+        table.add_column("part", no_wrap=True)
+        table.add_column("traffic", overflow="fold")
+        table.add_column("measured", no_wrap=True)
+        table.add_column(f"{_level(result):.0%} interval", no_wrap=True)
+        table.add_column("verdict", no_wrap=True)
+        for finding in result.findings:
+            style = COLOURS[finding.verdict]
+            table.add_row(
+                Text(phrases.part_label(finding.claim)),
+                Text(phrases.segment_label(finding.claim)),
+                Text(phrases.measured(finding)),
+                Text(phrases.interval(finding)),
+                Text(
+                    f"{phrases.MARKS[finding.verdict]} {phrases.WORDS[finding.verdict]}",
+                    style=style,
+                ),
+            )
+        console.print()
+        console.print(table)
+        for finding in result.findings:
+            console.print(Text(f"{phrases.part_label(finding.claim)}: {finding.reason.text}"))
+
+    def _foot(self, console: Console, audit: Audit) -> None:
+        findings = [finding for finding in audit.findings if any(finding.evidence.requests)]
+        if findings:
+            console.print()
+            console.print("What it rests on", style="bold")
+            for line in _basis(findings):
+                console.print(f"  {line}")
+        notes = list(dict.fromkeys([*audit.notes, *_finding_notes(findings)]))
+        if notes:
+            console.print()
+            console.print("Notes", style="bold")
+            for note in notes:
+                console.print(f"  - {note}")
+
+
+def build(options: Mapping[str, object]) -> Renderer:
+    """The renderer; options `width` (100), `color` (False), `ascii` (False)."""
+    return TextRenderer(
+        width=int(str(options.get("width", 100))),
+        color=bool(options.get("color", False)),
+        ascii_only=bool(options.get("ascii", False)),
+    )
+
+
+def _basis(findings: list[Finding]) -> list[str]:
+    """One line per different basis, naming the parts it carries."""
+    lines: dict[str, list[str]] = {}
+    for finding in findings:
+        label = phrases.part_label(finding.claim)
+        if finding.claim.segment is not None:
+            label += f" {phrases.segment_label(finding.claim)}"
+        lines.setdefault(phrases.rests_on(finding), []).append(label)
+    return [f"{', '.join(labels)}: {line}" for line, labels in lines.items()]
+
+
+def _finding_notes(findings: list[Finding]) -> list[str]:
+    notes = []
+    for finding in findings:
+        evidence = finding.evidence
+        label = phrases.part_label(finding.claim)
+        if evidence.mix_effect is not None and abs(evidence.mix_effect - 1) >= 0.005:  # noqa: PLR2004 - visible
+            raw = "unknown" if evidence.raw_ratio is None else f"{evidence.raw_ratio:.2f}x"
+            notes.append(
+                f"{label}: raw ratio {raw}; the traffic mix explains a factor of "
+                f"{evidence.mix_effect:.2f}, the verdict is like for like"
+            )
+        if evidence.censored_share and max(evidence.censored_share) > 0:
+            b, c = evidence.censored_share
+            notes.append(f"failed or missing requests: {b:.2%} and {c:.2%}, counted as slowest")
+        notes += evidence.notes
+    return notes
+
+
+def _level(result: SentenceResult) -> float:
+    levels = [finding.estimate.level for finding in result.findings if finding.estimate]
+    return levels[0] if levels else 0.95
+
+
+def _to_ascii(text: str) -> str:
+    table = {"✔": "+", "✘": "x", "≠": "!", "◐": "~", "“": '"', "”": '"', "–": "-", "·": "|"}
+    table |= {"×": "x", "∞": "inf", "…": "...", "─": "-", "━": "-"}
+    for sign, plain in table.items():
+        text = text.replace(sign, plain)
+    return text.encode("ascii", "replace").decode("ascii")

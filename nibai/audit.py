@@ -1,0 +1,163 @@
+"""One audit: a change and its windows go in, all findings and the verdict come out.
+
+Pure orchestration: no clock, no randomness, no store; identity and time are passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from nibai.claims import print_claim
+from nibai.exhibits import describe
+from nibai.model import (
+    Audit,
+    Change,
+    Claim,
+    Comparison,
+    Evidence,
+    Exhibits,
+    Finding,
+    Promise,
+    Reason,
+    ReasonCode,
+    Sentence,
+    SentenceResult,
+    Side,
+    SideSummary,
+    Verdict,
+)
+from nibai.protocols import Analyzer, Windows
+from nibai.stats.sides import pooled_segments, requests
+from nibai.stats.verdict import Part, audit_verdict, conjunction
+
+_LATER = {
+    Promise.CHEAPER: "cost",
+    Promise.COST_AT_MOST: "cost",
+    Promise.SAME_PREDICTIONS: "predictions",
+    Promise.SAME_OUTPUT_MIX: "predictions",
+    Promise.ACCURACY: "accuracy",
+    Promise.SAME_JSON_VALIDITY: "JSON validity",
+}
+
+
+def run_audit(
+    change: Change,
+    windows: Windows,
+    analyzers: Mapping[str, Analyzer],
+    *,
+    audit_id: str,
+    created_at: float,
+    version: str,
+    level: float = 0.95,
+    notes: Sequence[str] = (),
+) -> Audit:
+    """Judge every part of every sentence of a change.
+
+    Each part goes to the one analyzer that answers it; parts that nobody answers become
+    `not_comparable`, saying so.
+    """
+    answers: dict[Claim, Finding] = {}
+    for name in sorted(analyzers):
+        for finding in analyzers[name].analyze(change, windows):
+            answers.setdefault(finding.claim, finding)
+    results = tuple(_sentence(sentence, answers) for sentence in change.sentences)
+    verdict = audit_verdict([result.verdict for result in results])
+    comparisons = _comparisons(change, windows)
+    return Audit(
+        id=audit_id,
+        created_at=created_at,
+        change=change,
+        verdict=verdict,
+        reason=_reason(verdict, results),
+        sentences=results,
+        baseline=_summary([comparison.baseline for comparison in comparisons]),
+        candidate=_summary([comparison.candidate for comparison in comparisons]),
+        exhibits=_exhibits(comparisons, level),
+        notes=_notes(comparisons, notes),
+        nibai_version=version,
+        level=level,
+    )
+
+
+def _sentence(sentence: Sentence, answers: Mapping[Claim, Finding]) -> SentenceResult:
+    findings = tuple(answers.get(part) or _unanswered(part) for part in sentence.parts)
+    parts = [Part(finding.verdict, finding.evidence.p_refute) for finding in findings]
+    decision = conjunction(parts)
+    reason = _sentence_reason(decision.verdict, decision.part, findings)
+    return SentenceResult(sentence, decision.verdict, reason, findings)
+
+
+def _sentence_reason(verdict: Verdict, part: int | None, findings: Sequence[Finding]) -> Reason:
+    if part is None:
+        text = "; ".join(finding.reason.text for finding in findings)
+        return Reason(findings[0].reason.code if findings else ReasonCode.NO_DATA, text)
+    deciding = findings[part]
+    if verdict is Verdict.INCONCLUSIVE and deciding.verdict is Verdict.REFUTED:
+        # Refuted alone, but not at the level that several parts together ask for.
+        return Reason(
+            ReasonCode.INTERVAL_STRADDLES,
+            f"{deciding.reason.text}, but not surely enough among {len(findings)} parts",
+        )
+    return deciding.reason
+
+
+def _unanswered(claim: Claim) -> Finding:
+    topic = _LATER.get(claim.promise)
+    text = (
+        f"“{print_claim(claim)}”: {topic} is not judged yet by this version; "
+        "leave the part out, or judge it in a sentence of its own"
+        if topic
+        else f"“{print_claim(claim)}”: no installed analyzer answers this (see `nibai plugins`)"
+    )
+    return Finding(
+        claim,
+        Verdict.NOT_COMPARABLE,
+        Reason(ReasonCode.NOT_JUDGED_YET, text),
+        None,
+        Evidence((0, 0), None, "none", (0, 0), "nothing", margin=claim.margin),
+    )
+
+
+def _reason(verdict: Verdict, results: Sequence[SentenceResult]) -> Reason:
+    """The reason of the sentence that decided, or the tally of several."""
+    if len(results) == 1:
+        return results[0].reason
+    if verdict in (Verdict.PARTLY, Verdict.CONFIRMED):
+        tally = [f"“{result.sentence.text}” {result.verdict.value}" for result in results]
+        return Reason(ReasonCode.OTHER_SENTENCES, "; ".join(tally))
+    deciding = next((result for result in results if result.verdict is verdict), None)
+    if deciding is None:
+        return Reason(ReasonCode.NO_DATA, "no claim was given")
+    return deciding.reason
+
+
+def _comparisons(change: Change, windows: Windows) -> list[Comparison]:
+    names = dict.fromkeys(part.metric for sentence in change.sentences for part in sentence.parts)
+    found = (windows.comparison(name) for name in names)
+    return [comparison for comparison in found if comparison is not None]
+
+
+def _exhibits(comparisons: Iterable[Comparison], level: float) -> tuple[Exhibits, ...]:
+    return tuple(describe(comparison, level=level) for comparison in comparisons)
+
+
+def _notes(comparisons: Iterable[Comparison], notes: Sequence[str]) -> tuple[str, ...]:
+    said = [note for comparison in comparisons for note in comparison.notes]
+    return tuple(dict.fromkeys([*said, *notes]))
+
+
+def _summary(sides: Sequence[Side]) -> SideSummary:
+    """One side in a line: the metric with the most requests speaks for it."""
+    if not sides:
+        return SideSummary("no data", 0, 0)
+    counts = [requests(pooled_segments(side)) for side in sides]
+    side = sides[counts.index(max(counts))]
+    windows = [replica.window for replica in side.replicas if replica.window is not None]
+    return SideSummary(
+        label=side.label,
+        requests=max(counts),
+        replicas=len(side.replicas),
+        from_seconds=min((window.start for window in windows), default=None),
+        until_seconds=max((window.end for window in windows), default=None),
+        sources=tuple(replica.name for replica in side.replicas),
+    )
