@@ -117,7 +117,7 @@ def decompose(
     """The exact decomposition of one quantile's raw log2 ratio.
 
     The Simpson flag here is that of the segments (all of them on the other side of 1 than the raw
-    ratio); `analyse_mix` adds that of the intervals.
+    ratio) whatever the noise; `analyse_mix` knows the intervals and is the one to show.
 
     >>> fast, slow = (BlockHistograms.from_values([v] * 900) for v in (0.1, 1.0))
     >>> some = {"short": fast, "long": slow}
@@ -184,15 +184,25 @@ def analyse_mix(
     for i, p in enumerate(ps):
         terms = mix.decomposition(p)
         standard = None if found is None else found[i]
-        if standard is not None and opposite_signs(raw[i], standard):
-            terms = replace(terms, simpson=True)
-        results.append(MixAnalysis(raw[i], standard, terms))
+        simpson = _paradox(raw[i], standard, terms)
+        results.append(MixAnalysis(raw[i], standard, replace(terms, simpson=simpson)))
     return results
 
 
 def opposite_signs(raw: RatioInterval, like_for_like: RatioInterval) -> bool:
     """Whether one interval lies wholly above a ratio of 1 and the other wholly below."""
     return (raw.low > 0 and like_for_like.high < 0) or (raw.high < 0 and like_for_like.low > 0)
+
+
+def _paradox(raw: RatioInterval, like_for_like: RatioInterval | None, terms: Decomposition) -> bool:
+    """The full flag: either kind of contradiction, and a raw ratio that is no mere noise.
+
+    Common drift moves all segments together, so without the second condition unchanged traffic
+    raises the flag of the segments every now and then.
+    """
+    if like_for_like is None or raw.low <= 0.0 <= raw.high:
+        return False
+    return terms.simpson or opposite_signs(raw, like_for_like)
 
 
 class _Mix:

@@ -69,6 +69,7 @@ def more_units(found: RunInterval, threshold: float) -> MoreData:
     if not (math.isfinite(found.standard_error) and math.isfinite(delta)):
         return MoreData(None)
     runs = min(found.units)
+    # As many runs as one likes bring the critical value to about 2: that width counts here.
     if delta == 0.0 or delta < half * UNDECIDABLE_SHARE / max(found.critical / 2, 1.0):
         return MoreData(None, undecidable=True)
     spread = found.standard_error * math.sqrt(runs)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nibai.stats.student import critical_value, lower_tail
+from nibai.stats.variance import NEGLIGIBLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def _welch_error(b: np.ndarray, c: np.ndarray) -> tuple[float, float]:
         return math.inf, 0.0
     parts = [float(side.var(ddof=1)) / len(side) for side in (b, c)]
     total = sum(parts)
-    if total == 0.0:
+    if total < NEGLIGIBLE**2:
         return 0.0, len(b) + len(c) - 2.0
     freedom = sum(part**2 / (len(side) - 1) for part, side in zip(parts, (b, c), strict=True))
     return math.sqrt(total), total**2 / freedom
