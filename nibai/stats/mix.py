@@ -23,8 +23,9 @@ MIN_REQUESTS = 100
 FULL_COVERAGE = 0.9
 PARTIAL_COVERAGE = 0.5
 
-VISIBLE = math.log2(1.01)
-"""Ratios within 1 % of 1 are on neither side: noise must not raise the Simpson flag."""
+VISIBLE = math.log2(1.05)
+"""Nearer to 1 than the default margin a ratio is on neither side: drift that all segments share
+would otherwise raise the Simpson flag whenever the mix shifts."""
 
 Segments = Mapping[str, BlockHistograms]
 
@@ -195,11 +196,7 @@ def opposite_signs(raw: RatioInterval, like_for_like: RatioInterval) -> bool:
 
 
 def _paradox(raw: RatioInterval, like_for_like: RatioInterval | None, terms: Decomposition) -> bool:
-    """The full flag: either kind of contradiction, and a raw ratio that is no mere noise.
-
-    Common drift moves all segments together, so without the second condition unchanged traffic
-    raises the flag of the segments every now and then.
-    """
+    """The full flag: either kind of contradiction, and a raw ratio that is no mere noise."""
     if like_for_like is None or raw.low <= 0.0 <= raw.high:
         return False
     return terms.simpson or opposite_signs(raw, like_for_like)
