@@ -1,6 +1,6 @@
 """How long the statistics of a verdict take from pre-summed blocks: PBS-AR and like-for-like.
 
-Bars: 4 quantiles over a day (24 blocks) in 25 ms; 3 quantiles over 4 segments, raw and like-for-like
+Bars: 4 quantiles over a day (24 blocks) in 25 ms; 3 quantiles over 4 segments, raw and standardised
 intervals with decomposition, in 40 ms. Beside each, from the same run: numpy's quantiles of the raw
 requests of both sides, which is what a script without any interval does. Imports are not counted.
 """
