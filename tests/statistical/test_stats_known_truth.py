@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
 
 PS = (0.5, 0.9, 0.99)
 STREAM = 20261124
-WINDOW_PAIRS, DAY_PAIRS, MIX_PAIRS = 400, 300, 250  # repetitions: 4 minutes in all
+WINDOW_PAIRS, DAY_PAIRS, MIX_PAIRS = 400, 300, 250  # repetitions: 3 minutes in all
 SCENARIO_NUMBER = {name: i for i, name in enumerate(SCENARIOS)}
 
 
