@@ -83,7 +83,12 @@ def rests_on(finding: Finding) -> str:
     evidence = finding.evidence
     parts = [f"{evidence.requests[0]:,} and {evidence.requests[1]:,} requests"]
     if evidence.blocks is not None:
-        parts.append(f"{evidence.blocks} × {evidence.unit}")
+        by_runs = evidence.unit in ("run", "host")
+        parts.append(
+            f"{evidence.blocks} parts of each {evidence.unit}"
+            if by_runs
+            else f"{evidence.blocks} × {evidence.unit}"
+        )
     parts.append(f"{evidence.replicas[0]} and {evidence.replicas[1]} {_replicas(evidence)}")
     if evidence.n_effective is not None:
         b, c = evidence.n_effective

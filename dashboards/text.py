@@ -102,8 +102,8 @@ class TextRenderer:
             )
         console.print()
         console.print(table)
-        for finding in result.findings:
-            console.print(Text(f"{phrases.part_label(finding.claim)}: {finding.reason.text}"))
+        for text in dict.fromkeys(finding.reason.text for finding in result.findings):
+            console.print(Text(f"• {text}"))
 
     def _foot(self, console: Console, audit: Audit) -> None:
         findings = [finding for finding in audit.findings if any(finding.evidence.requests)]
@@ -165,7 +165,7 @@ def _level(result: SentenceResult) -> float:
 
 def _to_ascii(text: str) -> str:
     table = {"✔": "+", "✘": "x", "≠": "!", "◐": "~", "“": '"', "”": '"', "–": "-", "·": "|"}
-    table |= {"×": "x", "∞": "inf", "…": "...", "─": "-", "━": "-"}
+    table |= {"•": "*", "×": "x", "∞": "inf", "…": "...", "─": "-", "━": "-"}
     for sign, plain in table.items():
         text = text.replace(sign, plain)
     return text.encode("ascii", "replace").decode("ascii")

@@ -104,3 +104,46 @@ class Renderer(Protocol):
     def render(self, audit: Audit) -> str:
         """The whole document."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileRequest:
+    """What to compare: paths (or Arrow tables) of both sides and how to read their columns.
+
+    With `at` (seconds since the epoch) or `split` (a column, optionally "COLUMN=BASE,CAND") the one
+    baseline source holds both sides. `offered` counts requests sent, per source, baseline first.
+    """
+
+    baseline: tuple[str | pa.Table, ...]
+    candidate: tuple[str | pa.Table, ...] = ()
+    at: float | None = None
+    split: str | None = None
+    metric: str | None = None
+    value: str | None = None
+    unit: str | None = None
+    higher_is_better: bool = False
+    time: str | None = None
+    segments: tuple[str, ...] = ()
+    replica: str | None = None
+    ok: str | None = None
+    offered: tuple[int, ...] = ()
+    runs: bool = False
+
+
+@runtime_checkable
+class FileWindows(Windows, Protocol):
+    """Windows read from files, and the metric that claims without a metric are about."""
+
+    @property
+    def metric(self) -> str:
+        """Name of the value column's metric."""
+        ...
+
+
+@runtime_checkable
+class FileReader(Protocol):
+    """Reads measurements that people already have (entry point group `nibai.readers`)."""
+
+    def read(self, request: FileRequest) -> FileWindows:
+        """Both sides; UsageError for wrong files and columns, CollectError for unreadable ones."""
+        ...

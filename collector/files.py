@@ -1,0 +1,452 @@
+"""Measurements that people already have in files, as the two sides of a comparison.
+
+Bounded runs are cut into eight equal parts of elapsed time, live traffic into blocks paired by
+clock position (`nibai.stats.clock`). Everything that was guessed is said in the notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from collector.columns import find_failures, find_time, find_value, has_metric, require
+from collector.inputs import Opened, expand, open_source
+from nibai.conventions import METRICS
+from nibai.errors import UsageError
+from nibai.histogram import OVERFLOW_BUCKET, BlockHistograms
+from nibai.model import (
+    BlockSeries,
+    Comparison,
+    ReplicaSample,
+    Side,
+    UnitKind,
+    Window,
+    WindowKind,
+)
+from nibai.protocols import FileReader, FileRequest, FileWindows
+from nibai.stats.clock import HOUR, RUN_BLOCKS, BlockPlan, plan_blocks
+from nibai.store.scan import Bins, Layout, ReplicaSpan
+from nibai.units import Unit
+
+MAX_BAD_SHARE = 0.05
+HALF_SPLIT_GAPS = 3.0
+"""Two files whose runs follow each other within this many mean gaps are parts of one run."""
+
+ROLES = ("baseline", "candidate")
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """The rows of one replica of one side inside one opened source."""
+
+    role: int
+    name: str
+    opened: Opened
+    layout: Layout
+    span: ReplicaSpan
+
+    @property
+    def window(self) -> Window | None:
+        if self.span.start is None or self.span.end is None:
+            return None
+        return Window(self.span.start, self.span.end)
+
+
+class FilesReader:
+    """Reads both sides of a comparison from files, tables or standard input."""
+
+    def read(self, request: FileRequest) -> FileWindows:
+        """Open everything and settle the value column; nothing is counted yet."""
+        sources = [expand(request.baseline), expand(request.candidate)]
+        if not sources[0] or not (sources[1] or request.at is not None or request.split):
+            raise UsageError(
+                "nothing to compare with: give both sides (-b FILE -c FILE), "
+                "or one FILE with --at TIME or --split COLUMN"
+            )
+        if (request.at is not None or request.split) and len(sources[0]) + len(sources[1]) != 1:
+            raise UsageError("--at and --split cut one file: give exactly one")
+        opened = [
+            (role, open_source(source, i))
+            for role, side in enumerate(sources)
+            for i, source in enumerate(side)
+        ]
+        return FilesWindows(request, opened)
+
+
+def build(options: Mapping[str, object]) -> FileReader:
+    """The reader; it has no options."""
+    del options
+    return FilesReader()
+
+
+class FilesWindows:
+    """Both sides of every metric the files hold, counted on demand."""
+
+    def __init__(self, request: FileRequest, opened: list[tuple[int, Opened]]) -> None:
+        self._request = request
+        self._opened = opened
+        self._found: dict[str, Comparison | None] = {}
+        self.metric = self._settle_metric()
+
+    def comparison(self, metric: str) -> Comparison | None:
+        """Block histograms of a metric on both sides; None when no column has it."""
+        if metric not in self._found:
+            self._found[metric] = self._compare(metric)
+        return self._found[metric]
+
+    def _settle_metric(self) -> str:
+        request = self._request
+        for _, opened in self._opened:
+            if opened.table.columns and opened.table.count():
+                return find_value(opened.table, _known_unit(request, opened), request.metric).metric
+        return request.metric or "latency"
+
+    def _compare(self, metric: str) -> Comparison | None:
+        request = self._request
+        if metric != self.metric:
+            # Another metric than that of --value: its column must speak for itself.
+            request = replace(request, value=None, unit=None, metric=metric)
+            if not all(has_metric(opened.table, metric) for _, opened in self._opened):
+                return None
+        notes: list[str] = []
+        reading = _Reading(request, metric, notes)
+        pieces = [piece for role, opened in self._opened for piece in reading.pieces(role, opened)]
+        pieces = _cut(pieces, request)
+        return _Assembly(request, metric, reading, pieces, notes).comparison()
+
+
+class _Reading:
+    """Settles columns, one opened source after the other, and says what it assumed."""
+
+    def __init__(self, request: FileRequest, metric: str, notes: list[str]) -> None:
+        self.request = request
+        self.metric = metric
+        self.notes = notes
+        self.unit = Unit(request.unit) if request.unit else Unit.SECONDS
+        self.failures_known = True
+
+    def pieces(self, role: int, opened: Opened) -> list[_Piece]:
+        table = opened.table
+        name = Path(table.name).name or table.name
+        if not table.columns or not table.count():
+            self.say(f"{name} holds no rows")
+            return [_Piece(role, name, opened, Layout("NULL::DOUBLE"), _nothing())]
+        layout = self._layout(opened)
+        spans = table.spans(layout)
+        self._check_bad(table.name, spans)
+        disorder = table.disorder(layout)
+        if disorder:
+            self.say(f"{name}: {disorder:,} rows were not in order of time; sorted")
+        return [_Piece(role, _piece_name(name, span), opened, layout, span) for span in spans]
+
+    def _layout(self, opened: Opened) -> Layout:
+        request = _known_unit(self.request, opened)
+        table = opened.table
+        value = find_value(table, request, self.metric if self.request.value is None else None)
+        if value.unit is not None:
+            self.unit = value.unit
+        said = value.unit.value if value.unit is not None else "the unit in each value"
+        self.say(f"{opened.format}: {self.metric} from column {value.column!r} in {said}")
+        for note in opened.notes:
+            self.say(note)
+        failed = self._failed(opened)
+        time = opened.time or find_time(table, request, value.column)
+        time_sql = None
+        if time is None:
+            self.say("no time column: the order of the rows is taken as the order of time")
+        else:
+            time_sql, understood = table.time_sql(time)
+            self.say(f"time from column {time!r} ({understood})")
+        for column in request.segments:
+            require(table, column, "--segment")
+        replica = require(table, request.replica, "--replica") if request.replica else None
+        side = None
+        if request.split:
+            side = require(table, request.split.partition("=")[0], "--split")
+        factor = None if value.unit is None else value.unit.to_base
+        sql = table.value_sql(value.column, factor)
+        return Layout(sql, time_sql, failed, tuple(request.segments), replica, side)
+
+    def _failed(self, opened: Opened) -> str:
+        if self.request.ok:
+            self.say(f"a request failed unless {self.request.ok}")
+            return opened.table.ok_sql(self.request.ok)
+        if opened.failed is not None:
+            return opened.failed
+        found = find_failures(opened.table)
+        if found is None:
+            self.failures_known = False
+            return "false"
+        self.say(f"{found[1]}; it counts as slower than every other (--ok EXPR to say otherwise)")
+        return found[0]
+
+    def _check_bad(self, name: str, spans: list[ReplicaSpan]) -> None:
+        rows, bad = sum(span.rows for span in spans), sum(span.bad for span in spans)
+        if bad > MAX_BAD_SHARE * rows:
+            raise UsageError(
+                f"{name}: {bad:,} of {rows:,} rows ({bad / rows:.1%}) have no usable {self.metric} "
+                "(missing, NaN or negative), more than 5%: clean the file, or mark failed requests "
+                "with --ok"
+            )
+        if bad:
+            self.say(f"{Path(name).name}: {bad:,} of {rows:,} rows without a usable value left out")
+
+    def say(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+
+class _Assembly:
+    """Counts the pieces into blocks and puts the comparison together."""
+
+    def __init__(
+        self,
+        request: FileRequest,
+        metric: str,
+        reading: _Reading,
+        pieces: list[_Piece],
+        notes: list[str],
+    ) -> None:
+        self.request = request
+        self.metric = metric
+        self.reading = reading
+        self.pieces = pieces
+        self.notes = notes
+        self.offered = _offered(request, pieces)
+        windows = [piece.window for piece in pieces if piece.span.rows]
+        self.clock = bool(windows) and all(window is not None for window in windows)
+        self.kind = self._kind([window for window in windows if window is not None])
+
+    def comparison(self) -> Comparison:
+        live = self.kind is WindowKind.LIVE
+        plan = self._plan() if live else None
+        replicas = [
+            self._replica(piece, plan, offered)
+            for piece, offered in zip(self.pieces, self.offered, strict=True)
+        ]
+        sides = [
+            [r for piece, r in zip(self.pieces, replicas, strict=True) if piece.role == role]
+            for role in (0, 1)
+        ]
+        hosts = live and min(len(side) for side in sides) > 1 and not self._same_names(sides)
+        unit = UnitKind.RUN if not live else UnitKind.HOST if hosts else UnitKind.BLOCK
+        known = METRICS.get(self.metric)
+        return Comparison(
+            metric=self.metric,
+            kind=self.kind,
+            unit=unit,
+            baseline=Side(self._label(0), tuple(sides[0])),
+            candidate=Side(self._label(1), tuple(sides[1])),
+            value_unit=self.reading.unit.base.value,
+            higher_is_better=self.request.higher_is_better
+            or self.reading.unit.higher_is_better
+            or (known is not None and known.higher_is_better),
+            same_hosts=live and not hosts,
+            clock=self.clock,
+            half_split=not live and self._half_split(),
+            arrivals_known=self.reading.failures_known or None not in self.offered,
+            gate=None if plan is None else plan.gate,
+            notes=tuple(self.notes),
+        )
+
+    # -- windows --------------------------------------------------------------------------
+    def _kind(self, windows: list[Window]) -> WindowKind:
+        if self.request.runs:
+            self._say("judged as runs (--runs): every file is one run")
+            return WindowKind.RUNS
+        if not self.clock:
+            return WindowKind.RUNS
+        longest = max(window.seconds for window in windows)
+        if longest < HOUR:
+            self._say(
+                f"judged as runs: no replica spans an hour (the longest {longest:.0f} s); "
+                "the verdict speaks for these runs"
+            )
+            return WindowKind.RUNS
+        self._say(
+            f"judged as live windows: the longest replica spans {longest / HOUR:.1f} h "
+            "(--runs if these are repeated benchmark runs)"
+        )
+        return WindowKind.LIVE
+
+    def _plan(self) -> BlockPlan:
+        baseline, candidate = (self._hull(role) for role in (0, 1))
+        plan = plan_blocks(baseline, candidate)
+        dropped = 1 - 2 * plan.baseline.seconds / (baseline.seconds + candidate.seconds)
+        if plan.gate is None and dropped > 0.01:  # noqa: PLR2004 - visible
+            self._say(
+                f"{dropped:.0%} of the time was left out so that both windows hold the same hours"
+            )
+        return plan
+
+    def _hull(self, role: int) -> Window:
+        windows = [p.window for p in self.pieces if p.role == role and p.window is not None]
+        if not windows:
+            return Window(0.0, 0.0)
+        return Window(min(w.start for w in windows), max(w.end for w in windows))
+
+    def _half_split(self) -> bool:
+        """Whether the sides are parts of one run in time (cut by --at, or files back to back)."""
+        if self.request.at is not None:
+            return True
+        windows = [
+            [p.window for p in self.pieces if p.role == role and p.window is not None]
+            for role in (0, 1)
+        ]
+        if len(windows[0]) != 1 or len(windows[1]) != 1:
+            return False
+        (b,), (c,) = windows
+        rows = sum(piece.span.rows for piece in self.pieces)
+        gap = max(b.start, c.start) - min(b.end, c.end)
+        pace = (b.seconds + c.seconds) / max(rows, 1)
+        return 0 <= gap <= HALF_SPLIT_GAPS * pace
+
+    # -- counting -------------------------------------------------------------------------
+    def _replica(self, piece: _Piece, plan: BlockPlan | None, offered: int | None) -> ReplicaSample:
+        blocks, start, seconds = RUN_BLOCKS, 0.0, 0.0
+        window = piece.window
+        if plan is not None:
+            window = plan.baseline if piece.role == 0 else plan.candidate
+            blocks, start, seconds = plan.blocks, window.start, plan.block_seconds
+        elif window is not None:
+            start, seconds = window.start, window.seconds / blocks
+        segments: dict[str, BlockSeries] = {}
+        if piece.span.rows:
+            found = piece.opened.table.bins(piece.layout, start, seconds, blocks, piece.span)
+            segments = {one.segment: _series(one, blocks) for one in found}
+        if not segments:
+            segments = {"": _empty(blocks)}
+        if offered is not None:
+            segments = _with_missing(segments, offered, piece.name)
+        return ReplicaSample(
+            piece.name,
+            segments,
+            start + seconds * np.arange(blocks, dtype=np.float64),
+            seconds,
+            window=window,
+            offered=offered,
+        )
+
+    # -- words ----------------------------------------------------------------------------
+    def _same_names(self, sides: list[list[ReplicaSample]]) -> bool:
+        names = [{replica.name for replica in side} for side in sides]
+        return names[0] == names[1]
+
+    def _label(self, role: int) -> str:
+        pieces = [piece for piece in self.pieces if piece.role == role]
+        if self.request.at is not None:
+            return ("before", "after")[role]
+        if self.request.split and pieces:
+            return f"{self.request.split.partition('=')[0]}={pieces[0].span.side}"
+        names = list(dict.fromkeys(piece.name for piece in pieces))
+        return names[0] if len(names) == 1 else f"{len(names)} replicas ({', '.join(names[:3])})"
+
+    def _say(self, note: str) -> None:
+        self.notes.append(note)
+
+
+# -- helpers --------------------------------------------------------------------------------
+
+
+def _known_unit(request: FileRequest, opened: Opened) -> FileRequest:
+    """The request with the unit that a format defines, unless the user says another."""
+    if request.unit is None and opened.unit is not None:
+        return replace(request, unit=opened.unit)
+    return request
+
+
+def _nothing() -> ReplicaSpan:
+    return ReplicaSpan("", "", 0, 0, None, None, 0)
+
+
+def _piece_name(name: str, span: ReplicaSpan) -> str:
+    return span.replica or name
+
+
+def _cut(pieces: list[_Piece], request: FileRequest) -> list[_Piece]:
+    """Both sides of one source: by time (--at) or by a column's two values (--split)."""
+    if request.at is not None:
+        return [half for piece in pieces for half in _halves(piece, request.at)]
+    if not request.split:
+        return pieces
+    name, _, wanted = request.split.partition("=")
+    present = list(dict.fromkeys(piece.span.side for piece in pieces))
+    chosen = wanted.split(",") if wanted else present
+    if len(chosen) != len(ROLES) or not set(chosen) <= set(present):
+        raise UsageError(
+            f"--split {name} needs two values, the column holds {', '.join(map(repr, present))}: "
+            f"pick two (--split {name}=BASELINE,CANDIDATE)"
+        )
+    return [
+        replace(piece, role=role)
+        for role, value in enumerate(chosen)
+        for piece in pieces
+        if piece.span.side == value
+    ]
+
+
+def _halves(piece: _Piece, at: float) -> list[_Piece]:
+    start, end = piece.span.start, piece.span.end
+    if start is None or end is None or not start < at < end:
+        raise UsageError(
+            f"{piece.name}: --at must lie inside the file's time span: "
+            + (
+                "it has no time column"
+                if start is None
+                else f"{start:.3f} to {end:.3f} (seconds since 1970)"
+            )
+        )
+    before = replace(piece, span=replace(piece.span, end=at))
+    after = replace(piece, role=1, span=replace(piece.span, start=at))
+    return [before, after]
+
+
+def _offered(request: FileRequest, pieces: list[_Piece]) -> list[int | None]:
+    """Requests sent per piece: one number each, or one per side when a side is one piece."""
+    if not request.offered:
+        return [None] * len(pieces)
+    if len(request.offered) != len(pieces):
+        raise UsageError(
+            f"--offered is given {len(request.offered)} times for {len(pieces)} replicas: "
+            "give one number for each, those of the baseline first"
+        )
+    return list(request.offered)
+
+
+def _series(bins: Bins, blocks: int) -> BlockSeries:
+    histograms = BlockHistograms.from_rows(bins.block, bins.bucket, bins.count, blocks=blocks)
+    failed = bins.bucket == OVERFLOW_BUCKET
+    errors = np.bincount(bins.block[failed], weights=bins.count[failed], minlength=blocks)
+    finite = np.where(np.isfinite(bins.sum), bins.sum, 0.0)
+    sums = np.bincount(bins.block, weights=finite, minlength=blocks).astype(np.float64)
+    return BlockSeries(histograms, errors.astype(np.int64), np.zeros(blocks, dtype=np.int64), sums)
+
+
+def _empty(blocks: int) -> BlockSeries:
+    none = np.zeros(blocks, dtype=np.int64)
+    return BlockSeries(BlockHistograms.empty(blocks), none, none.copy(), np.zeros(blocks))
+
+
+def _with_missing(
+    segments: dict[str, BlockSeries], offered: int, name: str
+) -> dict[str, BlockSeries]:
+    """Requests that were sent and never completed, in the overflow bin, spread over the blocks."""
+    seen = sum(int(series.histograms.n.sum()) for series in segments.values())
+    missing = offered - seen
+    if missing < 0:
+        raise UsageError(
+            f"{name}: --offered {offered} is less than the {seen} requests in the file: "
+            "give the number sent"
+        )
+    largest = max(segments, key=lambda label: int(segments[label].histograms.n.sum()))
+    series = segments[largest]
+    blocks = series.blocks
+    extra = np.diff(np.floor(np.arange(blocks + 1) * missing / blocks)).astype(np.int64)
+    histograms = replace(series.histograms, overflow=series.histograms.overflow + extra)
+    return {
+        **segments,
+        largest: replace(series, histograms=histograms, timeouts=series.timeouts + extra),
+    }

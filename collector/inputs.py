@@ -1,0 +1,199 @@
+"""From what the user typed to opened tables: files, folders, globs, standard input, S3."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from collector import k6, vllm
+from nibai.errors import CollectError, UsageError
+from nibai.store.scan import Table, open_arrow, open_file
+
+ENDINGS = {
+    ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".txt": "csv",
+    ".json": "json", ".jsonl": "json", ".ndjson": "json",
+}  # fmt: skip
+PACKED = (".gz", ".zst")
+PARQUET_MAGIC = b"PAR1"
+SNIFF_BYTES = 1 << 16
+MAX_RESULT_BYTES = 1 << 28
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One opened source: its table, what format it is (said aloud), and what it already knows.
+
+    `unit` is the unit of its value columns when the format defines it; `failed` likewise.
+    """
+
+    table: Table
+    format: str
+    unit: str | None = None
+    failed: str | None = None
+    time: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def expand(sources: tuple[str | pa.Table, ...]) -> list[str | pa.Table]:
+    """Folders and globs as their files, sorted; everything else as it is."""
+    found: list[str | pa.Table] = []
+    for source in sources:
+        found += [source] if isinstance(source, pa.Table) else _expand_text(source)
+    return found
+
+
+def open_source(source: str | pa.Table, index: int) -> Opened:
+    """Open one source; UsageError when it does not exist, CollectError when it is broken."""
+    if isinstance(source, pa.Table):
+        return Opened(open_arrow(source, f"table {index + 1}"), "a table")
+    name = "standard input" if source == "-" else source
+    path = _local(source)
+    if path.stat().st_size == 0:
+        return Opened(open_arrow(pa.table({}), name), "an empty file")
+    kind = _kind(path, name)
+    if kind == "json":
+        special = _special(path, name)
+        if special is not None:
+            return special
+    _check_packed(path, name)
+    return Opened(open_file(path, kind, name), kind)
+
+
+def _expand_text(source: str) -> list[str | pa.Table]:
+    if source == "-" or "://" in source:
+        return [source]
+    path = Path(source)
+    if path.is_dir():
+        files = sorted(str(file) for file in path.iterdir() if _ending(file) in ENDINGS)
+        if not files:
+            raise UsageError(
+                f"{source}: no CSV, JSON or Parquet file in this folder: name the files themselves"
+            )
+        return list(files)
+    if path.exists():
+        return [source]
+    if any(sign in source for sign in "*?["):
+        files = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - patterns may be absolute
+        if files:
+            return list(files)
+        raise UsageError(f"{source}: no file matches this pattern: check it, and quote it")
+    raise UsageError(f"{source}: no such file or folder: check the path")
+
+
+def _ending(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in PACKED:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def _local(source: str) -> Path:
+    if source == "-":
+        return _kept(sys.stdin.buffer.read())
+    if "://" in source:
+        return _download(source)
+    return Path(source)
+
+
+def _kept(data: bytes) -> Path:
+    with tempfile.NamedTemporaryFile(prefix="nibai-", suffix=".input", delete=False) as file:
+        file.write(data)
+    return Path(file.name)
+
+
+def _download(url: str) -> Path:
+    """A remote file as a local copy; credentials come from the usual provider chain."""
+    from pyarrow import fs  # noqa: PLC0415 - only for remote files
+
+    try:
+        filesystem, path = fs.FileSystem.from_uri(url)
+        with filesystem.open_input_stream(path, compression=None) as stream:
+            local = _kept(stream.read())
+    except (OSError, pa.ArrowInvalid) as error:
+        text = str(error).splitlines()[0][:200]
+        raise CollectError(
+            f"{url} cannot be fetched ({text}): check the address and your credentials"
+        ) from error
+    ending = "".join(Path(path).suffixes[-2:])
+    return local.rename(local.with_name(local.name + ending))
+
+
+def _kind(path: Path, name: str) -> str:
+    kind = ENDINGS.get(_ending(path))
+    if kind is not None:
+        return kind
+    head = _head(path, name)
+    if head.startswith(PARQUET_MAGIC):
+        return "parquet"
+    return "json" if head.lstrip()[:1] in (b"{", b"[") else "csv"
+
+
+def _head(path: Path, name: str) -> bytes:
+    try:
+        if path.suffix.lower() == ".gz":
+            with gzip.open(path) as packed:
+                return packed.read(SNIFF_BYTES)
+        if path.suffix.lower() == ".zst":
+            with pa.OSFile(str(path)) as raw, pa.CompressedInputStream(raw, "zstd") as stream:
+                return bytes(stream.read(SNIFF_BYTES))
+        with path.open("rb") as file:
+            return file.read(SNIFF_BYTES)
+    except (OSError, EOFError) as error:
+        raise _broken(name, error) from error
+
+
+def _special(path: Path, name: str) -> Opened | None:
+    """VLLM and k6 results are JSON with a meaning of their own."""
+    head = _head(path, name)
+    if k6.recognises(head):
+        return Opened(open_arrow(k6.table(_lines(path, name), name), name), "k6 results", "ms",
+                      failed="failed", time="time", notes=(k6.NOTE,))  # fmt: skip
+    if not head.lstrip().startswith(b"{") or path.stat().st_size > MAX_RESULT_BYTES:
+        return None
+    try:
+        document = json.loads(b"".join(_lines(path, name)))
+    except ValueError:
+        return None  # JSON Lines
+    if not vllm.recognises(document):
+        return None
+    return Opened(open_arrow(vllm.table(document, name), name), "vLLM benchmark results", "s",
+                  failed="failed", notes=(vllm.NOTE,))  # fmt: skip
+
+
+def _lines(path: Path, name: str) -> Iterator[bytes]:
+    try:
+        if path.suffix.lower() == ".gz":
+            with gzip.open(path) as packed:
+                yield from packed
+        else:
+            with path.open("rb") as file:
+                yield from file
+    except (OSError, EOFError) as error:
+        raise _broken(name, error) from error
+
+
+def _check_packed(path: Path, name: str) -> None:
+    """A gzip file that was cut off reads as a shorter file; its checksum tells."""
+    if path.suffix.lower() != ".gz":
+        return
+    try:
+        with gzip.open(path) as packed:
+            while packed.read(1 << 20):
+                pass
+    except (OSError, EOFError) as error:
+        raise _broken(name, error) from error
+
+
+def _broken(name: str, error: Exception) -> CollectError:
+    text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return CollectError(
+        f"{name} cannot be read ({text}): is the file complete? Make or fetch it again"
+    )

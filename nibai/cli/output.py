@@ -1,0 +1,72 @@
+"""How commands print an audit, and the exit code that its verdict stands for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from nibai import plugins
+from nibai.errors import PluginError, UsageError
+from nibai.model import Audit, Verdict
+
+FORMATS = ("text", "json", "markdown")
+
+
+def show(audit: Audit, form: str, html: str | None) -> None:
+    """Print an audit, and write its HTML report where asked."""
+    if form == "json":
+        from nibai.document import dumps  # noqa: PLC0415 - only for this format
+
+        click.echo(dumps(audit), nl=False)
+    else:
+        click.echo(render(audit, form, _terminal() if form == "text" else {}), nl=False)
+    if html is not None:
+        write_html(audit, Path(html))
+
+
+def render(audit: Audit, form: str, options: Mapping[str, object]) -> str:
+    """An audit by one of the installed renderers."""
+    renderer = plugins.load("nibai.renderers", form, options)
+    render_ = getattr(renderer, "render", None)
+    if not callable(render_):
+        raise PluginError(f"plug-in {form!r} in nibai.renderers has no render method")
+    return str(render_(audit))
+
+
+def write_html(audit: Audit, path: Path) -> None:
+    """Write the self-contained report."""
+    try:
+        path.write_text(render(audit, "html", {}), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{path}: the report cannot be written ({error.strerror}): "
+            "choose another place (--html)"
+        ) from error
+    click.echo(f"report: {path}", err=True)
+
+
+def exit_code(audit: Audit, *, inconclusive_ok: bool) -> int:
+    """0 confirmed, 1 refuted, 3 otherwise; `partly` is 1 when a claim is refuted."""
+    verdicts = {result.verdict for result in audit.sentences}
+    if audit.verdict is Verdict.CONFIRMED:
+        return 0
+    if audit.verdict is Verdict.REFUTED:
+        return 1
+    if audit.verdict is Verdict.PARTLY and Verdict.REFUTED in verdicts:
+        return 1
+    return 0 if inconclusive_ok else 3
+
+
+def _terminal() -> dict[str, object]:
+    interactive = sys.stdout.isatty()
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
+    return {
+        "width": min(shutil.get_terminal_size((100, 24)).columns, 120) if interactive else 100,
+        "color": interactive and "NO_COLOR" not in os.environ,
+        "ascii": "utf" not in encoding,
+    }

@@ -1,0 +1,374 @@
+"""One file of measurements, read by DuckDB into block histograms without rows in Python.
+
+Only SQL made here runs, plus one boolean expression of the user (`--ok`); that one is parsed as an
+expression and runs on a connection that holds nothing but the rows, without external access.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from nibai.errors import CollectError, UsageError
+from nibai.histogram import OVERFLOW_BUCKET, SCALE, ZERO_BUCKET, ZERO_THRESHOLD
+
+READERS = {
+    "parquet": "read_parquet({path}, union_by_name=true)",
+    "csv": "read_csv({path}, sample_size=-1, store_rejects=true, strict_mode=false)",
+    "json": "read_json({path}, sample_size=-1, maximum_object_size=268435456)",
+}
+
+NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
+UNIT_FACTORS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+NUMBER_WITH_UNIT = r"^\s*([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(s|ms|us|µs|ns)?\s*$"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How to read a table: SQL expressions made by `Table`, and column names to split by.
+
+    `value` yields base units; `time` seconds since the epoch or None; `failed` a boolean.
+    """
+
+    value: str
+    time: str | None = None
+    failed: str = "false"
+    segments: tuple[str, ...] = ()
+    replica: str | None = None
+    side: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSpan:
+    """Rows and time span of one replica (and side) inside a table."""
+
+    side: str
+    replica: str
+    rows: int
+    bad: int
+    start: float | None
+    end: float | None
+    first_row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Additive rows of one replica and segment; all arrays have the same shape."""
+
+    side: str
+    replica: str
+    segment: str
+    block: np.ndarray
+    bucket: np.ndarray
+    count: np.ndarray
+    sum: np.ndarray
+
+
+@dataclass(slots=True)
+class Table:
+    """A file or an Arrow table opened for reading; `name` is what messages call it."""
+
+    name: str
+    connection: duckdb.DuckDBPyConnection
+    source: str
+    columns: dict[str, str] = field(default_factory=dict)
+
+    def count(self) -> int:
+        """Rows of the table."""
+        return int(self._one("SELECT count(*)")[0])
+
+    def rejected(self) -> int:
+        """Lines of a CSV file that do not fit its columns; they are left out."""
+        try:
+            row = self.connection.execute("SELECT count(*) FROM reject_errors").fetchone()
+        except duckdb.Error:
+            return 0
+        return int(row[0]) if row else 0
+
+    def is_number(self, column: str) -> bool:
+        """Whether DuckDB read a column as numbers."""
+        return self.columns[column].startswith(NUMERIC) or self.columns[column].startswith("U")
+
+    def median(self, column: str) -> float | None:
+        """Median of a column of numbers, None without any."""
+        row = self._one(f"SELECT median(try_cast({quote(column)} AS DOUBLE))")
+        return None if row[0] is None else float(row[0])
+
+    def distinct(self, column: str, limit: int) -> list[str]:
+        """Up to `limit` distinct values as text, in order of first appearance."""
+        sql = (
+            f"SELECT v FROM (SELECT {quote(column)}::VARCHAR AS v, min(rowid_) AS r FROM "
+            f"(SELECT {quote(column)}, row_number() OVER () AS rowid_ FROM {self.source}) "
+            f"GROUP BY 1) ORDER BY r LIMIT {limit}"
+        )
+        return [row[0] for row in self._rows(sql) if row[0] is not None]
+
+    # -- expressions ----------------------------------------------------------------------
+    def value_sql(self, column: str, factor: float | None) -> str:
+        """Values in base units; text such as "12ms" is read value by value.
+
+        Raises UsageError for text that is no number, or without any unit when `factor` is None.
+        """
+        name = quote(column)
+        if self.is_number(column):
+            return f"({name}::DOUBLE * {factor!r})" if factor != 1.0 else f"{name}::DOUBLE"
+        self._refuse_text(column, factor)
+        unit = f"regexp_extract({name}, '{NUMBER_WITH_UNIT}', 2)"
+        number = f"try_cast(regexp_extract({name}, '{NUMBER_WITH_UNIT}', 1) AS DOUBLE)"
+        cases = " ".join(f"WHEN '{u}' THEN {f!r}" for u, f in UNIT_FACTORS.items())
+        return f"({number} * CASE {unit} {cases} ELSE {factor or 1.0!r} END)"
+
+    def _refuse_text(self, column: str, factor: float | None) -> None:
+        name = quote(column)
+        needs_unit = (
+            ""
+            if factor is not None
+            else f" OR regexp_extract({name}, '{NUMBER_WITH_UNIT}', 2) = ''"
+        )
+        row = self._rows(
+            f"SELECT {name}, row_number() OVER () AS r FROM {self.source} "
+            f"QUALIFY {name} IS NOT NULL AND trim({name}) NOT IN ('', 'NaN', 'nan') AND "
+            f"(NOT regexp_matches({name}, '{NUMBER_WITH_UNIT}'){needs_unit}) LIMIT 1"
+        )
+        if row:
+            raise UsageError(
+                f"{self.name}: column {column!r} holds {row[0][0]!r} in row {row[0][1]}, which is "
+                "not a number with a known unit: fix the file, or choose another column (--value)"
+            )
+
+    def time_sql(self, column: str) -> tuple[str, str]:
+        """(expression in seconds since the epoch, what was understood)."""
+        kind, name = self.columns[column], quote(column)
+        if kind.startswith(("TIMESTAMP", "DATE")):
+            return f"(epoch_us({name}::TIMESTAMP) / 1e6)", "timestamps"
+        if self.is_number(column):
+            return self._epoch_sql(column)
+        bad = self._rows(
+            f"SELECT {name} FROM {self.source} WHERE {name} IS NOT NULL AND "
+            f"try_cast({name} AS TIMESTAMP) IS NULL LIMIT 1"
+        )
+        if bad:
+            raise UsageError(
+                f"{self.name}: column {column!r} holds {bad[0][0]!r}, which is not a time: "
+                "use ISO 8601 or seconds since 1970, or name another column (--time)"
+            )
+        return f"(epoch_us(try_cast({name} AS TIMESTAMP)) / 1e6)", "ISO times"
+
+    def _epoch_sql(self, column: str) -> tuple[str, str]:
+        """Numbers: the size tells seconds from milli-, micro- and nanoseconds since 1970."""
+        row = self._one(f"SELECT max(abs({quote(column)}::DOUBLE))")
+        largest = float(row[0] or 0.0)
+        for limit, factor, word in (
+            (1e17, 1e-9, "nano"),
+            (1e14, 1e-6, "micro"),
+            (1e11, 1e-3, "milli"),
+        ):
+            if largest > limit:
+                return f"({quote(column)}::DOUBLE * {factor!r})", f"{word}seconds since 1970"
+        return f"{quote(column)}::DOUBLE", "seconds since 1970" if largest > 1e8 else "seconds"  # noqa: PLR2004 - 1973
+
+    def ok_sql(self, expression: str) -> str:
+        """A user's boolean expression, checked on a locked connection that holds only the rows."""
+        self._lock()
+        try:
+            checked = duckdb.SQLExpression(expression)
+            relation = self.connection.sql(f"FROM {self.source}")
+            kept = relation.select(
+                duckdb.StarExpression(), checked.cast("BOOLEAN").alias("nibai_ok_")
+            )
+            kept.to_arrow_table()
+            self.connection.register("checked_rows", kept.to_arrow_table())
+        except duckdb.Error as error:
+            text = str(error).splitlines()[0]
+            raise UsageError(
+                f"{self.name}: --ok {expression!r} is not a boolean expression over its columns "
+                f"({', '.join(sorted(self.columns))}): {text}"
+            ) from error
+        self.source = "checked_rows"
+        return "coalesce(NOT nibai_ok_, true)"
+
+    def _lock(self) -> None:
+        """Copy the rows into memory and shut every way out of the connection."""
+        rows = self._relation().to_arrow_table()
+        self.connection = duckdb.connect()
+        self.connection.register("only_rows", rows)
+        self.source = "only_rows"
+        self.connection.execute("SET enable_external_access = false")
+        self.connection.execute("SET lock_configuration = true")
+
+    # -- answers --------------------------------------------------------------------------
+    def spans(self, layout: Layout) -> list[ReplicaSpan]:
+        """Rows, unusable rows and time span of every replica, in order of appearance."""
+        time = layout.time or "NULL::DOUBLE"
+        sql = (
+            f"SELECT {_text(layout.side)}, {_text(layout.replica)}, count(*), "
+            f"count(*) FILTER (WHERE {_bad(layout)}), min({time}), max({time}), "
+            f"min(rowid_) FROM (SELECT *, row_number() OVER () AS rowid_ FROM {self.source}) "
+            "GROUP BY 1, 2 ORDER BY 7"
+            if layout.side or layout.replica
+            else f"SELECT '', '', count(*), count(*) FILTER (WHERE {_bad(layout)}), "
+            f"min({time}), max({time}), 0 FROM {self.source}"
+        )
+        return [
+            ReplicaSpan(
+                str(row[0]), str(row[1]), int(row[2]), int(row[3]), row[4], row[5], int(row[6])
+            )
+            for row in self._rows(sql)
+            if row[2]
+        ]
+
+    def disorder(self, layout: Layout) -> int:
+        """Rows whose time is before that of the row above."""
+        if layout.time is None:
+            return 0
+        sql = (
+            f"SELECT count(*) FROM (SELECT {layout.time} AS t, lag({layout.time}) OVER () AS "
+            f"before FROM {self.source}) WHERE t < before"
+        )
+        return int(self._rows(sql)[0][0])
+
+    def bins(
+        self,
+        layout: Layout,
+        start: float | None,
+        block_seconds: float,
+        blocks: int,
+        span: ReplicaSpan,
+    ) -> Iterator[Bins]:
+        """Additive rows of one replica by segment; rows outside the blocks are left out."""
+        block = _block_sql(layout, start, block_seconds, blocks, span)
+        value, last = f"({layout.value})", blocks - 1
+        usable = f"NOT ({_bad(layout)})"
+        where = [usable]
+        if layout.side is not None:
+            where.append(f"{_text(layout.side)} = {literal(span.side)}")
+        if layout.replica is not None:
+            where.append(f"{_text(layout.replica)} = {literal(span.replica)}")
+        bucket = (
+            f"CASE WHEN {layout.failed} OR {value} = 'inf'::DOUBLE THEN {OVERFLOW_BUCKET} "
+            f"WHEN {value} <= {ZERO_THRESHOLD!r} THEN {ZERO_BUCKET} "
+            f"ELSE (ceil(log2({value}) * {2**SCALE}) - 1) END::INTEGER"
+        )
+        segments = "".join(f", {_text(column)} AS s{i}" for i, column in enumerate(layout.segments))
+        keys = "".join(f", s{i}" for i in range(len(layout.segments)))
+        sql = (
+            f"SELECT g{keys}, b, count(*) AS n, sum(v) AS total FROM "
+            f"(SELECT {block} AS g{segments}, {bucket} AS b, "
+            f"CASE WHEN {layout.failed} THEN 0.0 ELSE {value} END AS v "
+            f"FROM {self._numbered(layout)} WHERE {' AND '.join(where)}) "
+            f"WHERE g BETWEEN 0 AND {last} GROUP BY g{keys}, b"
+        )
+        yield from _by_segment(self._arrow(sql), layout.segments, span)
+
+    def _numbered(self, layout: Layout) -> str:
+        if layout.time is not None:
+            return self.source
+        return f"(SELECT *, row_number() OVER () - 1 AS rowid_ FROM {self.source})"
+
+    # -- DuckDB ---------------------------------------------------------------------------
+    def _relation(self) -> duckdb.DuckDBPyRelation:
+        return self.connection.sql(f"FROM {self.source}")
+
+    def _one(self, select: str) -> tuple[Any, ...]:
+        return self._rows(f"{select} FROM {self.source}")[0]
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with unreadable(self.name):
+            return self.connection.execute(sql).fetchall()
+
+    def _arrow(self, sql: str) -> pa.Table:
+        with unreadable(self.name):
+            return self.connection.sql(sql).to_arrow_table()
+
+
+class unreadable:  # noqa: N801 - reads as a statement: with unreadable(name)
+    """Turns DuckDB's errors about a file into a CollectError that names it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, duckdb.Error):
+            text = re.sub(r"\s+", " ", str(error)).split(". ")[0][:200]
+            raise CollectError(
+                f"{self.name} cannot be read ({text}): is the file complete? Make or fetch it again"
+            ) from error
+
+
+def open_file(path: Path, kind: str, name: str) -> Table:
+    """A Parquet, CSV or JSON file (gz, zst)."""
+    connection = duckdb.connect()
+    source = READERS[kind].format(path=literal(str(path)))
+    with unreadable(name):
+        described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+    return Table(name, connection, source, {row[0]: row[1] for row in described})
+
+
+def open_arrow(rows: pa.Table, name: str) -> Table:
+    """Rows that are in memory already."""
+    connection = duckdb.connect()
+    connection.register("given_rows", rows)
+    described = connection.execute("DESCRIBE SELECT * FROM given_rows").fetchall()
+    return Table(name, connection, "given_rows", {row[0]: row[1] for row in described})
+
+
+def quote(column: str) -> str:
+    """A column name as an SQL identifier."""
+    return '"' + column.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _text(column: str | None) -> str:
+    return "''" if column is None else f"coalesce({quote(column)}::VARCHAR, '')"
+
+
+def _bad(layout: Layout) -> str:
+    """Rows that are neither failed nor usable: no value, NaN or negative, or no time."""
+    value = f"({layout.value})"
+    unusable = f"({value} IS NULL OR isnan({value}) OR {value} < 0)"
+    no_time = f" OR ({layout.time}) IS NULL" if layout.time is not None else ""
+    return f"(NOT ({layout.failed}) AND {unusable}){no_time}"
+
+
+def _block_sql(
+    layout: Layout, start: float | None, block_seconds: float, blocks: int, span: ReplicaSpan
+) -> str:
+    if layout.time is None:
+        return f"least((rowid_ - {span.first_row}) * {blocks} // {max(span.rows, 1)}, {blocks - 1})"
+    if block_seconds <= 0:
+        return "0"
+    position = f"floor((({layout.time}) - {start!r}) / {block_seconds!r})::BIGINT"
+    # The last moment of the window belongs to the last block.
+    end = f"(({layout.time}) = {(start or 0.0) + block_seconds * blocks!r})"
+    return f"CASE WHEN {end} THEN {blocks - 1} ELSE {position} END"
+
+
+def _by_segment(rows: pa.Table, segments: Sequence[str], span: ReplicaSpan) -> Iterator[Bins]:
+    columns = {name: rows.column(name).to_numpy() for name in ("g", "b", "n", "total")}
+    labels = np.full(rows.num_rows, "", dtype=object)
+    for i, name in enumerate(segments):
+        values = rows.column(f"s{i}").to_pylist()
+        parts = np.array([f"{name}={value}" for value in values], dtype=object)
+        labels = parts if i == 0 else labels + "," + parts
+    for label in dict.fromkeys(labels.tolist()):
+        chosen = labels == label
+        yield Bins(
+            span.side,
+            span.replica,
+            label,
+            *(columns[name][chosen] for name in ("g", "b", "n", "total")),
+        )
