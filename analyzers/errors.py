@@ -104,7 +104,7 @@ def _gate(comparison: Comparison, sample: Sample) -> Reason | None:
             ReasonCode.SURVIVORS,
             "nothing says which requests failed: name a status column or give --ok EXPR",
         )
-    return first_gate(comparison, sample.sides, None, math.nan)
+    return first_gate(comparison, sample.sides, None)
 
 
 def _sums(side: Side, segment: tuple[str, str] | None) -> BlockSums:

@@ -39,7 +39,7 @@ SHORT_LIVE_WINDOW_SECONDS = 6 * 3600.0
 """Live windows shorter than this need the endpoint's own history."""
 
 FEWER_SHARE = 0.9
-"""A side that completed less than this share of the other's rate may have lost requests ..."""
+"""A side that completed less than this share of the other's requests may have lost some ..."""
 
 FEWER_SIGMAS = 3.0
 """... when the difference is also beyond chance for Poisson arrivals."""
@@ -53,12 +53,11 @@ def verdict_of(code: ReasonCode) -> Verdict:
 
 
 def first_gate(
-    comparison: Comparison, sides: tuple[Segments, Segments], quantile: float | None, raw: float
+    comparison: Comparison, sides: tuple[Segments, Segments], quantile: float | None
 ) -> Reason | None:
     """The first thing in the way of judging a quantile, None when nothing is.
 
-    `sides` are the (baseline, candidate) segments the claim is about; `raw` is the log2 ratio
-    (above 0: candidate better), which says whom fewer completed requests would flatter.
+    `sides` are the (baseline, candidate) segments the claim is about.
     """
     counts = requests(sides[0]), requests(sides[1])
     if comparison.gate is not None and comparison.gate.code in NOT_COMPARABLE:
@@ -66,7 +65,7 @@ def first_gate(
     if 0 in counts:
         return no_data(comparison, counts)
     return (
-        survivors(comparison, raw)
+        survivors(comparison)
         or _sweep_order(comparison, quantile)
         or comparison.gate
         or _half_split(comparison)
@@ -90,31 +89,28 @@ def no_data(comparison: Comparison, counts: tuple[int, int]) -> Reason:
     return Reason(ReasonCode.NO_DATA, f"no {comparison.metric} of {' and '.join(empty)}")
 
 
-def survivors(comparison: Comparison, raw: float) -> Reason | None:
-    """Fewer completed requests on the side that looks faster: slow ones may be missing there.
+def survivors(comparison: Comparison) -> Reason | None:
+    """The runs of one side completed fewer requests: the missing ones may be the slowest.
 
-    Applies to runs whose arrivals are unknown. A closed-loop benchmark is not caught: there the
-    faster side completes more.
+    Applies to runs whose arrivals are unknown, whichever side looks faster, and whatever their time
+    span: a run that lost its later requests looks like a shorter run.
     """
-    if comparison.kind is not WindowKind.RUNS or comparison.arrivals_known or math.isnan(raw):
+    if comparison.kind is not WindowKind.RUNS or comparison.arrivals_known or not comparison.clock:
         return None
-    done = [_completed(side) for side in (comparison.baseline, comparison.candidate)]
-    seconds = [_seconds(side) for side in (comparison.baseline, comparison.candidate)]
-    if min(seconds) <= 0:
-        seconds = [1.0, 1.0]
-    faster = 0 if raw < 0 else 1
-    slower = 1 - faster
-    rate = [n / s for n, s in zip(done, seconds, strict=True)]
-    expected = rate[slower] * seconds[faster]
-    noise = math.sqrt(done[faster] + done[slower] * (seconds[faster] / seconds[slower]) ** 2)
-    if rate[faster] >= FEWER_SHARE * rate[slower] or expected - done[faster] < FEWER_SIGMAS * noise:
+    sides = (comparison.baseline, comparison.candidate)
+    done = [_completed(side) for side in sides]
+    runs = [len(side.replicas) for side in sides]
+    per_run = [n / r for n, r in zip(done, runs, strict=True)]
+    fewer = per_run.index(min(per_run))
+    expected = per_run[1 - fewer] * runs[fewer]
+    noise = math.sqrt(done[fewer] + expected * runs[fewer] / runs[1 - fewer])
+    if done[fewer] >= FEWER_SHARE * expected or expected - done[fewer] < FEWER_SIGMAS * noise:
         return None
-    roles = ("baseline", "candidate")
     return Reason(
         ReasonCode.SURVIVORS,
-        f"only survivors were measured: the {roles[faster]} completed {done[faster]} requests, the "
-        f"{roles[slower]} {done[slower]} in {seconds[slower]:.0f} s, and what is missing may be "
-        "the slowest. Give the number of requests sent to each side (--offered N, baseline first)",
+        f"only survivors were measured: {done[0]} completed requests in the baseline, {done[1]} in "
+        f"the candidate ({runs[0]} and {runs[1]} runs), and nothing says how many were sent; those "
+        "missing may be the slowest. Give the number sent to each run: --offered N, baseline first",
     )
 
 
@@ -134,10 +130,6 @@ def _completed(side: Side) -> int:
         for replica in side.replicas
         for series in replica.segments.values()
     )
-
-
-def _seconds(side: Side) -> float:
-    return sum(_span(replica) for replica in side.replicas)
 
 
 def _span(replica: ReplicaSample) -> float:

@@ -158,7 +158,7 @@ class Speedup:
     def _decide(
         self, claim: Claim, sample: Sample, p: float, reading: Reading
     ) -> tuple[Verdict, Reason]:
-        gate = first_gate(sample.comparison, sample.sides, claim.quantile, sample.raw(p))
+        gate = first_gate(sample.comparison, sample.sides, claim.quantile)
         gate = gate or self._thin(sample, p, reading) or _support(claim, sample, reading)
         if gate is not None:
             return verdict_of(gate.code), gate

@@ -19,8 +19,6 @@ def ratio_text(log2_value: float, *, timed: bool = True) -> str:
     better, worse = _WORDS[timed]
     if math.isnan(log2_value):
         return "unknown"
-    if math.isinf(log2_value):
-        return f"more than any ratio {better if log2_value > 0 else worse}"
     text = times(2 ** abs(log2_value))
     if text == "1.00x":
         return "unchanged"
@@ -35,6 +33,8 @@ def interval_text(value: float, low: float, high: float, *, timed: bool = True) 
     >>> interval_text(0.1, -0.1, 0.3), interval_text(1.0, -math.inf, math.inf)
     ('1.07x faster [1.07x slower to 1.23x faster]', '2.00x faster [no bound]')
     """
+    if math.isinf(value):
+        return _one_sided(value, low, high, timed=timed)
     head = ratio_text(value, timed=timed)
     if not math.isfinite(low) and not math.isfinite(high):
         return f"{head} [no bound]"
@@ -47,6 +47,15 @@ def interval_text(value: float, low: float, high: float, *, timed: bool = True) 
         for bound in (low, high)
     ]
     return f"{head} [{bounds[0]} to {bounds[1]}]"
+
+
+def _one_sided(value: float, low: float, high: float, *, timed: bool) -> str:
+    """What is left when one side's quantile lies among failed requests."""
+    bound = high if value < 0 else low
+    if not math.isfinite(bound):
+        return "beyond any bound, among failed requests"
+    side = "at least" if (bound < 0) == (value < 0) else "at most"
+    return f"{side} {ratio_text(bound, timed=timed)} (the quantile lies among failed requests)"
 
 
 def times(ratio: float) -> str:
