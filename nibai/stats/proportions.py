@@ -6,6 +6,7 @@ They assume independence; for request streams use effective numbers (n / deff), 
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 
 def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, float]:
@@ -16,9 +17,7 @@ def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, floa
     """
     if n <= 0:
         return 0.0, 1.0
-    from scipy.special import ndtri  # noqa: PLC0415 - keeps `import nibai.stats` light
-
-    z = float(ndtri(0.5 + level / 2))
+    z = NormalDist().inv_cdf(0.5 + level / 2)
     share, spread = successes / n, z * z / n
     centre = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))

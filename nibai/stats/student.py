@@ -1,29 +1,80 @@
-"""Student's t, by scipy.special: importing scipy.stats would cost every command half a second."""
+"""Student's t in plain Python: importing scipy.special costs every command a third of a second.
+
+The tail is half a regularised incomplete beta function, evaluated by its continued fraction
+(modified Lentz). It agrees with scipy to 1e-8 relative, far tails included (tested).
+"""
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+
+TINY = 1e-300
+PRECISION = 1e-15
+MAX_TERMS = 500
 
 
+@lru_cache(maxsize=256)
 def critical_value(level: float, df: float) -> float:
     """The two-sided critical value: P(|T| <= result) = level; infinite without freedom.
 
     >>> round(critical_value(0.95, 23), 3), critical_value(0.95, 0)
     (2.069, inf)
     """
+    if not 0 < level < 1:
+        raise ValueError(f"a level lies between 0 and 1, not {level}")
     if df <= 0:
         return math.inf
-    from scipy.special import stdtrit  # noqa: PLC0415 - keeps `import nibai.stats` light
-
-    return float(stdtrit(df, 0.5 + level / 2))
+    tail = (1 - level) / 2
+    low, high = 0.0, 1.0
+    while _upper_tail(high, df) > tail:
+        low, high = high, high * 2
+    while high - low > PRECISION * high and low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if _upper_tail(middle, df) > tail else (low, middle)
+    return high
 
 
 def lower_tail(t: float, df: float) -> float:
     """P(T <= t); one half when there is no freedom at all."""
     if df <= 0 or math.isnan(t):
         return 0.5
-    if math.isinf(t):
-        return 1.0 if t > 0 else 0.0
-    from scipy.special import stdtr  # noqa: PLC0415 - keeps `import nibai.stats` light
+    return 1 - _upper_tail(t, df) if t > 0 else _upper_tail(-t, df)
 
-    return float(stdtr(df, t))
+
+def _upper_tail(t: float, df: float) -> float:
+    """P(T > t) for t >= 0."""
+    if math.isinf(t):
+        return 0.0
+    square = t * t
+    return _beta(df / (df + square), square / (df + square), df / 2, 0.5) / 2
+
+
+def _beta(x: float, rest: float, a: float, b: float) -> float:
+    """Regularised incomplete beta function I_x(a, b), with rest = 1 - x given exactly."""
+    if x <= 0.0 or rest <= 0.0:
+        return 0.0 if x <= 0.0 else 1.0
+    if x > (a + 1) / (a + b + 2):
+        return 1 - _beta(rest, x, b, a)
+    scale = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    return math.exp(scale + a * math.log(x) + b * math.log(rest)) / a * _fraction(x, a, b)
+
+
+def _fraction(x: float, a: float, b: float) -> float:
+    """Continued fraction of the incomplete beta function; converges fast for x below the mean."""
+    c, d = 1.0, 1 / _away_from_zero(1 - (a + b) * x / (a + 1))
+    value = d
+    for m in range(1, MAX_TERMS):
+        for term in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d = 1 / _away_from_zero(1 + term * d)
+            c = _away_from_zero(1 + term / c)
+            value *= c * d
+        if abs(c * d - 1) < PRECISION:
+            break
+    return value
+
+
+def _away_from_zero(x: float) -> float:
+    return x if abs(x) > TINY else TINY

@@ -45,12 +45,22 @@ def test_poisson_bounds_are_exact():
     assert poisson_mean(0)[1] == pytest.approx(-math.log(0.025))
 
 
-def test_student():
-    assert critical_value(0.95, 7) == pytest.approx(2.3646, abs=1e-4)
-    assert critical_value(0.9, 23) == pytest.approx(scipy_stats.t.ppf(0.95, 23))
-    assert lower_tail(-2.0, 11) == pytest.approx(scipy_stats.t.cdf(-2.0, 11))
+@pytest.mark.parametrize("df", [0.7, 1, 2, 4.3, 7, 11, 23, 60, 999, 1e5])
+def test_student_equals_scipy_far_into_the_tails(df):
+    for level in (0.05, 0.5, 0.9, 0.95, 0.99, 0.99999):
+        expected = scipy_stats.t.ppf(0.5 + level / 2, df)
+        assert critical_value(level, df) == pytest.approx(expected, rel=1e-9)
+    for t in (-400.0, -38.0, -8.5, -2.0, -0.3, -1e-9, 0.0, 1e-9, 0.6, 2.5, 9.0, 55.0):
+        expected = scipy_stats.t.cdf(t, df)
+        assert lower_tail(t, df) == pytest.approx(expected, rel=1e-8, abs=1e-300)
+
+
+def test_student_at_the_edges():
     assert (lower_tail(math.inf, 3), lower_tail(-math.inf, 3)) == (1.0, 0.0)
     assert lower_tail(math.nan, 3) == lower_tail(1.0, 0) == 0.5
+    assert critical_value(0.95, 0) == math.inf
+    with pytest.raises(ValueError, match=r"between 0 and 1, not 1\.0"):
+        critical_value(1.0, 5)
 
 
 # -- how much more ---------------------------------------------------------------------------
