@@ -1,0 +1,91 @@
+"""Folding: rows of one segment, or of a raw Parquet part, summed to (series, minute, bucket).
+
+DuckDB does the summing; state is one segment or part, so memory does not grow with history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from nibai.histogram import OVERFLOW_BUCKET, SCALE, ZERO_BUCKET, ZERO_THRESHOLD
+from nibai.store.rows import TABLES
+
+KEY = "endpoint, variant, replica, segment, metric"
+MINUTES_A_DAY = 1440
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Rows per lake table (absent: none)."""
+
+    tables: dict[str, pa.Table]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all tables."""
+        return sum(table.num_rows for table in self.tables.values())
+
+
+def fold(rows: pa.Table, *, oldest_minute: int = 0) -> Folded:
+    """Sum additive rows; minutes before `oldest_minute` go to the hour tables.
+
+    Equal to folding any split of the rows and adding up, whatever their order.
+    """
+    if rows.num_rows == 0:
+        return Folded({})
+    connection = duckdb.connect()
+    connection.register("wal_rows", rows)
+    tables = {}
+    for name, condition, minute in (
+        ("", f"minute >= {oldest_minute}", "minute"),
+        ("_hour", f"minute < {oldest_minute}", "(minute - minute % 60)::INTEGER"),
+    ):
+        for kind, sql in (("hist", _HIST_SQL), ("cell", _CELL_SQL)):
+            found = connection.sql(sql.format(minute=minute, condition=condition)).to_arrow_table()
+            if found.num_rows:
+                tables[kind + name] = found.cast(TABLES[kind + name])
+    return Folded(tables)
+
+
+_HEAD = (
+    "SELECT (DATE '1970-01-01' + ({{minute}} // 1440)::INTEGER) AS day, "
+    "endpoint::VARCHAR AS endpoint, variant::VARCHAR AS variant, "
+    "replica::VARCHAR AS replica, segment::VARCHAR AS segment, "
+    "metric::VARCHAR AS metric, {{minute}} AS minute, provenance::VARCHAR AS provenance, {columns} "
+    "FROM wal_rows WHERE {{condition}} GROUP BY ALL {order}"
+)
+_HIST_SQL = _HEAD.format(
+    columns="scale, bucket, sum(count)::BIGINT AS count",
+    order="HAVING sum(count) <> 0 ORDER BY ALL",
+)
+_CELL_SQL = _HEAD.format(
+    columns="sum(count)::BIGINT AS count, sum(value) AS sum, "
+    "coalesce(min(min) FILTER (WHERE NOT isnan(min)), 'nan'::DOUBLE) AS min, "
+    "coalesce(max(max) FILTER (WHERE NOT isnan(max)), 'nan'::DOUBLE) AS max, "
+    "sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",
+    order="ORDER BY ALL",
+)
+
+
+def fold_raw(part: Path, *, keys: tuple[str, ...], time_us: str, value: str) -> pa.Table:
+    """Minute histograms of one raw Parquet part: (keys, minute, bucket, count).
+
+    `time_us` is a BIGINT column of microseconds since the epoch, `value` a column of seconds. For
+    back-filling from request logs; one part at a time keeps memory flat.
+    """
+    columns = ", ".join(keys)
+    bucket = (
+        f"(CASE WHEN {value} <= {ZERO_THRESHOLD!r} THEN {ZERO_BUCKET} "
+        f"WHEN isinf({value}) THEN {OVERFLOW_BUCKET} "
+        f"ELSE ceil(log2({value}) * {2**SCALE}) - 1 END)::SMALLINT"
+    )
+    path = str(part).replace("'", "''")
+    sql = (
+        f"SELECT {columns}, ({time_us} // 60000000)::INTEGER AS minute, {bucket} AS bucket, "
+        f"count(*) AS count FROM read_parquet('{path}') GROUP BY ALL"
+    )
+    return duckdb.connect().sql(sql).to_arrow_table()

@@ -1,0 +1,112 @@
+"""The lake: append-only Delta tables of additive integer rows, partitioned by day.
+
+Commits are idempotent: each carries (collector id, segment number) as a Delta application
+transaction, and a segment whose number the table already holds is not written again. Delta keeps
+the number but does not refuse a replayed one, so the table is asked before every commit.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from nibai.errors import StoreError
+from nibai.store.rows import TABLES
+
+ATTEMPTS = 4
+
+
+class Lake:
+    """The tables below one folder (or object store address)."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = str(root)
+
+    def path(self, table: str) -> str:
+        """Where one table lives."""
+        return f"{self.root.rstrip('/')}/{table}"
+
+    def open(self, table: str) -> DeltaTable | None:
+        """The table at its newest version, None before its first commit."""
+        try:
+            return DeltaTable(self.path(table))
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            raise _unreadable(self.path(table), error) from error
+
+    def committed(self, table: str, collector: str) -> int:
+        """The newest segment number of a collector that a table holds; 0 for none."""
+        found = self.open(table)
+        if found is None:
+            return 0
+        return found.transaction_version(collector) or 0
+
+    def commit(self, table: str, rows: pa.Table, collector: str, sequence: int) -> bool:
+        """Append rows of one segment once; False when the table already holds them.
+
+        A doubtful commit (an error after which it may have happened) is settled by asking again.
+        """
+        last: Exception | None = None
+        for _ in range(ATTEMPTS):
+            if self.committed(table, collector) >= sequence:
+                return last is not None
+            try:
+                self._append(table, rows, collector, sequence)
+            except (DeltaError, OSError) as error:
+                last = error
+            else:
+                return True
+        raise StoreError(
+            f"{self.path(table)}: segment {sequence} cannot be committed ({_line(last)}): "
+            "check space and permissions; nothing is lost, it is tried again"
+        ) from last
+
+    def file_uris(self, table: str, first: date, last: date) -> list[str]:
+        """Files that hold the days from `first` to `last`, both included, of one snapshot."""
+        found = self.open(table)
+        if found is None:
+            return []
+        return list(
+            found.file_uris(
+                partition_filters=[
+                    ("day", ">=", first.isoformat()),
+                    ("day", "<=", last.isoformat()),
+                ]
+            )
+        )
+
+    def _append(self, table: str, rows: pa.Table, collector: str, sequence: int) -> None:
+        write_deltalake(
+            self.path(table),
+            rows.cast(TABLES[table]),
+            mode="append",
+            partition_by=["day"],
+            writer_properties=WRITER,
+            commit_properties=CommitProperties(app_transactions=[Transaction(collector, sequence)]),
+        )
+
+
+WRITER = WriterProperties(compression="ZSTD")
+"""Delta's own default is snappy; zstd is a third smaller on integer rows."""
+
+
+def _unreadable(path: str, error: Exception) -> StoreError:
+    return StoreError(
+        f"{path}: the table cannot be read ({_line(error)}): restore it, or move it away and let "
+        "nibai start a new one"
+    )
+
+
+def _line(error: Exception | None) -> str:
+    return str(error).splitlines()[0][:200] if error is not None and str(error) else "no answer"

@@ -1,0 +1,62 @@
+"""The shapes of additive rows: in the write-ahead log and in the lake's tables."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from nibai.conventions import WAL_COLUMNS
+
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+
+WAL_SCHEMA = pa.schema(
+    [
+        ("endpoint", _TEXT),
+        ("variant", _TEXT),
+        ("replica", _TEXT),
+        ("segment", _TEXT),
+        ("metric", _TEXT),
+        ("minute", pa.int32()),
+        ("scale", pa.int8()),
+        ("bucket", pa.int16()),
+        ("count", pa.int64()),
+        ("value", pa.float64()),
+        ("min", pa.float64()),
+        ("max", pa.float64()),
+        ("errors", pa.int64()),
+        ("timeouts", pa.int64()),
+        ("provenance", _TEXT),
+    ]
+)
+assert tuple(WAL_SCHEMA.names) == WAL_COLUMNS  # noqa: S101 - two spellings of one contract
+
+_KEY: list[tuple[str, pa.DataType]] = [
+    ("day", pa.date32()),
+    ("endpoint", pa.string()),
+    ("variant", pa.string()),
+    ("replica", pa.string()),
+    ("segment", pa.string()),
+    ("metric", pa.string()),
+    ("minute", pa.int32()),
+    ("provenance", pa.string()),
+]
+
+_HIST = [("scale", pa.int8()), ("bucket", pa.int16()), ("count", pa.int32())]
+_CELL = [
+    ("count", pa.int64()),
+    ("sum", pa.float64()),
+    ("min", pa.float64()),
+    ("max", pa.float64()),
+    ("errors", pa.int64()),
+    ("timeouts", pa.int64()),
+]
+_CATEGORY = [("key", pa.string()), ("count", pa.int32())]
+
+# Delta has no unsigned types: everything is signed, and sums are made in BIGINT.
+TABLES: dict[str, pa.Schema] = {
+    "hist": pa.schema(_KEY + _HIST),
+    "cell": pa.schema(_KEY + _CELL),
+    "category": pa.schema(_KEY + _CATEGORY),
+    "hist_hour": pa.schema(_KEY + _HIST),
+    "cell_hour": pa.schema(_KEY + _CELL),
+    "category_hour": pa.schema(_KEY + _CATEGORY),
+}
