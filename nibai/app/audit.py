@@ -1,0 +1,144 @@
+"""`nibai changes`, `nibai audit`: changes in, audits out, both kept in the state."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+import nibai
+from nibai.app.compare import load_analyzers
+from nibai.audit import run_audit
+from nibai.claims import parse
+from nibai.document import decode, encode, from_document, to_document
+from nibai.errors import UsageError
+from nibai.model import Audit, Change, Sentence, Window
+from nibai.store.engine import Engine
+from nibai.store.lake import Lake
+from nibai.store.maintenance import ROLL_UP
+from nibai.store.state import State, open_state
+from nibai.store.windows import LakeWindows, require_sides
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nibai.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """State and lake of one data folder, with a clock: what the commands work on."""
+
+    state: State
+    lake: Lake
+    clock: Callable[[], float]
+
+    # -- changes --------------------------------------------------------------------------
+    def declare(self, change: Change) -> Change:
+        """Store a change under a new id and the present time."""
+        require_sides(change)
+        stored = replace(change, id=_new_id("chg"), declared_at=self.clock())
+        self.state.put_change(change_document(stored))
+        return stored
+
+    def change(self, change_id: str | None) -> Change:
+        """One change, or the only one when no id is given; UsageError lists what there is."""
+        documents = self.state.changes()
+        ids = [document["id"] for document in documents]
+        if change_id is None:
+            if len(documents) == 1:
+                return change_of(documents[0])
+            hint = "declare one: nibai changes declare --help" if not ids else _listed(ids)
+            raise UsageError(f"which change? {hint}")
+        document = self.state.change(change_id)
+        if document is None:
+            raise UsageError(f"no change {change_id!r}: {_listed(ids)}")
+        return change_of(document)
+
+    def changes(self) -> list[Change]:
+        """All changes, the newest first."""
+        return [change_of(document) for document in self.state.changes()]
+
+    # -- audits ---------------------------------------------------------------------------
+    def audit(
+        self,
+        change: Change,
+        claims: Sequence[str] = (),
+        *,
+        runs: bool = False,
+        windows: tuple[Window, Window] | None = None,
+        level: float = 0.95,
+    ) -> Audit:
+        """Judge a change by its own claims (or other ones) and store the audit."""
+        sentences = tuple(parse(claim) for claim in claims) or change.sentences
+        judged = replace(change, sentences=sentences, runs=runs or change.runs)
+        if windows is not None:
+            judged = replace(judged, baseline_window=windows[0], candidate_window=windows[1])
+        require_sides(judged)
+        if not sentences:
+            raise UsageError(
+                f"change {change.id} was declared without a claim: give one (--claim “2x faster”)"
+            )
+        audit = run_audit(
+            judged,
+            LakeWindows(self.engine(), judged),
+            load_analyzers(level),
+            audit_id=_new_id("aud"),
+            created_at=self.clock(),
+            version=nibai.__version__,
+            level=level,
+        )
+        self.state.put_audit(to_document(audit), audit.created_at)
+        return audit
+
+    def stored_audit(self, audit_id: str) -> Audit:
+        """A stored audit, exactly as it was."""
+        document = self.state.audit(audit_id)
+        if document is None:
+            raise UsageError(
+                f"no audit {audit_id!r}: {_listed([row[0] for row in self.state.audits()])}"
+            )
+        return from_document(document)
+
+    def engine(self) -> Engine:
+        """Queries over the lake as it is now."""
+        rolled = self.state.watermark(ROLL_UP)
+        return Engine(self.lake, date.fromisoformat(rolled) if rolled else None)
+
+
+@contextmanager
+def open_desk(config: Config, clock: Callable[[], float]) -> Iterator[Desk]:
+    """The desk of a configuration; the state is closed on leaving."""
+    state = open_state(config.state_address)
+    try:
+        yield Desk(state, Lake(config.data / "lake"), clock)
+    finally:
+        state.close()
+
+
+def change_document(change: Change) -> dict[str, object]:
+    """A change as plain data; its sentences as texts."""
+    document: dict[str, object] = encode(change)
+    document["sentences"] = [sentence.text for sentence in change.sentences]
+    return document
+
+
+def change_of(document: dict[str, object]) -> Change:
+    """The change of a document; sentences are parsed again."""
+    texts = document["sentences"]
+    sentences: tuple[Sentence, ...] = ()
+    if isinstance(texts, list):
+        sentences = tuple(parse(str(text)) for text in texts)
+    change: Change = decode(Change, {**document, "sentences": []})
+    return replace(change, sentences=sentences)
+
+
+def _listed(ids: Sequence[str]) -> str:
+    return f"there are {', '.join(ids[:10])}" if ids else "there is none"
+
+
+def _new_id(prefix: str) -> str:
+    return f"{prefix}-{secrets.token_hex(4)}"

@@ -1,0 +1,109 @@
+"""`nibai audit`: judge a change in the lake; `audit list`, `audit show ID`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from nibai.cli import output
+from nibai.cli.common import configuration, data_options, window
+from nibai.cli.compare import moment
+from nibai.errors import UsageError
+
+if TYPE_CHECKING:
+    from nibai.model import Window
+
+
+@click.command("audit")
+@click.argument("what", nargs=-1, metavar="[CHANGE] | list | show ID")
+@click.option(
+    "--claim",
+    multiple=True,
+    metavar="SENTENCE",
+    help="Judge this instead of what was declared; repeat.",
+)
+@click.option("--runs", is_flag=True, help="Every replica is one bounded run.")
+@click.option("--since", metavar="TIME", help="With --until: the window of both variants.")
+@click.option("--until", metavar="TIME", help="See --since.")
+@click.option("--baseline", metavar="START/END", help="The window before.")
+@click.option("--candidate", metavar="START/END", help="The window after.")
+@click.option(
+    "--level",
+    type=click.FloatRange(0.5, 0.999),
+    default=0.95,
+    show_default=True,
+    help="Confidence level.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(output.FORMATS),
+    default="text",
+    show_default=True,
+    help="How to print the audit.",
+)
+@click.option("--html", metavar="FILE", help="Also write the report here.")
+@click.option("--inconclusive-ok", is_flag=True, help="Exit 0 instead of 3 when undecided.")
+@data_options
+def command(
+    what: tuple[str, ...],
+    claim: tuple[str, ...],
+    *,
+    form: str,
+    html: str | None,
+    inconclusive_ok: bool,
+    config_file: str | None,
+    data: str | None,
+    **given: object,
+) -> int:
+    """Judge a change in the lake, store the audit and print it.
+
+    CHANGE is an id of `nibai changes list`; the only change needs no id. `nibai audit list` lists
+    stored audits, `nibai audit show ID` prints one again.
+    """
+    from nibai.app.audit import open_desk  # noqa: PLC0415 - numpy, duckdb, sqlalchemy
+
+    with open_desk(configuration(config_file, data), time.time) as desk:
+        if what[:1] == ("list",):
+            for audit_id, change, created_at, verdict in desk.state.audits():
+                click.echo(f"{audit_id}  {_moment(created_at)}  {change}  {verdict}")
+            return 0
+        if what[:1] == ("show",):
+            if len(what) != 2:  # noqa: PLR2004 - show and its id
+                raise UsageError("audit show needs one ID: see nibai audit list")
+            audit = desk.stored_audit(what[1])
+        else:
+            if len(what) > 1:
+                raise UsageError(f"one change at a time, not {len(what)}: {', '.join(what)}")
+            audit = desk.audit(
+                desk.change(what[0] if what else None),
+                claim,
+                runs=bool(given["runs"]),
+                windows=_windows(given),
+                level=float(str(given["level"])),
+            )
+    output.show(audit, form, html)
+    return output.exit_code(audit, inconclusive_ok=inconclusive_ok)
+
+
+def _windows(given: dict[str, object]) -> tuple[Window, Window] | None:
+    from nibai.model import Window as Found  # noqa: PLC0415 - imports numpy
+
+    since, until = given["since"], given["until"]
+    before, after = given["baseline"], given["candidate"]
+    if before is not None and after is not None:
+        return window(str(before), "--baseline"), window(str(after), "--candidate")
+    if before is not None or after is not None:
+        raise UsageError("give both windows: --baseline START/END and --candidate START/END")
+    if since is not None and until is not None:
+        both = Found(moment(str(since), "--since"), moment(str(until), "--until"))
+        return both, both
+    if since is not None or until is not None:
+        raise UsageError("give both ends of the window: --since TIME and --until TIME")
+    return None
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,0 +1,129 @@
+"""`nibai changes`: what landed, and what was promised of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from nibai.cli.common import configuration, data_options, window
+from nibai.cli.compare import moment
+
+if TYPE_CHECKING:
+    from nibai.model import Change
+
+KINDS = (
+    "instance_type", "capacity", "container", "driver", "mig", "routing", "env", "compilation",
+    "precision", "pruning", "distillation", "speculative_decoding", "weights", "adapter",
+    "serverless_memory",
+)  # fmt: skip
+
+
+@click.group("changes")
+def command() -> None:
+    """Declare, list and show changes and what they promised."""
+
+
+@command.command("declare")
+@click.option(
+    "--endpoint",
+    required=True,
+    metavar="P/S/N",
+    help="provider/scope/name, such as onprem/tokyo/ocr.",
+)
+@click.option(
+    "--kind", multiple=True, type=click.Choice(KINDS), help="What was changed; repeat when several."
+)
+@click.option("--at", metavar="TIME", help="When traffic moved: before and after are compared.")
+@click.option("--baseline-variant", metavar="NAME", help="The variant before.")
+@click.option("--candidate-variant", metavar="NAME", help="The variant after.")
+@click.option("--baseline", metavar="START/END", help="The window before.")
+@click.option("--candidate", metavar="START/END", help="The window after.")
+@click.option("--claim", multiple=True, metavar="SENTENCE", help="What was promised; repeat.")
+@click.option("--runs", is_flag=True, help="Every replica is one bounded run.")
+@click.option(
+    "--order", metavar="WORD", help="Order in which runs were made on both sides, such as random."
+)
+@click.option("--description", default="", metavar="TEXT", help="For people.")
+@data_options
+def declare(**given: object) -> int:
+    """Declare a change, before its data are read; prints its id."""
+    from nibai.app.audit import open_desk  # noqa: PLC0415 - numpy, duckdb, sqlalchemy
+
+    config = configuration(_text(given["config_file"]), _text(given["data"]))
+    change = _change(given)
+    with open_desk(config, time.time) as desk:
+        stored = desk.declare(change)
+    click.echo(stored.id)
+    for sentence in stored.sentences:
+        click.echo(f"  claim: {sentence.text}{_margins(sentence.parts)}", err=True)
+    return 0
+
+
+@command.command("list")
+@data_options
+def listing(config_file: str | None, data: str | None) -> int:
+    """All changes, the newest first."""
+    from nibai.app.audit import open_desk  # noqa: PLC0415 - see declare
+
+    with open_desk(configuration(config_file, data), time.time) as desk:
+        changes = desk.changes()
+    if not changes:
+        click.echo("no changes yet: nibai changes declare --help", err=True)
+    for change in changes:
+        kinds = ",".join(change.kinds) or "-"
+        claims = "; ".join(sentence.text for sentence in change.sentences) or "-"
+        click.echo(f"{change.id}  {change.endpoint}  {kinds}  {claims}")
+    return 0
+
+
+@command.command("show")
+@click.argument("change_id", metavar="CHANGE")
+@data_options
+def show(change_id: str, config_file: str | None, data: str | None) -> int:
+    """One change as JSON."""
+    from nibai.app.audit import change_document, open_desk  # noqa: PLC0415 - see declare
+
+    with open_desk(configuration(config_file, data), time.time) as desk:
+        change = desk.change(change_id)
+    click.echo(json.dumps(change_document(change), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _change(given: dict[str, object]) -> Change:
+    from nibai.claims import parse  # noqa: PLC0415 - see declare
+    from nibai.model import Change as Found  # noqa: PLC0415 - see declare
+    from nibai.model import ChangeKind  # noqa: PLC0415 - see declare
+
+    def many(name: str) -> tuple[str, ...]:
+        values = given[name]
+        return tuple(str(value) for value in values) if isinstance(values, tuple) else ()
+
+    at, before, after = (_text(given[name]) for name in ("at", "baseline", "candidate"))
+    order = _text(given["order"])
+    return Found(
+        id="",
+        endpoint=str(given["endpoint"]),
+        kinds=tuple(ChangeKind(kind) for kind in many("kind")),
+        effective_at=None if at is None else moment(at, "--at"),
+        description=str(given["description"]),
+        sentences=tuple(parse(claim) for claim in many("claim")),
+        baseline_variant=_text(given["baseline_variant"]),
+        candidate_variant=_text(given["candidate_variant"]),
+        baseline_window=None if before is None else window(before, "--baseline"),
+        candidate_window=None if after is None else window(after, "--candidate"),
+        runs=bool(given["runs"]),
+        evidence={"source": "declared"} | ({"order": order} if order else {}),
+    )
+
+
+def _margins(parts: tuple[object, ...]) -> str:
+    margins = {getattr(part, "margin", 0.0) for part in parts}
+    text = ", ".join(f"{margin * 100:g}%" for margin in sorted(margins))
+    return f" (margin {text})"
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,79 @@
+"""`nibai lake`: what is stored, and how to remove it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import date
+
+import click
+
+from nibai.cli.common import configuration, data_options
+from nibai.errors import UsageError
+
+LOG = logging.getLogger("nibai.lake")
+
+
+@click.group("lake")
+def command() -> None:
+    """What is stored, and how to remove it."""
+
+
+@command.command("info")
+@data_options
+def info(config_file: str | None, data: str | None) -> int:
+    """Endpoints, variants and metrics with their time span and requests."""
+    from nibai.app.audit import open_desk  # noqa: PLC0415 - numpy, duckdb, sqlalchemy
+
+    with open_desk(configuration(config_file, data), time.time) as desk:
+        rows = desk.engine().endpoints()
+    if not rows:
+        click.echo("the lake is empty: start `nibai run` and send spans to it", err=True)
+    for endpoint, variant, metric, first, last, count in rows:
+        span = f"{_minute(first)} to {_minute(last + 1)}"
+        click.echo(f"{endpoint}  {variant or '-'}  {metric}  {span}  {count:,} requests")
+    return 0
+
+
+@command.command("purge")
+@click.option("--endpoint", metavar="P/S/N", help="Remove this endpoint.")
+@click.option("--segment", metavar="NAME=VALUE", help="Remove this segment (a tenant).")
+@click.option("--before", metavar="DAY", help="Remove days before this one (2026-03-01).")
+@click.option("--yes", is_flag=True, help="Do it; without it only counted.")
+@data_options
+def purge(
+    endpoint: str | None,
+    segment: str | None,
+    before: str | None,
+    *,
+    yes: bool,
+    config_file: str | None,
+    data: str | None,
+) -> int:
+    """Remove an endpoint, a segment or old days for good; counted first, done with --yes."""
+    from nibai.app.audit import open_desk  # noqa: PLC0415 - see info
+    from nibai.store.maintenance import purge as remove  # noqa: PLC0415 - see info
+
+    if endpoint is None and segment is None and before is None:
+        raise UsageError("purge what? give --endpoint, --segment or --before")
+    day = None if before is None else _day(before)
+    with open_desk(configuration(config_file, data), time.time) as desk:
+        found = remove(desk.lake, endpoint=endpoint, segment=segment, before=day, dry_run=not yes)
+    for table in found:
+        click.echo(f"{table.table:<14} {table.rows:>12,} rows {'removed' if yes else 'to remove'}")
+    if yes:
+        LOG.warning("purged endpoint=%s segment=%s before=%s", endpoint, segment, before)
+    else:
+        click.echo("nothing was removed: add --yes", err=True)
+    return 0
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"--before {text!r} is no day: write 2026-03-01") from error
+
+
+def _minute(minute: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(minute * 60))

@@ -1,0 +1,238 @@
+"""Reading the lake: minutes (or hours) of some series summed into blocks by DuckDB.
+
+Only integers are summed. Hours are read where a day is rolled up and blocks are whole hours,
+minutes everywhere else, never both for one day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from nibai.errors import StoreError
+from nibai.histogram import BlockHistograms, merge
+from nibai.model import BlockSeries, Window
+from nibai.store.lake import Lake
+from nibai.store.scan import literal
+
+HOUR_MINUTES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """A window cut into `count` equal blocks of whole minutes (or one block)."""
+
+    window: Window
+    count: int
+
+    @property
+    def seconds(self) -> float:
+        """Length of a block."""
+        return self.window.seconds / self.count
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSpan:
+    """First and last minute (epoch minutes) that a series has, and its requests."""
+
+    variant: str
+    replica: str
+    first_minute: int
+    last_minute: int
+    count: int
+
+
+Found = dict[str, dict[str, BlockSeries]]
+"""replica -> segment -> blocks."""
+
+
+class Engine:
+    """Queries over one lake. `rolled_until` is the last day whose hours are rolled up."""
+
+    def __init__(self, lake: Lake, rolled_until: date | None = None) -> None:
+        self._lake = lake
+        self._rolled = rolled_until
+
+    def spans(self, endpoint: str, metric: str, window: Window | None = None) -> list[SeriesSpan]:
+        """Every replica of an endpoint's metric with the minutes it covers."""
+        files = self._files("cell", window)
+        if not files:
+            return []
+        inside = "" if window is None else f"AND {_inside(window)}"
+        rows = self._rows(
+            f"SELECT variant, replica, min(minute), max(minute), sum(count)::BIGINT FROM {files} "
+            f"WHERE endpoint = {literal(endpoint)} AND metric = {literal(metric)} {inside} "
+            "GROUP BY 1, 2 HAVING sum(count) > 0 ORDER BY 3, 1, 2"
+        )
+        return [SeriesSpan(str(v), str(r), int(a), int(b), int(n)) for v, r, a, b, n in rows]
+
+    def endpoints(self) -> list[tuple[str, str, str, int, int, int]]:
+        """(endpoint, variant, metric, first minute, last minute, requests) of the minute tables."""
+        files = self._files("cell", None)
+        if not files:
+            return []
+        return [
+            (str(e), str(v), str(m), int(a), int(b), int(n))
+            for e, v, m, a, b, n in self._rows(
+                "SELECT endpoint, variant, metric, min(minute), max(minute), sum(count)::BIGINT "
+                f"FROM {files} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+            )
+        ]
+
+    def blocks(self, endpoint: str, metric: str, variant: str | None, blocks: Blocks) -> Found:
+        """Block series of one variant (None: all) by replica and segment."""
+        parts = [
+            (suffix, window) for suffix, window in self._by_resolution(blocks) if window.seconds > 0
+        ]
+        where = f"endpoint = {literal(endpoint)} AND metric = {literal(metric)}"
+        if variant is not None:
+            where += f" AND variant = {literal(variant)}"
+        hist = self._read(
+            "hist", parts, blocks, where, "scale, bucket, sum(count)::BIGINT AS count"
+        )
+        cell = self._read(
+            "cell", parts, blocks, where,
+            "sum(sum) AS sum, sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",
+        )  # fmt: skip
+        return _assemble(hist, cell, blocks.count)
+
+    # -- SQL ------------------------------------------------------------------------------
+    def _read(
+        self,
+        kind: str,
+        parts: Iterable[tuple[str, Window]],
+        blocks: Blocks,
+        where: str,
+        columns: str,
+    ) -> pa.Table | None:
+        start, length = int(blocks.window.start), round(blocks.seconds)
+        block = f"((minute::BIGINT * 60 - {start}) // {max(length, 1)})::INTEGER"
+        if blocks.count == 1:
+            block = "0"
+        selects = []
+        for suffix, window in parts:
+            files = self._files(kind + suffix, window)
+            if files:
+                selects.append(
+                    f"SELECT *, {block} AS block FROM {files} WHERE {where} AND {_inside(window)}"
+                )
+        if not selects:
+            return None
+        grouped = "replica, segment, block" + (", scale, bucket" if kind == "hist" else "")
+        rows = " UNION ALL BY NAME ".join(selects)
+        sql = f"SELECT replica, segment, block, {columns} FROM ({rows}) GROUP BY {grouped}"
+        try:
+            return duckdb.connect().sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise _unreadable(self._lake.root, error) from error
+
+    def _by_resolution(self, blocks: Blocks) -> list[tuple[str, Window]]:
+        """Which part of the window is read from the hour tables, which from the minutes."""
+        window = blocks.window
+        hourly = blocks.seconds % 3600 == 0 and window.start % 3600 == 0
+        if self._rolled is None or not hourly:
+            return [("", window)]
+        rolled_end = _midnight(self._rolled + timedelta(days=1))
+        cut = min(max(rolled_end, window.start), window.end)
+        return [("_hour", Window(window.start, cut)), ("", Window(cut, window.end))]
+
+    def _files(self, table: str, window: Window | None) -> str:
+        first, last = date(1970, 1, 1), date(9999, 12, 31)
+        if window is not None:
+            first, last = _day(window.start), _day(max(window.end - 1, window.start))
+        uris = self._lake.file_uris(table, first, last)
+        if not uris:
+            return ""
+        listed = ", ".join(literal(uri.removeprefix("file://")) for uri in uris)
+        return f"read_parquet([{listed}], union_by_name=true)"
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        try:
+            return duckdb.connect().execute(sql).fetchall()
+        except duckdb.Error as error:
+            raise _unreadable(self._lake.root, error) from error
+
+
+def _assemble(hist: pa.Table | None, cell: pa.Table | None, count: int) -> Found:
+    """Rows of one side as block series by replica and segment."""
+    found: Found = {}
+    if hist is None or cell is None:
+        return found
+    h, c = _Grouped(hist), _Grouped(cell)
+    for key, rows in h.groups():
+        at = c.positions.get(key, np.zeros(0, dtype=np.int64))
+        block = c.column("block")[at]
+        totals = {
+            name: np.bincount(block, weights=c.column(name)[at], minlength=count)
+            for name in ("sum", "errors", "timeouts")
+        }
+        found.setdefault(key[0], {})[key[1]] = BlockSeries(
+            h.histograms(rows, count),
+            totals["errors"].astype(np.int64),
+            totals["timeouts"].astype(np.int64),
+            totals["sum"].astype(np.float64),
+        )
+    return found
+
+
+class _Grouped:
+    """A result table with the positions of its rows by (replica, segment)."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._columns: dict[str, np.ndarray] = {
+            name: table.column(name).to_numpy(zero_copy_only=False)
+            for name in table.column_names
+            if name not in ("replica", "segment")
+        }
+        codes, names = [], []
+        for name in ("replica", "segment"):
+            encoded = table.column(name).combine_chunks().dictionary_encode()
+            codes.append(encoded.indices.to_numpy())
+            names.append([str(text) for text in encoded.dictionary.to_pylist()])
+        pair = codes[0].astype(np.int64) * max(len(names[1]), 1) + codes[1]
+        order = np.argsort(pair, kind="stable")
+        values, starts = np.unique(pair[order], return_index=True)
+        width = max(len(names[1]), 1)
+        self.positions = {
+            (names[0][value // width], names[1][value % width]): rows
+            for value, rows in zip(values, np.split(order, starts[1:]), strict=True)
+        } if len(order) else {}  # fmt: skip
+
+    def column(self, name: str) -> np.ndarray:
+        return self._columns[name]
+
+    def groups(self) -> Iterable[tuple[tuple[str, str], np.ndarray]]:
+        return self.positions.items()
+
+    def histograms(self, rows: np.ndarray, count: int) -> BlockHistograms:
+        """One group's histograms, at the coarsest scale present."""
+        scales = self.column("scale")[rows]
+        parts = []
+        for scale in np.unique(scales):
+            at = rows[scales == scale]
+            columns = (self.column(name)[at] for name in ("block", "bucket", "count"))
+            parts.append(BlockHistograms.from_rows(*columns, blocks=count, scale=int(scale)))
+        return merge(parts)
+
+
+def _inside(window: Window) -> str:
+    return f"minute * 60::BIGINT >= {int(window.start)} AND minute * 60::BIGINT < {int(window.end)}"
+
+
+def _day(seconds: float) -> date:
+    return datetime.fromtimestamp(seconds, UTC).date()
+
+
+def _midnight(day: date) -> float:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+
+
+def _unreadable(root: str, error: Exception) -> StoreError:
+    text = str(error).splitlines()[0][:200]
+    return StoreError(f"{root}: the lake cannot be read ({text}): restore the named file")

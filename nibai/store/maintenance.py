@@ -1,0 +1,203 @@
+"""Upkeep of the lake: hour roll-ups, compaction, retention, purge. One maintainer at a time.
+
+A day is rewritten through the table handle its rows were read from: a late append in between then
+raises a conflict and the day is read again. Through the path it would be lost silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError
+
+from nibai.errors import StoreError
+from nibai.store.lake import WRITER, Lake
+from nibai.store.rows import TABLES
+from nibai.store.scan import literal
+from nibai.store.state import State
+
+ROLL_UP = "roll_up"
+COMPACTION = "compaction"
+CLOSED_AFTER_SECONDS = 3 * 3600.0
+ATTEMPTS = 8
+
+_HOURS = {
+    "hist": "scale, bucket, sum(count)::INTEGER AS count",
+    "cell": "sum(count)::BIGINT AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max, "
+    "sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What one round of maintenance did."""
+
+    rolled_up: tuple[date, ...] = ()
+    compacted: tuple[str, ...] = ()
+    deleted_before: date | None = None
+
+
+def maintain(
+    lake: Lake,
+    state: State,
+    now: float,
+    *,
+    retention_seconds: float,
+    checkpoint: Callable[[str], None] = lambda _: None,
+) -> Upkeep:
+    """Roll up closed days, compact, delete minutes past their retention."""
+    rolled = tuple(roll_up_closed_days(lake, state, now, checkpoint))
+    today = datetime.fromtimestamp(now, UTC).date()
+    compacted = []
+    if state.watermark(COMPACTION) != today.isoformat():
+        compacted = [table for table in ("hist", "cell") if compact(lake, table)]
+        checkpoint("compacted")
+        state.set_watermark(COMPACTION, today.isoformat())
+    oldest = datetime.fromtimestamp(now - retention_seconds, UTC).date()
+    rolled_until = state.watermark(ROLL_UP)
+    deleted = None
+    if rolled_until is not None and oldest <= date.fromisoformat(rolled_until):
+        for table in ("hist", "cell"):
+            deleted = oldest if delete_days(lake, table, oldest) else deleted
+    return Upkeep(rolled, tuple(compacted), deleted)
+
+
+def roll_up_closed_days(
+    lake: Lake, state: State, now: float, checkpoint: Callable[[str], None] = lambda _: None
+) -> list[date]:
+    """Recompute the hours of every closed day since the last one; idempotent."""
+    table = lake.open("hist")
+    if table is None:
+        return []
+    last = datetime.fromtimestamp(now - CLOSED_AFTER_SECONDS, UTC).date() - timedelta(days=1)
+    days = sorted(_days(table))
+    done = state.watermark(ROLL_UP)
+    if done is not None:
+        # The day before is made again: rows may have come late.
+        days = [day for day in days if day >= date.fromisoformat(done)]
+    rolled = [day for day in days if day <= last]
+    for day in rolled:
+        for kind in ("hist", "cell"):
+            roll_up_day(lake, kind, day)
+            checkpoint(f"rolled {kind}")
+    if rolled:
+        state.set_watermark(ROLL_UP, rolled[-1].isoformat())
+    return rolled
+
+
+def roll_up_day(lake: Lake, kind: str, day: date) -> None:
+    """Write a day's hours from its minutes, replacing what was there."""
+    rows = _query(
+        lake,
+        kind,
+        day,
+        "SELECT day, endpoint, variant, replica, segment, metric, "
+        f"(minute - minute % 60)::INTEGER AS minute, provenance, {_HOURS[kind]} "
+        "FROM {files} GROUP BY ALL ORDER BY ALL",
+    )
+    target = f"{kind}_hour"
+    if rows is None:
+        return
+    rows = rows.cast(TABLES[target])
+    for _ in range(ATTEMPTS):
+        existing = lake.open(target)
+        try:
+            if existing is None:
+                write_deltalake(
+                    lake.path(target), rows, mode="append", partition_by=["day"],
+                    writer_properties=WRITER,
+                )  # fmt: skip
+            else:
+                write_deltalake(
+                    existing, rows, mode="overwrite", predicate=f"day = '{day.isoformat()}'",
+                    writer_properties=WRITER,
+                )  # fmt: skip
+        except CommitFailedError:
+            continue
+        return
+    raise StoreError(f"{lake.path(target)}: {day} is written by others all the time: try later")
+
+
+def compact(lake: Lake, table: str) -> bool:
+    """Join small files; False when the table does not exist. Appends go on meanwhile."""
+    found = lake.open(table)
+    if found is None:
+        return False
+    try:
+        found.optimize.compact(writer_properties=WRITER)
+    except DeltaError:
+        return False  # an overwrite came first; the next round does it
+    return True
+
+
+def delete_days(lake: Lake, table: str, before: date) -> bool:
+    """Delete whole days before a date (metadata only); whether there were any."""
+    found = lake.open(table)
+    if found is None or not any(day < before for day in _days(found)):
+        return False
+    found.delete(f"day < '{before.isoformat()}'")
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """Rows a purge removes (or would remove) from one table."""
+
+    table: str
+    rows: int
+
+
+def purge(
+    lake: Lake, *, endpoint: str | None, segment: str | None, before: date | None, dry_run: bool
+) -> list[Purged]:
+    """Remove an endpoint, a segment or old days from every table, history of the files included."""
+    conditions = []
+    if endpoint is not None:
+        conditions.append(f"endpoint = {literal(endpoint)}")
+    if segment is not None:
+        conditions.append(f"segment = {literal(segment)}")
+    if before is not None:
+        conditions.append(f"day < '{before.isoformat()}'")
+    predicate = " AND ".join(conditions)
+    found = []
+    for name in TABLES:
+        table = lake.open(name)
+        if table is None:
+            continue
+        rows = _count(table, predicate)
+        if rows and not dry_run:
+            table.delete(predicate)
+            table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+        found.append(Purged(name, rows))
+    return found
+
+
+def _count(table: DeltaTable, predicate: str) -> int:
+    uris = ", ".join(literal(uri.removeprefix("file://")) for uri in table.file_uris())
+    if not uris:
+        return 0
+    sql = f"SELECT count(*) FROM read_parquet([{uris}], union_by_name=true) WHERE {predicate}"
+    row = duckdb.connect().execute(sql).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _days(table: DeltaTable) -> set[date]:
+    return {
+        date.fromisoformat(str(partition["day"]))
+        for partition in table.partitions()
+        if partition.get("day")
+    }
+
+
+def _query(lake: Lake, table: str, day: date, sql: str) -> pa.Table | None:
+    uris = lake.file_uris(table, day, day)
+    if not uris:
+        return None
+    listed = ", ".join(literal(uri.removeprefix("file://")) for uri in uris)
+    files = f"read_parquet([{listed}], union_by_name=true, hive_partitioning=true)"
+    return duckdb.connect().sql(sql.format(files=files)).to_arrow_table()

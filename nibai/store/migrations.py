@@ -1,0 +1,114 @@
+"""Versions of the state schema: forward steps, each in the transaction that opens the state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from nibai.errors import StoreError
+
+METADATA = sa.MetaData()
+
+SCHEMA_VERSION = sa.Table("schema_version", METADATA, sa.Column("version", sa.Integer))
+
+CHANGES = sa.Table(
+    "changes",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("endpoint", sa.String, nullable=False, index=True),
+    sa.Column("declared_at", sa.Float, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+)
+CLAIMS = sa.Table(
+    "claims",
+    METADATA,
+    sa.Column("change", sa.String, primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("sentence", sa.Text, nullable=False),
+)
+AUDITS = sa.Table(
+    "audits",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("change", sa.String, nullable=False, index=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("verdict", sa.String, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+)
+CURSORS = sa.Table(
+    "cursors",
+    METADATA,
+    sa.Column("collector", sa.String, primary_key=True),
+    sa.Column("final_minute", sa.Integer, nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),
+)
+PAYLOAD_DIGESTS = sa.Table(
+    "payload_digests",
+    METADATA,
+    sa.Column("collector", sa.String, primary_key=True),
+    sa.Column("digest", sa.String(32), primary_key=True),
+    sa.Column("seen_at", sa.Float, nullable=False, index=True),
+)
+COLLECTORS = sa.Table(
+    "collectors",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("owner", sa.String, nullable=False),
+    sa.Column("lease_until", sa.Float, nullable=False),
+)
+MAINTENANCE = sa.Table(
+    "maintenance",
+    METADATA,
+    sa.Column("task", sa.String, primary_key=True),
+    sa.Column("day", sa.String, nullable=False),
+)
+AUDIT_SLOTS = sa.Table(
+    "audit_slots",
+    METADATA,
+    sa.Column("job", sa.String, primary_key=True),
+    sa.Column("slot", sa.Float, primary_key=True),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("owner", sa.String),
+)
+ALERT_STATE = sa.Table(
+    "alert_state",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+)
+ALERT_DELIVERIES = sa.Table(
+    "alert_deliveries",
+    METADATA,
+    sa.Column("alert", sa.String, primary_key=True),
+    sa.Column("notifier", sa.String, primary_key=True),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+)
+
+
+def _first(connection: sa.Connection) -> None:
+    METADATA.create_all(connection)
+
+
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first,)
+"""Step i leads from version i to i + 1; steps are only ever added."""
+
+
+def migrate(connection: sa.Connection, name: str) -> None:
+    """Bring the schema to this version; StoreError when a newer nibai wrote it."""
+    version = 0
+    if sa.inspect(connection).has_table(SCHEMA_VERSION.name):
+        version = int(connection.execute(sa.select(SCHEMA_VERSION.c.version)).scalar() or 0)
+    if version > len(STEPS):
+        raise StoreError(
+            f"{name}: the state has version {version}, this nibai knows {len(STEPS)}: "
+            "use the newer nibai, or another data folder"
+        )
+    if version == len(STEPS):
+        return
+    for step in STEPS[version:]:
+        step(connection)
+    connection.execute(SCHEMA_VERSION.delete())
+    connection.execute(SCHEMA_VERSION.insert().values({"version": len(STEPS)}))

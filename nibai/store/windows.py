@@ -1,0 +1,232 @@
+"""The two sides of a change from the lake, as analyzers want them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nibai.conventions import METRICS
+from nibai.errors import UsageError
+from nibai.histogram import BlockHistograms
+from nibai.model import (
+    BlockSeries,
+    Change,
+    Comparison,
+    ReplicaSample,
+    Side,
+    UnitKind,
+    Window,
+    WindowKind,
+)
+from nibai.stats.clock import DAY, plan_blocks
+from nibai.store.engine import Blocks, Engine, Found, SeriesSpan
+
+RUN_BLOCKS = 1
+"""Runs are shorter than a minute table resolves: each is one block, the run is the unit."""
+
+
+class LakeWindows:
+    """Windows of one change over an engine.
+
+    Two variants are compared over the change's windows (default: all they share); one variant is
+    cut at `effective_at` into equal stretches before and after.
+    """
+
+    def __init__(self, engine: Engine, change: Change) -> None:
+        self._engine = engine
+        self._change = change
+        self._found: dict[str, Comparison | None] = {}
+
+    def comparison(self, metric: str) -> Comparison | None:
+        """Block histograms of a metric; None when the lake has none of it on either side."""
+        if metric not in self._found:
+            self._found[metric] = self._compare(metric)
+        return self._found[metric]
+
+    def _compare(self, metric: str) -> Comparison | None:
+        change = self._change
+        spans = self._engine.spans(change.endpoint, metric, _hull(change))
+        baseline = _of_variant(spans, change.baseline_variant)
+        candidate = _of_variant(spans, change.candidate_variant)
+        if not baseline and not candidate:
+            return None
+        if change.runs:
+            return self._runs(metric, baseline, candidate)
+        return self._live(metric, baseline, candidate)
+
+    # -- runs -----------------------------------------------------------------------------
+    def _runs(
+        self, metric: str, baseline: Sequence[SeriesSpan], candidate: Sequence[SeriesSpan]
+    ) -> Comparison:
+        change = self._change
+        sides = [self._run_side(metric, spans) for spans in (baseline, candidate)]
+        points = [[replica.design_point for replica in side] for side in sides]
+        matched = set(points[0]) == set(points[1]) and len(set(points[0])) == len(points[0])
+        if matched:
+            sides = [sorted(side, key=lambda r: r.design_point or "") for side in sides]
+        return Comparison(
+            metric=metric,
+            kind=WindowKind.RUNS,
+            unit=UnitKind.RUN,
+            baseline=Side(_label(change.baseline_variant, "baseline"), tuple(sides[0])),
+            candidate=Side(_label(change.candidate_variant, "candidate"), tuple(sides[1])),
+            value_unit=_unit(metric),
+            higher_is_better=_higher(metric),
+            matched=matched,
+            arrivals_known=True,
+            sweep_order=(change.evidence.get("order"), change.evidence.get("order")),
+            notes=(_matching(matched=matched),),
+        )
+
+    def _run_side(self, metric: str, spans: Sequence[SeriesSpan]) -> list[ReplicaSample]:
+        if not spans:
+            return []
+        window = Window(
+            min(span.first_minute for span in spans) * 60.0,
+            (max(span.last_minute for span in spans) + 1) * 60.0,
+        )
+        variant = spans[0].variant
+        found = self._engine.blocks(
+            self._change.endpoint, metric, variant, Blocks(window, RUN_BLOCKS)
+        )
+        replicas = []
+        for span in spans:
+            own = Window(span.first_minute * 60.0, (span.last_minute + 1) * 60.0)
+            segments = found.get(span.replica) or {"": _empty(1)}
+            replicas.append(
+                ReplicaSample(
+                    span.replica,
+                    segments,
+                    np.array([own.start]),
+                    own.seconds,
+                    window=own,
+                    design_point=design_point(span),
+                )
+            )
+        return replicas
+
+    # -- live traffic ---------------------------------------------------------------------
+    def _live(
+        self, metric: str, baseline: Sequence[SeriesSpan], candidate: Sequence[SeriesSpan]
+    ) -> Comparison:
+        change = self._change
+        windows = self._live_windows(baseline, candidate)
+        plan = plan_blocks(*windows)
+        variants = (change.baseline_variant, change.candidate_variant)
+        sides = []
+        for variant, window in zip(variants, (plan.baseline, plan.candidate), strict=True):
+            found = self._engine.blocks(
+                change.endpoint, metric, variant, Blocks(window, plan.blocks)
+            )
+            sides.append(_replicas(found, window, plan.blocks))
+        names = [{replica.name for replica in side} for side in sides]
+        # The same replicas before and after, or one variant cut in time: time blocks are the unit.
+        same = names[0] == names[1] or change.baseline_variant == change.candidate_variant
+        return Comparison(
+            metric=metric,
+            kind=WindowKind.LIVE,
+            unit=UnitKind.BLOCK if same else UnitKind.HOST,
+            baseline=Side(_label(change.baseline_variant, "before"), sides[0]),
+            candidate=Side(_label(change.candidate_variant, "after"), sides[1]),
+            value_unit=_unit(metric),
+            higher_is_better=_higher(metric),
+            same_hosts=same,
+            arrivals_known=True,
+            gate=plan.gate,
+            notes=(
+                f"{plan.blocks} blocks of {plan.block_seconds / 60:g} minutes, paired by the clock",
+            ),
+        )
+
+    def _live_windows(
+        self, baseline: Sequence[SeriesSpan], candidate: Sequence[SeriesSpan]
+    ) -> tuple[Window, Window]:
+        change = self._change
+        if change.baseline_window is not None and change.candidate_window is not None:
+            return change.baseline_window, change.candidate_window
+        if change.effective_at is None:
+            return _whole(baseline), _whole(candidate)
+        cut = change.effective_at - change.effective_at % 60
+        everything = _whole([*baseline, *candidate])
+        before, after = cut - everything.start, everything.end - cut
+        length = min(before, after)
+        if length >= DAY:
+            length -= length % DAY
+        return Window(cut - length, cut), Window(cut, cut + length)
+
+
+def design_point(span: SeriesSpan) -> str:
+    """What matches a run with one of the other variant: its name without the variant's.
+
+    >>> design_point(SeriesSpan("fp32", "fp32-r1", 0, 0, 1))
+    'r1'
+    """
+    rest = span.replica.removeprefix(span.variant)
+    return rest.lstrip("-_./: ") or span.replica
+
+
+def _hull(change: Change) -> Window | None:
+    windows = [w for w in (change.baseline_window, change.candidate_window) if w is not None]
+    if not windows:
+        return None
+    return Window(min(w.start for w in windows), max(w.end for w in windows))
+
+
+def _of_variant(spans: Sequence[SeriesSpan], variant: str | None) -> list[SeriesSpan]:
+    return [span for span in spans if variant is None or span.variant == variant]
+
+
+def _whole(spans: Sequence[SeriesSpan]) -> Window:
+    if not spans:
+        return Window(0.0, 0.0)
+    first = min(span.first_minute for span in spans)
+    return Window(first * 60.0, (max(span.last_minute for span in spans) + 1) * 60.0)
+
+
+def _replicas(found: Found, window: Window, blocks: int) -> tuple[ReplicaSample, ...]:
+    seconds = window.seconds / blocks
+    starts = window.start + seconds * np.arange(blocks, dtype=np.float64)
+    replicas = found or {"": {"": _empty(blocks)}}
+    return tuple(
+        ReplicaSample(name, segments, starts, seconds, window=window)
+        for name, segments in sorted(replicas.items())
+    )
+
+
+def _empty(blocks: int) -> BlockSeries:
+    none = np.zeros(blocks, dtype=np.int64)
+    return BlockSeries(BlockHistograms.empty(blocks), none, none.copy(), np.zeros(blocks))
+
+
+def _label(variant: str | None, otherwise: str) -> str:
+    return variant or otherwise
+
+
+def _matching(*, matched: bool) -> str:
+    return (
+        "runs are matched by their names without the variant's"
+        if matched
+        else "runs of the two sides do not match by name and are compared unmatched"
+    )
+
+
+def _unit(metric: str) -> str:
+    known = METRICS.get(metric)
+    return known.unit if known is not None else "s"
+
+
+def _higher(metric: str) -> bool:
+    known = METRICS.get(metric)
+    return known is not None and known.higher_is_better
+
+
+def require_sides(change: Change) -> None:
+    """UsageError when a change does not say what to compare."""
+    if change.effective_at is None and change.baseline_variant is None:
+        if change.baseline_window is not None:
+            return
+        raise UsageError(
+            f"change {change.id}: nothing says what to compare: declare --at TIME, two variants, "
+            "or two windows (--baseline START/END --candidate START/END)"
+        )
