@@ -12,7 +12,6 @@ import numpy as np
 
 from analyzers.gates import first_gate, no_data, verdict_of
 from analyzers.sample import Sample, sample_of
-from analyzers.wording import duration_text
 from nibai.conventions import DEFAULT_LEVEL
 from nibai.model import (
     Change,
@@ -28,7 +27,12 @@ from nibai.model import (
     Verdict,
 )
 from nibai.protocols import Analyzer, Windows
-from nibai.stats.means import BlockSums, MeanInterval, share_difference
+from nibai.stats.means import (
+    BlockSums,
+    MeanInterval,
+    RareTest,
+    share_difference,
+)
 from nibai.stats.more_data import more_blocks
 from nibai.stats.replication import RunInterval, run_interval
 from nibai.stats.sides import in_segment
@@ -96,6 +100,16 @@ class Errors:
 def build(options: Mapping[str, object]) -> Analyzer:
     """The analyzer; option `level` (0.95)."""
     return Errors(float(str(options.get("level", DEFAULT_LEVEL))))
+
+
+def _rare(sums: list[BlockSums], level: float) -> MeanInterval:
+    """Few failures in runs: exact Poisson bounds over all runs of a side together."""
+    b, c = ((float(side.sums.sum()), float(side.n.sum())) for side in sums)
+    test = RareTest((b[0], c[0]), (b[1], c[1]))
+    low, high = test.interval(level)
+    return MeanInterval(
+        test.estimate, low, high, level, len(sums[0].n), 1.0, test.n, log2=False, test=test
+    )
 
 
 def _gate(comparison: Comparison, sample: Sample) -> Reason | None:
@@ -181,12 +195,5 @@ def _evidence(
         baseline_value=_finite(rates[0]),
         candidate_value=_finite(rates[1]),
         p_refute=None if found is None else found.p_greater(limit),
-        notes=("A/A rate: not measured", f"{duration_text(_seconds(sample))} of blocks")
-        if found is not None
-        else ("A/A rate: not measured",),
+        notes=("A/A rate: not measured",),
     )
-
-
-def _seconds(sample: Sample) -> float:
-    replicas = sample.comparison.baseline.replicas
-    return sum(replica.block_seconds * len(replica.block_starts) for replica in replicas)

@@ -65,6 +65,17 @@ Address = Annotated[str, AfterValidator(_address)]
 SecretReference = Annotated[str, AfterValidator(_reference)]
 
 
+def is_loopback(listen: str) -> bool:
+    """Whether an address is reachable from this machine only."""
+    host = listen.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -152,17 +163,6 @@ def resolve_secret(reference: str, environment: Mapping[str, str]) -> str:
     if not found:
         raise ConfigError(f"the secret {reference} is empty or missing: set it")
     return found
-
-
-def is_loopback(listen: str) -> bool:
-    """Whether an address is reachable from this machine only."""
-    host = listen.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def environment() -> Mapping[str, str]:

@@ -46,7 +46,10 @@ class PushResponse:
 class Receiver(Protocol):
     """A source that pushes (entry point group `nibai.collectors`); `paths` are its routes."""
 
-    paths: Sequence[str]
+    @property
+    def paths(self) -> Sequence[str]:
+        """Routes that this receiver serves."""
+        ...
 
     def receive(self, request: PushRequest, sink: Sink) -> PushResponse:
         """Decode, hand to the sink, and only after the sink has it durably answer 200."""

@@ -77,14 +77,8 @@ class Lake:
         found = self.open(table)
         if found is None:
             return []
-        return list(
-            found.file_uris(
-                partition_filters=[
-                    ("day", ">=", first.isoformat()),
-                    ("day", "<=", last.isoformat()),
-                ]
-            )
-        )
+        days = f"day >= '{first.isoformat()}' AND day <= '{last.isoformat()}'"
+        return list(found.file_uris(file_pruning_predicate=days))
 
     def _append(self, table: str, rows: pa.Table, collector: str, sequence: int) -> None:
         write_deltalake(

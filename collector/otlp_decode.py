@@ -1,0 +1,356 @@
+"""OTLP requests as plain groups of spans and histogram points.
+
+Protobuf is read through a trimmed schema: attributes stay raw bytes and unread fields are skipped,
+which the wire format allows. Equal attribute bytes are decoded once (a bounded cache), so a span
+costs a few look-ups. A test compares every result with the published schema's own decoder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+CACHE_ENTRIES = 50_000
+
+STATUS_ERROR = 2
+KIND_SERVER = 2
+KIND_CONSUMER = 5
+
+Attributes = Mapping[str, str | int | float | bool]
+
+
+class MalformedError(ValueError):
+    """The bytes are no OTLP request."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpanGroup:
+    """Spans of one resource; all sequences have one entry per span (times in nanoseconds)."""
+
+    resource: Attributes
+    names: Sequence[str]
+    kinds: Sequence[int]
+    starts: Sequence[int]
+    ends: Sequence[int]
+    errors: Sequence[bool]
+    nested: Sequence[bool]
+    attributes: Sequence[Attributes]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One histogram point: explicit (`bounds`) or exponential (`scale`, `offset`, `zero`)."""
+
+    resource: Attributes
+    metric: str
+    unit: str
+    cumulative: bool
+    attributes: Attributes
+    time: int
+    start: int
+    sum: float
+    counts: Sequence[int]
+    bounds: Sequence[float] | None
+    scale: int = 0
+    offset: int = 0
+    zero: int = 0
+
+
+Decoded = tuple[list[SpanGroup], list[Point], int]
+"""Spans, points, and data points of kinds that are not histograms (left out, counted)."""
+
+
+def decode_traces(body: bytes, *, as_json: bool) -> Decoded:
+    """Spans of an ExportTraceServiceRequest."""
+    if as_json:
+        return _json_traces(_json(body)), [], 0
+    request = _parse(_TRACES, body)
+    groups = []
+    for resource_spans in request.resource_spans:
+        resource = attributes_of(resource_spans.resource.attributes)
+        groups += [_span_group(resource, scope.spans) for scope in resource_spans.scope_spans]
+    return groups, [], 0
+
+
+def decode_metrics(body: bytes, *, as_json: bool) -> Decoded:
+    """Histogram points of an ExportMetricsServiceRequest."""
+    if as_json:
+        from google.protobuf import json_format  # noqa: PLC0415 - rare
+        from opentelemetry.proto.collector.metrics.v1 import (  # noqa: PLC0415 - rare
+            metrics_service_pb2,
+        )
+
+        request = metrics_service_pb2.ExportMetricsServiceRequest()
+        try:
+            json_format.Parse(body, request, ignore_unknown_fields=True)
+        except (json_format.ParseError, UnicodeDecodeError) as error:
+            raise MalformedError(str(error).splitlines()[0][:200]) from error
+        body = request.SerializeToString()
+    points: list[Point] = []
+    others = 0
+    for resource_metrics in _parse(_METRICS, body).resource_metrics:
+        resource = attributes_of(resource_metrics.resource.attributes)
+        for scope in resource_metrics.scope_metrics:
+            for metric in scope.metrics:
+                others += len(metric.gauge.data_points) + len(metric.sum.data_points)
+                points += _points(resource, metric)
+    return [], points, others
+
+
+def attributes_of(raw: Sequence[bytes]) -> dict[str, str | int | float | bool]:
+    """Attributes from their raw KeyValue bytes; lists, maps and bytes are left out."""
+    found = {}
+    for one in raw:
+        pair = _CACHE.get(one)
+        if pair is None:
+            pair = _key_value(one)
+        if pair[1] is not None:
+            found[pair[0]] = pair[1]
+    return found
+
+
+_CACHE: dict[bytes, tuple[str, Any]] = {}
+
+
+def _key_value(raw: bytes) -> tuple[str, Any]:
+    message = KeyValue()
+    try:
+        message.ParseFromString(raw)
+    except DecodeError as error:
+        raise MalformedError("an attribute cannot be decoded") from error
+    pair = (message.key, _scalar(message.value))
+    if len(_CACHE) >= CACHE_ENTRIES:
+        _CACHE.clear()  # request ids fill it; the few real ones come back at once
+    _CACHE[raw] = pair
+    return pair
+
+
+def _scalar(value: AnyValue) -> str | int | float | bool | None:
+    kind = value.WhichOneof("value")
+    if kind in ("string_value", "int_value", "double_value", "bool_value"):
+        found: str | int | float | bool = getattr(value, kind)
+        return found
+    return None
+
+
+def _span_group(resource: Attributes, spans: Any) -> SpanGroup:  # noqa: ANN401 - protobuf
+    return SpanGroup(
+        resource,
+        [span.name for span in spans],
+        [span.kind for span in spans],
+        [span.start_time_unix_nano for span in spans],
+        [span.end_time_unix_nano for span in spans],
+        [span.status.code == STATUS_ERROR for span in spans],
+        [bool(span.parent_span_id) for span in spans],
+        [attributes_of(span.attributes) for span in spans],
+    )
+
+
+def _points(resource: Attributes, metric: Any) -> list[Point]:  # noqa: ANN401 - protobuf
+    found = []
+    for family in (metric.histogram, metric.exponential_histogram):
+        cumulative = family.aggregation_temporality == 2  # noqa: PLR2004 - CUMULATIVE
+        for point in family.data_points:
+            explicit = hasattr(point, "explicit_bounds")
+            found.append(
+                Point(
+                    resource,
+                    metric.name,
+                    metric.unit,
+                    cumulative,
+                    attributes_of(point.attributes),
+                    point.time_unix_nano,
+                    point.start_time_unix_nano,
+                    point.sum,
+                    list(point.bucket_counts if explicit else point.positive.bucket_counts),
+                    list(point.explicit_bounds) if explicit else None,
+                    0 if explicit else point.scale,
+                    0 if explicit else point.positive.offset,
+                    0 if explicit else point.zero_count,
+                )
+            )
+    return found
+
+
+# -- JSON -------------------------------------------------------------------------------------
+
+
+def _json(body: bytes) -> Mapping[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"no JSON ({str(error)[:100]})") from error
+    if not isinstance(document, Mapping):
+        raise MalformedError("the JSON is no object")
+    return document
+
+
+def _json_traces(document: Mapping[str, Any]) -> list[SpanGroup]:
+    try:
+        return [
+            _json_group(
+                _json_attributes(resource_spans.get("resource", {}).get("attributes", [])), scope
+            )
+            for resource_spans in document.get("resourceSpans", [])
+            for scope in resource_spans.get("scopeSpans", [])
+        ]
+    except (AttributeError, TypeError, ValueError, KeyError, OverflowError) as error:
+        raise MalformedError(f"a field has another type than OTLP/JSON ({error})"[:200]) from error
+
+
+def _json_group(resource: Attributes, scope: Mapping[str, Any]) -> SpanGroup:
+    spans = scope.get("spans", [])
+    return SpanGroup(
+        resource,
+        [str(span.get("name", "")) for span in spans],
+        [_enum(span.get("kind", 0), "SPAN_KIND_", _KINDS) for span in spans],
+        [_uint64(span.get("startTimeUnixNano", 0)) for span in spans],
+        [_uint64(span.get("endTimeUnixNano", 0)) for span in spans],
+        [
+            _enum(span.get("status", {}).get("code", 0), "STATUS_CODE_", _CODES) == STATUS_ERROR
+            for span in spans
+        ],
+        [bool(span.get("parentSpanId")) for span in spans],
+        [_json_attributes(span.get("attributes", [])) for span in spans],
+    )
+
+
+_KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
+_CODES = ("UNSET", "OK", "ERROR")
+
+
+def _enum(value: object, prefix: str, names: Sequence[str]) -> int:
+    if isinstance(value, str) and value.startswith(prefix):
+        return names.index(value.removeprefix(prefix))
+    return int(str(value))
+
+
+def _uint64(value: object) -> int:
+    number = int(str(value))
+    if not 0 <= number < 2**64:
+        raise ValueError("a time is outside 64 bits")
+    return number
+
+
+def _json_attributes(raw: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    found = {}
+    for entry in raw:
+        value = entry.get("value", {})
+        if "intValue" in value:
+            found[str(entry["key"])] = int(value["intValue"])
+        else:
+            for kind in ("stringValue", "doubleValue", "boolValue"):
+                if kind in value:
+                    found[str(entry["key"])] = value[kind]
+    return found
+
+
+# -- the trimmed schema -------------------------------------------------------------------------
+
+
+def _parse(factory: Any, body: bytes) -> Any:  # noqa: ANN401 - protobuf
+    message = factory()
+    try:
+        message.ParseFromString(body)
+    except DecodeError as error:
+        raise MalformedError("the bytes are no OTLP protobuf message") from error
+    return message
+
+
+_FIELD = descriptor_pb2.FieldDescriptorProto
+_TYPES = {
+    "bytes": _FIELD.TYPE_BYTES, "string": _FIELD.TYPE_STRING, "int32": _FIELD.TYPE_INT32,
+    "sint32": _FIELD.TYPE_SINT32, "uint64": _FIELD.TYPE_UINT64, "fixed64": _FIELD.TYPE_FIXED64,
+    "double": _FIELD.TYPE_DOUBLE,
+}  # fmt: skip
+
+# message -> (field, number, type or message, repeated); numbers as in the published .proto files.
+_MESSAGES: dict[str, tuple[tuple[str, int, str, bool], ...]] = {
+    "Resource": (("attributes", 1, "bytes", True),),
+    "Status": (("code", 3, "int32", False),),
+    "Span": (
+        ("parent_span_id", 4, "bytes", False),
+        ("name", 5, "string", False),
+        ("kind", 6, "int32", False),
+        ("start_time_unix_nano", 7, "fixed64", False),
+        ("end_time_unix_nano", 8, "fixed64", False),
+        ("attributes", 9, "bytes", True),
+        ("status", 15, "Status", False),
+    ),
+    "ScopeSpans": (("spans", 2, "Span", True),),
+    "ResourceSpans": (("resource", 1, "Resource", False), ("scope_spans", 2, "ScopeSpans", True)),
+    "Traces": (("resource_spans", 1, "ResourceSpans", True),),
+    "NumberPoint": (("time_unix_nano", 3, "fixed64", False),),
+    "Numbers": (("data_points", 1, "NumberPoint", True),),
+    "HistogramPoint": (
+        ("start_time_unix_nano", 2, "fixed64", False),
+        ("time_unix_nano", 3, "fixed64", False),
+        ("sum", 5, "double", False),
+        ("bucket_counts", 6, "fixed64", True),
+        ("explicit_bounds", 7, "double", True),
+        ("attributes", 9, "bytes", True),
+    ),
+    "Histogram": (
+        ("data_points", 1, "HistogramPoint", True),
+        ("aggregation_temporality", 2, "int32", False),
+    ),
+    "Buckets": (("offset", 1, "sint32", False), ("bucket_counts", 2, "uint64", True)),
+    "ExponentialPoint": (
+        ("attributes", 1, "bytes", True),
+        ("start_time_unix_nano", 2, "fixed64", False),
+        ("time_unix_nano", 3, "fixed64", False),
+        ("sum", 5, "double", False),
+        ("scale", 6, "sint32", False),
+        ("zero_count", 7, "fixed64", False),
+        ("positive", 8, "Buckets", False),
+    ),
+    "ExponentialHistogram": (
+        ("data_points", 1, "ExponentialPoint", True),
+        ("aggregation_temporality", 2, "int32", False),
+    ),
+    "Metric": (
+        ("name", 1, "string", False),
+        ("unit", 3, "string", False),
+        ("gauge", 5, "Numbers", False),
+        ("sum", 7, "Numbers", False),
+        ("histogram", 9, "Histogram", False),
+        ("exponential_histogram", 10, "ExponentialHistogram", False),
+    ),
+    "ScopeMetrics": (("metrics", 2, "Metric", True),),
+    "ResourceMetrics": (
+        ("resource", 1, "Resource", False),
+        ("scope_metrics", 2, "ScopeMetrics", True),
+    ),
+    "Metrics": (("resource_metrics", 1, "ResourceMetrics", True),),
+}
+
+
+def _factories(*names: str) -> list[Any]:
+    file = descriptor_pb2.FileDescriptorProto(
+        name="nibai/otlp_trimmed.proto", package="nibai.otlp", syntax="proto3"
+    )
+    for name, fields in _MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for field, number, kind, repeated in fields:
+            entry = message.field.add(name=field, number=number)
+            entry.label = _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
+            if kind in _TYPES:
+                entry.type = _TYPES[kind]
+            else:
+                entry.type = _FIELD.TYPE_MESSAGE
+                entry.type_name = f".nibai.otlp.{kind}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return [
+        message_factory.GetMessageClass(pool.FindMessageTypeByName(f"nibai.otlp.{name}"))
+        for name in names
+    ]
+
+
+_TRACES, _METRICS = _factories("Traces", "Metrics")

@@ -1,0 +1,449 @@
+"""From decoded spans and points to rows of the write-ahead log: who, what, how long, how it ended.
+
+Attributes name the parts of a series; defaults follow the OpenTelemetry semantic conventions for
+resources, HTTP and generative AI, so that an instrumented service works unconfigured.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from collector.otlp_decode import KIND_CONSUMER, KIND_SERVER, Attributes, Point, SpanGroup
+from nibai.conventions import OTHER_SEGMENT
+from nibai.histogram import (
+    OVERFLOW_BUCKET,
+    SCALE,
+    ZERO_BUCKET,
+    ZERO_THRESHOLD,
+    BlockHistograms,
+    bucket_index,
+    from_otel_exponential,
+)
+from nibai.store.rows import WAL_SCHEMA
+
+NANOS_A_MINUTE = 60_000_000_000
+MAX_SECONDS = 7 * 86400.0
+FIRST_BAD_STATUS = 400
+TIMEOUT_WORDS = ("timeout", "deadline", "timed out", "408", "504")
+CUMULATIVE_SERIES = 10_000
+
+# Histogram metrics of the semantic conventions -> our names.
+METRIC_NAMES = {
+    "http.server.request.duration": "latency",
+    "http.server.duration": "latency",
+    "gen_ai.server.request.duration": "latency",
+    "gen_ai.client.operation.duration": "latency",
+    "gen_ai.server.time_to_first_token": "ttft",
+    "gen_ai.server.time_per_output_token": "tpot",
+    "rpc.server.duration": "latency",
+}
+UNIT_FACTORS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "": 1.0}
+
+Key = tuple[str, str, str, str, str]
+
+
+@dataclass(slots=True)
+class Rejected:
+    """How many spans or points were left out, and why the first was."""
+
+    count: int = 0
+    message: str = ""
+
+    def add(self, why: str, count: int = 1) -> None:
+        """Leave out one more."""
+        self.count += count
+        self.message = self.message or why
+
+
+@dataclass(slots=True)
+class Mapper:
+    """Maps attributes to series by rules; keeps what cumulative histograms said last."""
+
+    endpoint: tuple[str, ...] = ("nibai.endpoint",)
+    provider: str = "otel"
+    scope: tuple[str, ...] = (
+        "service.namespace",
+        "deployment.environment.name",
+        "deployment.environment",
+    )
+    name: tuple[str, ...] = ("service.name",)
+    variant: tuple[str, ...] = ("nibai.variant", "service.version")
+    replica: tuple[str, ...] = ("nibai.replica", "service.instance.id", "host.name", "k8s.pod.name")
+    segment: tuple[str, ...] = ("nibai.segment",)
+    segment_by: tuple[str, ...] = ()
+    input_tokens: tuple[str, ...] = ("gen_ai.usage.input_tokens",)
+    token_buckets: tuple[int, ...] = ()
+    max_series: int = 10_000
+    _names: tuple[str, ...] = ()
+    _minute: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _keys: set[Key] = field(default_factory=set)
+    _known: dict[tuple[object, ...], Key] = field(default_factory=dict)
+    _last: OrderedDict[tuple[object, ...], tuple[int, np.ndarray, float]] = field(
+        default_factory=OrderedDict
+    )
+
+    def __post_init__(self) -> None:
+        self._names = (
+            *self.endpoint, *self.scope, *self.name, *self.variant, *self.replica, *self.segment,
+            *self.segment_by, *(self.input_tokens if self.token_buckets else ()),
+        )  # fmt: skip
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, object]) -> Mapper:
+        """A mapper from plug-in options."""
+        known = {
+            name: tuple(value) if isinstance(value, list | tuple) else value
+            for name, value in options.items()
+        }
+        return cls(**known)  # type: ignore[arg-type]
+
+    def rows(
+        self, decoded: tuple[list[SpanGroup], list[Point], int]
+    ) -> tuple[pa.RecordBatch | None, Rejected]:
+        """One batch of the log (None: nothing usable) and what was left out."""
+        groups, points, others = decoded
+        self._new_minute(decoded)
+        rejected = Rejected()
+        if others:
+            rejected.add("only histograms are stored; gauges and sums are not", others)
+        columns = _Columns()
+        for group in groups:
+            self._spans(group, columns, rejected)
+        for point in points:
+            with self._lock:  # what a cumulative series said last is read and replaced together
+                self._point(point, columns, rejected)
+        return columns.batch(), rejected
+
+    # -- spans ----------------------------------------------------------------------------
+    def _spans(self, group: SpanGroup, columns: _Columns, rejected: Rejected) -> None:
+        if not group.names:
+            return
+        starts = np.array(group.starts, dtype=np.uint64).astype(np.float64)
+        ends = np.array(group.ends, dtype=np.uint64)
+        seconds = (ends - np.array(group.starts, dtype=np.uint64)).astype(np.int64) / 1e9
+        usable = (starts > 0) & (seconds >= 0) & (seconds <= MAX_SECONDS)
+        keys: list[Key | None] = []
+        failed, timed_out = [], []
+        shared = tuple(group.resource.get(name) for name in self._names)
+        for i, attributes in enumerate(group.attributes):
+            metric = self._metric(group, i, attributes)
+            if metric is None:
+                usable[i] = True  # not a request: neither stored nor rejected
+                keys.append(None)
+            else:
+                keys.append(self._key(group.resource, shared, attributes, metric))
+            error, timeout = _outcome(attributes, error=group.errors[i])
+            failed.append(error)
+            timed_out.append(timeout)
+        bad = int((~usable).sum())
+        if bad:
+            rejected.add("a span has no start, ends before it starts, or lasts over 7 days", bad)
+        chosen = [i for i, key in enumerate(keys) if key is not None and usable[i]]
+        if not chosen:
+            return
+        at = np.array(chosen)
+        lost = np.array(failed)[at] | np.array(timed_out)[at]
+        columns.add_requests(
+            [key for i in chosen if (key := keys[i]) is not None],
+            (ends[at] // NANOS_A_MINUTE).astype(np.int32),
+            seconds[at],
+            lost,
+            np.array(timed_out)[at],
+        )
+
+    def _metric(self, group: SpanGroup, i: int, attributes: Attributes) -> str | None:
+        """A span that says its metric, else one that serves a request; other spans are no data."""
+        named = attributes.get("nibai.metric")
+        if named is not None:
+            return str(named)
+        if group.kinds[i] in (KIND_SERVER, KIND_CONSUMER):
+            return "latency"
+        generates = "gen_ai.operation.name" in attributes and not group.nested[i]
+        return "latency" if generates else None
+
+    def _key(
+        self,
+        resource: Attributes,
+        shared: tuple[object, ...],
+        attributes: Attributes,
+        metric: str,
+    ) -> Key:
+        # Only the attributes that name a series are looked at; equal ones are put together once.
+        identity = (shared, tuple(map(attributes.get, self._names)), metric)
+        known = self._known.get(identity)
+        if known is None:
+            known = self._new_key({**resource, **attributes}, metric)
+            if len(self._known) > CUMULATIVE_SERIES:
+                self._known.clear()
+            self._known[identity] = known
+        return self._bounded(known)
+
+    def _new_key(self, attributes: Attributes, metric: str) -> Key:
+        endpoint = _first(attributes, self.endpoint)
+        if not endpoint:
+            scope = _first(attributes, self.scope) or "default"
+            endpoint = f"{self.provider}/{scope}/{_first(attributes, self.name) or 'unknown'}"
+        return (
+            endpoint,
+            _first(attributes, self.variant),
+            _first(attributes, self.replica),
+            self._segment(attributes),
+            metric,
+        )
+
+    def _segment(self, attributes: Attributes) -> str:
+        parts = [text for text in (_first(attributes, self.segment),) if text]
+        parts += [f"{name}={attributes[name]}" for name in self.segment_by if name in attributes]
+        if self.token_buckets:
+            tokens = next((attributes[n] for n in self.input_tokens if n in attributes), None)
+            if isinstance(tokens, int | float):
+                parts.append(f"tokens={_bucket(tokens, self.token_buckets)}")
+        return ",".join(parts)
+
+    def _bounded(self, key: Key) -> Key:
+        """At most `max_series` series a minute; beyond it segments are joined as "other"."""
+        if key in self._keys:
+            return key
+        if len(self._keys) >= self.max_series:
+            key = (*key[:3], OTHER_SEGMENT, key[4])
+        else:
+            self._keys.add(key)
+        return key
+
+    def _new_minute(self, decoded: tuple[list[SpanGroup], list[Point], int]) -> None:
+        """Start counting series anew when the data move on to a later minute."""
+        times = [end for group in decoded[0] for end in group.ends[-1:]]
+        times += [point.time for point in decoded[1][-1:]]
+        minute = max(times, default=0) // NANOS_A_MINUTE
+        if minute > self._minute:
+            self._minute = minute
+            self._keys.clear()
+
+    # -- histograms -----------------------------------------------------------------------
+    def _point(self, point: Point, columns: _Columns, rejected: Rejected) -> None:
+        metric = METRIC_NAMES.get(point.metric)
+        if metric is None and point.metric.startswith("nibai."):
+            metric = point.metric.removeprefix("nibai.")
+        if metric is None or point.unit not in UNIT_FACTORS:
+            rejected.add(f"metric {point.metric!r} in {point.unit!r} is no latency nibai knows")
+            return
+        explicit = point.bounds is not None
+        zero = [] if explicit else [point.zero]
+        counts = np.array([*zero, *point.counts], dtype=np.int64)
+        if explicit and len(counts) != len(point.bounds or ()) + 1:
+            rejected.add("a histogram has another number of buckets than bounds ask for")
+            return
+        total = point.sum
+        if point.cumulative:
+            counts, total = self._delta(point, counts)
+        histogram = _explicit(counts, point, total) if explicit else _exponential(counts, point)
+        shared = tuple(point.resource.get(name) for name in self._names)
+        key = self._key(point.resource, shared, point.attributes, metric)
+        error, timeout = _outcome(point.attributes, error=False)
+        minute = int(point.time // NANOS_A_MINUTE)
+        seconds = max(total, 0.0) * UNIT_FACTORS[point.unit]
+        columns.add_histogram(
+            key, minute, histogram, seconds, failed=error or timeout, timeout=timeout
+        )
+
+    def _delta(self, point: Point, counts: np.ndarray) -> tuple[np.ndarray, float]:
+        """What a cumulative histogram counted since its last report; a restart counts from zero."""
+        identity = (
+            point.metric, tuple(sorted(point.resource.items())),
+            tuple(sorted(point.attributes.items())), point.scale, point.offset,
+            tuple(point.bounds or ()),
+        )  # fmt: skip
+        last = self._last.pop(identity, None)
+        self._last[identity] = (point.start, counts, point.sum)
+        if len(self._last) > CUMULATIVE_SERIES:
+            self._last.popitem(last=False)
+        if last is None or last[0] != point.start or len(last[1]) != len(counts):
+            return counts, point.sum
+        change = counts - last[1]
+        if (change < 0).any():
+            return counts, point.sum
+        return change, point.sum - last[2]
+
+
+class _Columns:
+    """Rows of one batch, collected column by column; series are numbered once."""
+
+    def __init__(self) -> None:
+        self._series: dict[Key, int] = {}
+        self._parts: list[dict[str, np.ndarray]] = []
+
+    def add_requests(
+        self,
+        keys: Sequence[Key],
+        minute: np.ndarray,
+        seconds: np.ndarray,
+        lost: np.ndarray,
+        timed_out: np.ndarray,
+    ) -> None:
+        """One row per request; a failed one is infinitely slow."""
+        buckets = bucket_index(np.where(lost, np.inf, seconds))
+        finite = np.where(lost, np.nan, seconds)
+        n = len(keys)
+        self._add(
+            np.array([self._number(key) for key in keys], dtype=np.int32),
+            minute=minute,
+            scale=np.full(n, SCALE, dtype=np.int8),
+            bucket=buckets.astype(np.int16),
+            count=np.ones(n, dtype=np.int64),
+            value=np.where(lost, 0.0, seconds),
+            min=finite,
+            max=finite,
+            errors=(lost & ~timed_out).astype(np.int64),
+            timeouts=timed_out.astype(np.int64),
+        )
+
+    def add_histogram(
+        self,
+        key: Key,
+        minute: int,
+        histogram: BlockHistograms,
+        total: float,
+        *,
+        failed: bool,
+        timeout: bool,
+    ) -> None:
+        """One row per bucket; the sum stands in the first row."""
+        used = np.flatnonzero(histogram.counts[0])
+        buckets = np.concatenate([[ZERO_BUCKET], histogram.offset + used, [OVERFLOW_BUCKET]])
+        counts = np.concatenate([histogram.zero, histogram.counts[0][used], histogram.overflow])
+        keep = counts > 0
+        buckets, counts = buckets[keep], counts[keep]
+        if failed:
+            buckets, counts = np.array([OVERFLOW_BUCKET]), np.array([counts.sum()])
+        if not counts.sum():
+            return
+        n = len(counts)
+        first = np.arange(n) == 0
+        unknown = np.full(n, np.nan)
+        lost = counts if failed else np.zeros(n, dtype=np.int64)
+        self._add(
+            np.full(n, self._number(key), dtype=np.int32),
+            minute=np.full(n, minute, dtype=np.int32),
+            scale=np.full(n, histogram.scale, dtype=np.int8),
+            bucket=buckets.astype(np.int16),
+            count=counts.astype(np.int64),
+            value=np.where(first, 0.0 if failed else total, 0.0),
+            min=unknown,
+            max=unknown,
+            errors=np.zeros(n, dtype=np.int64) if timeout else lost.astype(np.int64),
+            timeouts=lost.astype(np.int64) if timeout else np.zeros(n, dtype=np.int64),
+        )
+
+    def batch(self) -> pa.RecordBatch | None:
+        """The batch, None without a row."""
+        if not self._parts:
+            return None
+        series = np.concatenate([part["series"] for part in self._parts])
+        keys = list(self._series)
+        arrays = []
+        for column in WAL_SCHEMA:
+            if column.name in _TEXTS:
+                texts = [key[_TEXTS.index(column.name)] for key in keys]
+                arrays.append(_dictionary(series, texts))
+            elif column.name == "provenance":
+                arrays.append(_dictionary(np.zeros(len(series), dtype=np.int32), ["exact"]))
+            else:
+                values = np.concatenate([part[column.name] for part in self._parts])
+                arrays.append(pa.array(values, column.type))
+        return pa.RecordBatch.from_arrays(arrays, schema=WAL_SCHEMA)
+
+    def _add(self, series: np.ndarray, **columns: np.ndarray) -> None:
+        self._parts.append({"series": series, **columns})
+
+    def _number(self, key: Key) -> int:
+        return self._series.setdefault(key, len(self._series))
+
+
+_TEXTS = ("endpoint", "variant", "replica", "segment", "metric")
+
+
+def _dictionary(codes: np.ndarray, texts: Sequence[str]) -> pa.DictionaryArray:
+    unique = list(dict.fromkeys(texts))
+    number = np.array([unique.index(text) for text in texts], dtype=np.int32)
+    return pa.DictionaryArray.from_arrays(
+        pa.array(number[codes], pa.int32()), pa.array(unique, pa.string())
+    )
+
+
+def _outcome(attributes: Attributes, *, error: bool) -> tuple[bool, bool]:
+    """(failed, timed out) of a request by its status and attributes."""
+    status = attributes.get("http.response.status_code", attributes.get("http.status_code"))
+    kind = attributes.get("error.type")
+    if status is not None and str(status).isdigit() and int(str(status)) >= FIRST_BAD_STATUS:
+        error, kind = True, kind or str(status)
+    if kind is None:
+        return error, False
+    text = str(kind).lower()
+    timeout = any(word in text for word in TIMEOUT_WORDS)
+    return not timeout, timeout
+
+
+def _explicit(counts: np.ndarray, point: Point, total: float) -> BlockHistograms:
+    """Counts between bounds spread evenly (in log) over the buckets between them.
+
+    Coarse bounds give coarse quantiles: an explicit histogram cannot say more than its bounds do.
+    What lies beyond the last bound is spread over one doubling.
+    """
+    factor = UNIT_FACTORS[point.unit]
+    bounds = np.array(point.bounds, dtype=np.float64) * factor
+    if not len(bounds):
+        mean = total * factor / max(int(counts.sum()), 1)
+        bounds, counts = np.array([mean]), np.array([counts.sum(), 0])
+    edges = np.concatenate([[bounds[0] / 2], bounds, [bounds[-1] * 2]])
+    first = bucket_index(np.maximum(edges, ZERO_THRESHOLD * 2)).astype(np.int64)
+    buckets, shares = [], []
+    for low, high, count in zip(first[:-1] + 1, first[1:] + 1, counts, strict=True):
+        width = max(int(high - low), 1)
+        buckets.append(low + np.arange(width))
+        shares.append(np.diff(np.floor(np.arange(width + 1) * count / width)))
+    where = np.concatenate(buckets)
+    return BlockHistograms.from_rows(
+        np.zeros(len(where), np.int64), where, np.concatenate(shares), blocks=1
+    )
+
+
+def _exponential(counts: np.ndarray, point: Point) -> BlockHistograms:
+    histogram = from_otel_exponential(
+        scale=point.scale,
+        zero_count=int(counts[0]),
+        positive_offset=point.offset,
+        positive_counts=[int(count) for count in counts[1:]],
+    )
+    shift = np.log2(UNIT_FACTORS[point.unit]) * 2.0**histogram.scale
+    return BlockHistograms(
+        histogram.scale,
+        histogram.offset + round(shift),
+        histogram.counts,
+        histogram.zero,
+        histogram.overflow,
+    )
+
+
+def _first(attributes: Attributes, names: Sequence[str]) -> str:
+    return next((str(attributes[name]) for name in names if name in attributes), "")
+
+
+def _bucket(tokens: float, bounds: Sequence[int]) -> str:
+    """The token bucket of a request.
+
+    >>> _bucket(100, (128, 1024)), _bucket(500, (128, 1024)), _bucket(5000, (128, 1024))
+    ('<=128', '129-1024', '>1024')
+    """
+    low = 0
+    for bound in sorted(bounds):
+        if tokens <= bound:
+            return f"{low + 1}-{bound}" if low else f"<={bound}"
+        low = bound
+    return f">{low}"
