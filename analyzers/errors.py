@@ -84,11 +84,9 @@ class Errors:
     ) -> MeanInterval | RunInterval:
         """Over runs from five on, else over blocks of all of them."""
         comparison = sample.comparison
-        if (
-            not sample.by_runs
-            or min(sample.replicas) < MANY_RUNS
-            or not sum(s.sums.sum() for s in sums)
-        ):
+        if sample.by_runs and min(side.sums.sum() for side in sums) < FEW_EVENTS:
+            return _rare(sums, self.level)
+        if not sample.by_runs or min(sample.replicas) < MANY_RUNS:
             return share_difference(*sums, level=self.level)
         shares = [
             [_sums(Side(side.label, (replica,)), claim.segment).mean for replica in side.replicas]
