@@ -28,6 +28,7 @@ from nibai.model import (
 )
 from nibai.protocols import Analyzer, Windows
 from nibai.stats.means import (
+    FEW_EVENTS,
     BlockSums,
     MeanInterval,
     RareTest,

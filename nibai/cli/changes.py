@@ -46,6 +46,11 @@ def command() -> None:
 @click.option(
     "--order", metavar="WORD", help="Order in which runs were made on both sides, such as random."
 )
+@click.option(
+    "--setup-defect",
+    metavar="TEXT",
+    help="A known flaw of the measurement: speed claims become not comparable.",
+)
 @click.option("--description", default="", metavar="TEXT", help="For people.")
 @data_options
 def declare(**given: object) -> int:
@@ -102,7 +107,7 @@ def _change(given: dict[str, object]) -> Change:
         return tuple(str(value) for value in values) if isinstance(values, tuple) else ()
 
     at, before, after = (_text(given[name]) for name in ("at", "baseline", "candidate"))
-    order = _text(given["order"])
+    said = {"order": _text(given["order"]), "setup_defect": _text(given["setup_defect"])}
     return Found(
         id="",
         endpoint=str(given["endpoint"]),
@@ -115,7 +120,7 @@ def _change(given: dict[str, object]) -> Change:
         baseline_window=None if before is None else window(before, "--baseline"),
         candidate_window=None if after is None else window(after, "--candidate"),
         runs=bool(given["runs"]),
-        evidence={"source": "declared"} | ({"order": order} if order else {}),
+        evidence={"source": "declared"} | {key: text for key, text in said.items() if text},
     )
 
 

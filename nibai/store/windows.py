@@ -13,6 +13,8 @@ from nibai.model import (
     BlockSeries,
     Change,
     Comparison,
+    Reason,
+    ReasonCode,
     ReplicaSample,
     Side,
     UnitKind,
@@ -76,6 +78,7 @@ class LakeWindows:
             matched=matched,
             arrivals_known=True,
             sweep_order=(change.evidence.get("order"), change.evidence.get("order")),
+            gate=_defect(change),
             notes=(_matching(matched=matched),),
         )
 
@@ -133,7 +136,7 @@ class LakeWindows:
             higher_is_better=_higher(metric),
             same_hosts=same,
             arrivals_known=True,
-            gate=plan.gate,
+            gate=_defect(change) or plan.gate,
             notes=(
                 f"{plan.blocks} blocks of {plan.block_seconds / 60:g} minutes, paired by the clock",
             ),
@@ -164,6 +167,12 @@ def design_point(span: SeriesSpan) -> str:
     """
     rest = span.replica.removeprefix(span.variant)
     return rest.lstrip("-_./: ") or span.replica
+
+
+def _defect(change: Change) -> Reason | None:
+    """A flaw of the measurement that was declared with the change."""
+    text = change.evidence.get("setup_defect")
+    return Reason(ReasonCode.SETUP_DEFECT, f"the measurement is flawed: {text}") if text else None
 
 
 def _hull(change: Change) -> Window | None:

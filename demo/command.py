@@ -1,0 +1,276 @@
+"""`nibai demo`: audit “2x faster” on a real model, here and now.
+
+The demo has no statistics of its own: it produces traffic and runs the ordinary commands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from demo.model import CANDIDATES
+from nibai.errors import CollectError, UsageError
+
+CLAIM = "2x faster at p50, p90 and p99"
+ERROR_CLAIM = "errors up at most 0.1pp"
+CONTROL_CLAIM = "no more than 5% slower at p50, p90 and p99"
+ROUNDS = 6
+MEASURING_SECONDS = 60.0
+SEED = 20
+
+
+@dataclass(slots=True)
+class Steps:
+    """Says what is being done and how long it took; a bar only on a terminal."""
+
+    interactive: bool
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[list[str]]:
+        """One step; what is appended to the list is said when it is done."""
+        start, said = time.monotonic(), list[str]()
+        if self.interactive:
+            click.echo(f"  … {text}", nl=False)
+        yield said
+        seconds = time.monotonic() - start
+        start_of_line = "\r\x1b[K" if self.interactive else ""
+        tail = f": {'; '.join(said)}" if said else ""
+        click.echo(f"{start_of_line}  ✔ {text} ({seconds:.1f} s){tail}")
+
+
+@click.command("demo")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(5, 3600),
+    default=MEASURING_SECONDS,
+    show_default=True,
+    help="How long to measure in all.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(2, 100),
+    default=ROUNDS,
+    show_default=True,
+    help="Rounds of freshly started replicas.",
+)
+@click.option(
+    "--candidate",
+    type=click.Choice(CANDIDATES),
+    default=CANDIDATES[0],
+    show_default=True,
+    help="How the candidate is quantized; fp32 is the honesty test.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("nibai-demo"),
+    show_default=True,
+    help="Where the report and the data go.",
+)
+@click.option("--seed", type=int, default=SEED, show_default=True, help="Order of the texts.")
+@click.option("--no-cache", is_flag=True, help="Make the model files again.")
+def command(
+    *, seconds: float, rounds: int, candidate: str, out: Path, seed: int, no_cache: bool
+) -> int:
+    """Audit a live model on this machine.
+
+    A real transformer is served in fp32 and int8, real texts are sent to both, spans go over OTLP
+    into nibai's own receiver, and the claim "2x faster at p50, p90 and p99" is audited. Nothing is
+    simulated; the verdict is about this machine. The exit code is the audit's: 0, 1 or 3.
+    """
+    from demo import machine, model  # noqa: PLC0415 - numpy and the demo's packages
+
+    model.require_packages()
+    started = time.monotonic()
+    steps = Steps(sys.stdout.isatty())
+    click.echo(f"nibai demo: is int8 really faster? “{CLAIM}”, measured here")
+    for name, value in machine.facts().items():
+        click.echo(f"  {name}: {value}")
+    code = _Demo(out, steps, seed, candidate).run(seconds / rounds, rounds, no_cache=no_cache)
+    click.echo(f"load now {machine.load()}; everything took {time.monotonic() - started:.0f} s")
+    return code
+
+
+class _Demo:
+    """The steps of the demo, in order."""
+
+    def __init__(self, out: Path, steps: Steps, seed: int, candidate: str) -> None:
+        self._out = out
+        self._data = out / "data"
+        self._log = out / "demo.log"
+        self._steps = steps
+        self._seed = seed
+        self._candidate = candidate
+        self._name = "fp32x" if candidate == "fp32" else "int8"
+
+    def run(self, round_seconds: float, rounds: int, *, no_cache: bool) -> int:
+        """Everything; the exit code of the audit."""
+        from demo.processes import Receiver  # noqa: PLC0415 - see command
+
+        self._fresh_folder()
+        plan = self._prepare(round_seconds, no_cache=no_cache)
+        with Receiver(self._data, self._log) as receiver:
+            with self._steps.step("receiver up"):
+                url = receiver.url()
+            changes = self._declare(plan, url)
+            sent = self._measure(plan, url, rounds)
+            with self._steps.step("receiver stopped, open minute folded"):
+                receiver.stop()
+                receiver.wait()
+        self._check(sent)
+        return self._audit(*changes)
+
+    # -- before the traffic ---------------------------------------------------------------
+    def _fresh_folder(self) -> None:
+        try:
+            self._out.mkdir(parents=True, exist_ok=True)
+            if self._data.exists():
+                shutil.rmtree(self._data)
+            self._data.mkdir()
+            self._log.write_bytes(b"")
+        except OSError as error:
+            raise UsageError(
+                f"{self._out} cannot be written ({error.strerror}): choose another --out"
+            ) from error
+
+    def _prepare(self, round_seconds: float, *, no_cache: bool) -> Any:  # noqa: ANN401 - Plan, imported late
+        from demo import head, model, texts, traffic  # noqa: PLC0415 - see command
+
+        cache = _cache_folder()
+        if no_cache and cache.exists():
+            shutil.rmtree(cache)
+        with self._steps.step("model: graph written and quantized") as said:
+            files = model.prepare(cache, self._candidate)
+            said.append(f"{files.candidate.name}, {files.candidate.stat().st_size / 1e6:.0f} MB")
+        encoder = model.Encoder(files.baseline, files.tokenizer)
+        with self._steps.step("texts: docstrings of the standard library") as said:
+            corpus = texts.collect(encoder.tokens, self._seed)
+            sizes = [f"{name} {len(found)}" for name, found in corpus.segments.items()]
+            said += [", ".join(sizes), f"{len(corpus.classes)} classes", f"seed {self._seed}"]
+        saved = self._out / "head.npz"
+        with self._steps.step("head trained on fp32 embeddings") as said:
+            accuracy = head.train(encoder, corpus.training, saved, self._seed)
+            said.append(f"accuracy {accuracy:.1%} on texts it was not fitted on")
+        common = {"tokenizer": files.tokenizer, "head": saved}
+        graphs = {"fp32": files.baseline, "control": files.baseline, "candidate": files.candidate}
+        return traffic.Plan(
+            names={"fp32": "fp32", "candidate": self._name, "control": "fp32c"},
+            files={role: {"graph": graph, **common} for role, graph in graphs.items()},
+            segments=corpus.segments,
+            round_seconds=round_seconds,
+            seed=self._seed,
+        )
+
+    def _declare(self, plan: Any, url: str) -> tuple[str, str]:  # noqa: ANN401 - see _prepare
+        """The change and its claims stand before the first request is sent."""
+        from demo.traffic import check_set_up  # noqa: PLC0415 - see command
+
+        with self._steps.step("set-up checked with empty calls") as said:
+            defect = check_set_up(plan, url, self._log)
+            said.append(defect or "no stalls")
+        claims = [CLAIM, *(f"{CLAIM} for tokens={name}" for name in plan.segments), ERROR_CLAIM]
+        with self._steps.step("change declared, margins 0%") as said:
+            main = self._change(self._name, claims, defect)
+            control = self._change("fp32c", [CONTROL_CLAIM], defect)
+            said.append(f"{main}; A/A control {control}")
+        return main, control
+
+    def _change(self, variant: str, claims: list[str], defect: str | None) -> str:
+        from demo.processes import nibai  # noqa: PLC0415 - see command
+        from demo.service import ENDPOINT  # noqa: PLC0415 - see command
+
+        arguments = ["changes", "declare", "--endpoint", ENDPOINT, "--kind", "precision", "--runs"]
+        arguments += ["--baseline-variant", "fp32", "--candidate-variant", variant]
+        arguments += ["--order", "random", "--data", str(self._data)]
+        arguments += [word for claim in claims for word in ("--claim", claim)]
+        if defect is not None:
+            arguments += ["--setup-defect", defect]
+        return nibai(*arguments)[1].strip()
+
+    # -- the traffic ----------------------------------------------------------------------
+    def _measure(self, plan: Any, url: str, rounds: int) -> Any:  # noqa: ANN401 - see _prepare
+        from demo.traffic import WARM_UP, Sent, run_round  # noqa: PLC0415 - see command
+
+        sent = Sent()
+        text = f"{rounds} rounds of {plan.round_seconds:g} s, fp32 and {self._name} side by side"
+        with self._steps.step(text) as said, self._bar(rounds * plan.round_seconds) as advance:
+            for number in range(1, rounds + 1):
+                last = time.monotonic()
+
+                def tick() -> None:
+                    nonlocal last
+                    now = time.monotonic()
+                    advance(now - last)
+                    last = now
+
+                run_round(number, plan, url, log=self._log, sent=sent, tick=tick)
+                if not self._steps.interactive:
+                    click.echo(f"    round {number} of {rounds}: {sent.total:,} requests so far")
+            said += [f"{sent.total:,} requests", f"{sent.failures} failed"]
+            said.append(f"warm-up of {WARM_UP} per replica and segment left out")
+        return sent
+
+    @contextmanager
+    def _bar(self, total: float) -> Iterator[Any]:
+        """A progress bar over the measuring time, on a terminal only."""
+        if not self._steps.interactive:
+            yield lambda _seconds: None
+            return
+        with click.progressbar(length=round(total * 10), label="    measuring") as bar:
+            yield lambda seconds: bar.update(round(seconds * 10))
+
+    # -- after the traffic ----------------------------------------------------------------
+    def _check(self, sent: Any) -> None:  # noqa: ANN401 - see _prepare
+        """Every request that was sent must be in the lake, replica by replica."""
+        from demo.service import ENDPOINT  # noqa: PLC0415 - see command
+        from nibai.store.engine import Engine  # noqa: PLC0415 - see command
+        from nibai.store.lake import Lake  # noqa: PLC0415 - see command
+
+        with self._steps.step("every request is in the lake") as said:
+            spans = Engine(Lake(self._data / "lake")).spans(ENDPOINT, "latency")
+            found = {span.replica: span.count for span in spans}
+            if found != sent.by_replica:
+                raise CollectError(
+                    f"requests sent {sent.by_replica} but found in the lake {found}: "
+                    f"see {self._log}"
+                )
+            said.append(f"{sum(found.values()):,} of {sent.total:,}")
+
+    def _audit(self, main: str, control: str) -> int:
+        """The ordinary audit, its report, and the A/A control through the same judge."""
+        from demo.processes import nibai  # noqa: PLC0415 - see command
+
+        report = self._out / "report.html"
+        with self._steps.step("audit"):
+            code, text = nibai("audit", main, "--data", str(self._data), "--html", str(report))
+            _, same = nibai("audit", control, "--data", str(self._data), "--format", "json")
+        click.echo()
+        click.echo(text)
+        click.echo(
+            "A/A control: fp32 against a second fp32 replica, one draw through the same judge"
+        )
+        for line in control_lines(json.loads(same)):
+            click.echo(f"  {line}")
+        click.echo()
+        click.echo(f"report: {report.resolve()}")
+        return code
+
+
+def control_lines(document: dict[str, Any]) -> list[str]:
+    """The control's claims, one line each."""
+    return [f"{claim['verdict']}: {claim['reason']}" for claim in document["claims"]]
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "nibai" / "demo"
