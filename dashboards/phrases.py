@@ -31,7 +31,8 @@ def part_label(claim: Claim) -> str:
     """The part of a sentence in its row: the quantile, or the whole promise."""
     if claim.quantile is None:
         return print_claim(claim)
-    return quantile_label(claim.quantile)
+    label = quantile_label(claim.quantile)
+    return f"{label} {claim.metric}" if claim.metric_named else label
 
 
 def segment_label(claim: Claim) -> str:

@@ -30,6 +30,9 @@ from nibai.protocols import Analyzer, Windows
 from nibai.stats.sides import pooled_segments, requests
 from nibai.stats.verdict import Part, audit_verdict, conjunction
 
+EARLIEST_CLOCK = 1e8
+"""Times before 1973 count from the start of a run: they are no dates."""
+
 _LATER = {
     Promise.CHEAPER: "cost",
     Promise.COST_AT_MOST: "cost",
@@ -152,7 +155,11 @@ def _summary(sides: Sequence[Side]) -> SideSummary:
         return SideSummary("no data", 0, 0)
     counts = [requests(pooled_segments(side)) for side in sides]
     side = sides[counts.index(max(counts))]
-    windows = [replica.window for replica in side.replicas if replica.window is not None]
+    windows = [
+        replica.window
+        for replica in side.replicas
+        if replica.window is not None and replica.window.start >= EARLIEST_CLOCK
+    ]
     return SideSummary(
         label=side.label,
         requests=max(counts),

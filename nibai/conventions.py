@@ -17,7 +17,7 @@ WAL_COLUMNS = (
     "scale",  # int8
     "bucket",  # int16: bucket number or sentinel
     "count",  # int64: requests in this bucket (1 for a span)
-    "value",  # float64: sum of the finite values of this row in base units (0 in the overflow bucket)
+    "value",  # float64: sum of the finite values of this row in base units (overflow: 0)
     "min", "max",  # float64: of the finite values of this row; NaN where there is none
     "errors", "timeouts",  # int64
     "provenance",  # dictionary<int32, string>

@@ -18,6 +18,9 @@ WEEK_DAYS = 7
 RUN_BLOCKS = 8
 SATURDAY = 5
 
+DAY_TOLERANCE = 0.01
+"""A window ends with its last request, a little before the day does."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlockPlan:
@@ -48,7 +51,7 @@ def plan_blocks(baseline: Window, candidate: Window) -> BlockPlan:
     lengths = [min(b.seconds, c.seconds) for b, c in shifts]
     longest = lengths.index(max(lengths))
     (b, c), length = shifts[longest], lengths[longest]
-    days = math.floor(length / DAY + 1e-9)
+    days = math.floor(length / DAY + DAY_TOLERANCE)
     if days >= 1:
         length = days * DAY
     elif length < 0.5 * min(baseline.seconds, candidate.seconds):

@@ -299,7 +299,7 @@ class unreadable:  # noqa: N801 - reads as a statement: with unreadable(name)
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, duckdb.Error):
-            text = re.sub(r"\s+", " ", str(error)).split(". ")[0][:200]
+            text = re.sub(r"\s+", " ", str(error)).split(" LINE ")[0].split(". ")[0][:200]
             raise CollectError(
                 f"{self.name} cannot be read ({text}): is the file complete? Make or fetch it again"
             ) from error
@@ -317,6 +317,8 @@ def open_file(path: Path, kind: str, name: str) -> Table:
 def open_arrow(rows: pa.Table, name: str) -> Table:
     """Rows that are in memory already."""
     connection = duckdb.connect()
+    if not rows.num_columns:
+        return Table(name, connection, "(SELECT 1 WHERE false)")
     connection.register("given_rows", rows)
     described = connection.execute("DESCRIBE SELECT * FROM given_rows").fetchall()
     return Table(name, connection, "given_rows", {row[0]: row[1] for row in described})

@@ -1,0 +1,136 @@
+"""Every kind of bad input gets one clear message and its exit code, never a traceback."""
+
+import gzip
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from support import inputs
+
+from nibai import cli
+
+
+def _good(folder):
+    inputs.csv(folder / "good.csv", inputs.latencies(1, 40, 0.2))
+
+
+def _write(name, text):
+    def make(folder):
+        (folder / name).write_text(text)
+
+    return make
+
+
+def _truncated_gzip(folder):
+    data = gzip.compress(b"latency_ms\n" + b"12.5\n" * 5000)
+    (folder / "cut.csv.gz").write_bytes(data[: len(data) // 2])
+
+
+def _corrupt_parquet(folder):
+    (folder / "bad.parquet").write_bytes(b"PAR1" + b"\x00" * 200 + b"PAR1")
+
+
+def _negative(folder):
+    values = inputs.latencies(1, 40, 0.2)
+    values[::8] = -1
+    inputs.csv(folder / "negative.csv", values)
+
+
+def _three(folder):
+    inputs.csv(
+        folder / "three.csv", inputs.latencies(1, 60, 0.2),
+        header="timestamp,latency_ms,variant", extra=np.array(["a", "b", "c"])[np.arange(60) % 3],
+    )  # fmt: skip
+
+
+def _vllm_summary(folder):
+    inputs.vllm(folder / "summary.json", 1, 10, detailed=False)
+
+
+def _empty_folder(folder):
+    (folder / "empty").mkdir()
+
+
+G = ("-b", "good.csv")
+CASES = {
+    "missing file": (None, ("-b", "absent.csv", "-c", "good.csv"), 2),
+    "no match": (None, (*G, "-c", "nothing-*.csv"), 2),
+    "empty folder": (_empty_folder, (*G, "-c", "empty"), 2),
+    "nothing to compare with": (None, G, 2),
+    "unknown value column": (None, (*G, "-c", "good.csv", "--value", "latnecy"), 2),
+    "unknown time column": (None, (*G, "-c", "good.csv", "--time", "when"), 2),
+    "unknown segment column": (None, (*G, "-c", "good.csv", "--segment", "model"), 2),
+    "unknown metric": (None, (*G, "-c", "good.csv", "--metric", "ttft"), 2),
+    "no value column": (_write("x.csv", "a,b\n1,2\n"), (*G, "-c", "x.csv"), 2),
+    "text in the value column": (
+        _write("text.csv", "latency_ms\n12.5\nfast\n13\n"), (*G, "-c", "text.csv"), 2,
+    ),
+    "no unit": (_write("bare.csv", "latency\n12.5\n14.0\n13.0\n"), (*G, "-c", "bare.csv"), 2),
+    "some values without unit": (
+        _write("mixed.csv", "latency\n12ms\n0.3s\n14\n"), (*G, "-c", "mixed.csv"), 2,
+    ),
+    "bad time": (
+        _write("time.csv", "timestamp,latency_ms\nnoon,12.5\n"), (*G, "-c", "time.csv"), 2,
+    ),
+    "truncated gzip": (_truncated_gzip, (*G, "-c", "cut.csv.gz"), 5),
+    "corrupt parquet": (_corrupt_parquet, (*G, "-c", "bad.parquet"), 5),
+    "no json": (_write("x.json", '{"latency_ms": 1}\n{"latency_ms": '), (*G, "-c", "x.json"), 5),
+    "negative values": (_negative, (*G, "-c", "negative.csv"), 2),
+    "three values to split": (_three, ("three.csv", "--split", "variant"), 2),
+    "absent value to split": (_three, ("three.csv", "--split", "variant=a,z"), 2),
+    "split and two files": (None, (*G, "-c", "good.csv", "--split", "variant"), 2),
+    "file and sides": (None, ("good.csv", *G), 2),
+    "time outside": (None, ("good.csv", "--at", "2026-03-01T12:00Z"), 2),
+    "no time": (None, ("good.csv", "--at", "yesterday"), 2),
+    "bad condition": (None, (*G, "-c", "good.csv", "--ok", "status <"), 2),
+    "unknown column in condition": (None, (*G, "-c", "good.csv", "--ok", "status < 400"), 2),
+    "a condition that reads files": (
+        None, (*G, "-c", "good.csv", "--ok", "(SELECT count(*) FROM read_csv('good.csv')) > 0"), 2,
+    ),
+    "offered once for two": (None, (*G, "-c", "good.csv", "--offered", "40"), 2),
+    "offered too few": (
+        None, (*G, "-c", "good.csv", "--offered", "40", "--offered", "10"), 2,
+    ),
+    "averages only": (_vllm_summary, (*G, "-c", "summary.json"), 2),
+    "bad claim": (None, (*G, "-c", "good.csv", "--claim", "2x fastr"), 2),
+    "report in no folder": (None, (*G, "-c", "good.csv", "--html", "absent/r.html"), 2),
+    "unknown option": (None, (*G, "-c", "good.csv", "--clam", "2x faster"), 2),
+    "unknown unit": (None, (*G, "-c", "good.csv", "--unit", "weeks"), 2),
+}  # fmt: skip
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _good(tmp_path)
+    return tmp_path
+
+
+def complaint(here, capsys, name):
+    make, arguments, code = CASES[name]
+    if make is not None:
+        make(here)
+    assert cli.run(["compare", *arguments]) == code, capsys.readouterr()
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert "nibai: unexpected" not in said
+    return said
+
+
+def test_every_message_is_the_expected_one(here, capsys, golden):
+    texts = [f"--- {name}\n{complaint(here, capsys, name)}" for name in CASES]
+    golden("bad_input.txt", "\n".join(texts))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_exit_code_says_what_kind_of_problem_it_is(here, capsys, name):
+    assert complaint(here, capsys, name).strip()
+
+
+@pytest.mark.parametrize("column", ['a"b', "a'b", "a;drop", "<script>", "ü 語"])
+def test_hostile_column_names_are_only_names(here, capsys, column):
+    table = pa.table({"latency_ms": np.arange(1.0, 60.0), column: np.arange(59) % 2})
+    pq.write_table(table, here / "odd.parquet")
+    arguments = ["-b", "odd.parquet", "-c", "odd.parquet", "--segment", column]
+    assert cli.run(["compare", *arguments]) in (0, 3), capsys.readouterr().err
