@@ -1,0 +1,158 @@
+"""An audit as one HTML file: no script, no address, nothing to load; phone, dark and print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from html import escape
+from importlib.resources import files
+
+from dashboards import charts, phrases, tables
+from dashboards.theme import DARK, LIGHT, Spec, svg
+from nibai.document import dumps
+from nibai.model import Audit, Exhibits
+from nibai.protocols import Renderer
+
+WIDE, NARROW = 740, 340
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+BAND = "The shaded band is the {level:.0%} interval; where it reaches the edge there is no bound."
+
+Chart = Callable[[Audit, Exhibits], Spec | None]
+
+
+class HtmlReport:
+    """The self-contained report."""
+
+    def render(self, audit: Audit) -> str:
+        """The whole page; every text from outside is escaped."""
+        body = [
+            _header(audit),
+            *(tables.sentence(result, audit) for result in audit.sentences),
+            *(_exhibit(audit, exhibits) for exhibits in audit.exhibits),
+            tables.basis(audit),
+            tables.notes(audit),
+            _footer(audit),
+        ]
+        title = f"{phrases.WORDS[audit.verdict]}: {phrases.question(audit)}"
+        return (
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            '<meta name="color-scheme" content="light dark">\n'
+            f"<title>nibai: {escape(title)}</title>\n<style>\n{_style()}</style>\n</head>\n"
+            "<body>\n<main>\n" + "\n".join(part for part in body if part) + "\n</main>\n"
+            f'<script type="application/json" id="nibai-audit">{_embedded(audit)}</script>\n'
+            "</body>\n</html>\n"
+        )
+
+
+def build(options: Mapping[str, object]) -> Renderer:
+    """The renderer; it has no options."""
+    del options
+    return HtmlReport()
+
+
+@cache
+def _style() -> str:
+    light = ";".join(f"--{name}:{value}" for name, value in LIGHT.items())
+    dark = ";".join(f"--{name}:{value}" for name, value in DARK.items())
+    return (
+        f":root {{ color-scheme: light dark; {light} }}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
+        + files("dashboards").joinpath("report.css").read_text(encoding="utf-8")
+    )
+
+
+def _header(audit: Audit) -> str:
+    mark, word = phrases.MARKS[audit.verdict], phrases.WORDS[audit.verdict]
+    rows = "".join(
+        f'<dt class="{role}">{role}</dt><dd>{escape(phrases.side_line(summary))}</dd>'
+        for role, summary in (("baseline", audit.baseline), ("candidate", audit.candidate))
+    )
+    about = audit.change.description
+    described = f"<p>{escape(about)}</p>" if about else ""
+    return (
+        f'<header class="{audit.verdict.value}"><span class="badge">{mark} {word}</span>\n'
+        f"<h1>{escape(phrases.question(audit))}</h1>\n"
+        f'<p class="why">{escape(audit.reason.text)}</p>{described}\n'
+        f'<dl class="sides">{rows}</dl></header>'
+    )
+
+
+def _exhibit(audit: Audit, exhibits: Exhibits) -> str:
+    metric = escape(exhibits.metric.replace("_", " "))
+    band = BAND.format(level=audit.level)
+    failed = tables.failed_shares(exhibits)
+    shown = [
+        _figure(
+            f"How many times faster, by quantile: {metric}",
+            f"Above 1x the candidate is better. {band} Signs mark the judged quantiles.",
+            charts.speedup_curve,
+            (audit, exhibits),
+            tables.curve(exhibits),
+        ),
+        _figure(
+            f"Both distributions of {metric}",
+            f"Each step is one bin of the histogram. Dashed: the judged quantiles. {failed}",
+            charts.distributions,
+            (audit, exhibits),
+        ),
+        _figure(
+            "By traffic segment",
+            f"Bars are {audit.level:.0%} intervals of each segment on its own, not adjusted for "
+            "looking at several.",
+            charts.segment_forest,
+            (audit, exhibits),
+            tables.segments(exhibits),
+        ),
+        _figure(
+            f"{metric.capitalize()} over time",
+            "One point per block, one line per replica: p50 solid, p99 dashed.",
+            charts.timeline,
+            (audit, exhibits),
+        ),
+        _figure(
+            "Raw against like for like",
+            "Raw compares all requests as they came; like for like gives both sides the same "
+            "traffic mix. The verdict is like for like.",
+            charts.mix_effect,
+            (audit, exhibits),
+            tables.decomposition(exhibits),
+        )
+        or tables.no_mix_effect(exhibits),
+    ]
+    return "\n".join(part for part in shown if part)
+
+
+def _figure(
+    title: str, caption: str, chart: Chart, given: tuple[Audit, Exhibits], numbers: str = ""
+) -> str:
+    spec = chart(*given)
+    if spec is None:
+        return ""
+    drawings = "".join(
+        f'<div class="{kind}">{_labelled(svg(spec, width), title)}</div>'
+        for kind, width in (("wide", WIDE), ("narrow", NARROW))
+    )
+    return (
+        f"<section><h2>{title}</h2><figure>{drawings}"
+        f"<figcaption>{caption}</figcaption></figure>{numbers}</section>"
+    )
+
+
+def _labelled(drawing: str, title: str) -> str:
+    """The drawing as one picture with a name for screen readers, without a fixed size."""
+    return drawing.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+
+
+def _footer(audit: Audit) -> str:
+    return (
+        f"<footer>nibai {escape(audit.nibai_version)} · audit {escape(audit.id)} · "
+        f"{phrases.moment(audit.created_at)}. The whole audit as JSON stands at the end of this "
+        "file.</footer>"
+    )
+
+
+def _embedded(audit: Audit) -> str:
+    r"""The document inside a script element: `<` is written as an escape of JSON."""
+    return dumps(audit).replace("<", "\\u003c").replace("\u2028", "\\u2028")

@@ -1,0 +1,163 @@
+"""Audits of every kind for the tests of renderers: fixed numbers, no statistics."""
+
+from dataclasses import replace
+
+from nibai.claims import parse
+from nibai.model import (
+    Audit,
+    Change,
+    CurvePoint,
+    DecompositionRow,
+    Density,
+    Estimate,
+    Evidence,
+    Exhibits,
+    Finding,
+    Reason,
+    ReasonCode,
+    SegmentRow,
+    SentenceResult,
+    SideSummary,
+    TimelinePoint,
+    Verdict,
+)
+
+START = 1_764_028_800.0
+DAY = 86_400.0
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+
+
+def estimate(value, low, high):
+    return Estimate(value, low, high, 0.95)
+
+
+def finding(part, verdict, reason, *, measured, values):
+    evidence = Evidence(
+        requests=(43_200, 43_512),
+        blocks=24,
+        unit="hour",
+        replicas=(2, 2),
+        scope="live window",
+        tail_episodes=11.2,
+        n_effective=(9_100.0, 9_300.0),
+        raw_ratio=1.42,
+        mix_effect=0.86,
+        censored_share=(0.0011, 0.0008),
+        threshold=2.0,
+        baseline_value=values[0],
+        candidate_value=values[1],
+    )
+    return Finding(part, verdict, reason, measured, evidence, "speedup")
+
+
+def findings(sentence):
+    told = [
+        (Verdict.CONFIRMED, ReasonCode.MEETS_CLAIM, (2.21, 2.12, 2.31), (0.137, 0.062)),
+        (Verdict.INCONCLUSIVE, ReasonCode.INTERVAL_STRADDLES, (1.98, 1.84, 2.14), (0.61, 0.308)),
+        (Verdict.REFUTED, ReasonCode.FALLS_SHORT, (0.81, 0.62, 1.13), (1.89, 2.33)),
+    ]
+    found = []
+    for part, (verdict, code, numbers, values) in zip(sentence.parts, told, strict=True):
+        text = f"p{part.quantile * 100:g} is {numbers[0]}x [{numbers[1]}, {numbers[2]}]"
+        reason = Reason(code, text)
+        found.append(finding(part, verdict, reason, measured=estimate(*numbers), values=values))
+    return tuple(found)
+
+
+def exhibits(*, segments=("size=small", "size=large"), infinite=False):
+    quantiles = (0.05, 0.25, 0.5, 0.75, 0.9, 0.99)
+    ratios = (2.3, 2.25, 2.21, 2.1, 1.98, 0.81)
+    curve = [
+        CurvePoint(p, estimate(r, r * 0.93, None if infinite and p > 0.9 else r * 1.08))
+        for p, r in zip(quantiles, ratios, strict=True)
+    ]
+    edges = tuple(0.02 * 2.0 ** (i / 4) for i in range(33))
+    shares = [max(0.0, 1 - abs(i - 12) / 12) / 12 for i in range(32)]
+    densities = (
+        Density("baseline", edges, tuple(shares), 0.0011, 0.0),
+        Density("candidate", edges, (*shares[4:], 0.0, 0.0, 0.0, 0.0), 0.0008, 0.0),
+    )
+    rows = [
+        SegmentRow(name, p, estimate(2.0 - i * 0.4, 1.7 - i * 0.4, None), (900, 800))
+        for i, name in enumerate(segments)
+        for p in (0.5, 0.9)
+    ]
+    return Exhibits(
+        "latency",
+        "s",
+        curve=tuple(curve),
+        densities=densities,
+        segments=tuple(rows),
+        timeline=tuple(timeline()),
+        decomposition=(
+            DecompositionRow(0.5, 0.5, 1.144, 0.0, -0.644, 0.0, simpson=False),
+            DecompositionRow(0.99, -0.1, -0.304, 0.0, 0.204, 0.0, simpson=True),
+        )
+        if segments
+        else (),
+    )
+
+
+def timeline():
+    for day, side in enumerate(("baseline", "candidate")):
+        for hour in range(24):
+            for p, value in ((0.5, 0.14 / (1 + day)), (0.99, 1.9 + 0.3 * day)):
+                start = START + day * DAY + hour * 3600.0
+                yield TimelinePoint(side, "host-1", start, p, value, 1800)
+
+
+def mixed(**options):
+    """One sentence of three parts: confirmed, inconclusive and refuted; refuted as a whole."""
+    sentence = parse("2x faster")
+    result = SentenceResult(
+        sentence,
+        Verdict.REFUTED,
+        Reason(ReasonCode.FALLS_SHORT, "p99 is 1.23x slower [0.62, 1.13], not 2x faster"),
+        findings(sentence),
+    )
+    return Audit(
+        id="a1b2c3",
+        created_at=START + 2 * DAY,
+        change=Change("c1", "onprem/tokyo/ocr", effective_at=START + DAY, sentences=(sentence,)),
+        verdict=result.verdict,
+        reason=result.reason,
+        sentences=(result,),
+        baseline=SideSummary("fp32", 43_200, 2, START, START + DAY),
+        candidate=SideSummary("int8", 43_512, 2, START + DAY, START + 2 * DAY),
+        exhibits=(exhibits(**options),),
+        notes=("latency from column 'latency_ms' in ms",),
+        nibai_version="0.1.0",
+    )
+
+
+def hostile():
+    """Every text that comes from outside tries to become markup."""
+    audit = mixed(segments=(f"tenant={HOSTILE}", "tenant=*b* | @all #1"))
+    sides = {
+        side: replace(getattr(audit, side), label=HOSTILE) for side in ("baseline", "candidate")
+    }
+    return replace(
+        audit,
+        **sides,
+        notes=(HOSTILE,),
+        reason=replace(audit.reason, text=HOSTILE),
+        change=replace(audit.change, description=HOSTILE),
+    )
+
+
+def empty():
+    """No data at all: nothing to draw, everything unknown."""
+    sentence = parse("2x faster at p99")
+    reason = Reason(ReasonCode.NO_DATA, "no data of the candidate since 2025-11-25")
+    unknown = Evidence((0, 0), None, "block", (0, 0), "live window")
+    finding_ = Finding(sentence.parts[0], Verdict.INCONCLUSIVE, reason, None, unknown, "speedup")
+    result = SentenceResult(sentence, Verdict.INCONCLUSIVE, reason, (finding_,))
+    return replace(
+        mixed(),
+        verdict=Verdict.INCONCLUSIVE,
+        reason=reason,
+        sentences=(result,),
+        baseline=SideSummary("before", 0, 0),
+        candidate=SideSummary("after", 0, 0),
+        exhibits=(Exhibits("latency", "s"),),
+    )
