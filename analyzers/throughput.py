@@ -37,6 +37,9 @@ from nibai.stats.replication import RunInterval, run_interval
 from nibai.stats.sides import in_segment
 from nibai.stats.verdict import decide, faster_threshold
 
+RUN_REQUESTS = 20
+"""Completed requests that a run needs to have a rate (below, Poisson noise is over 20 %)."""
+
 
 class Throughput:
     """Analyzer of throughput claims at a confidence level."""
@@ -105,6 +108,17 @@ def _gate(comparison: Comparison, sample: Sample) -> Reason | None:
         )
     if 0 in sample.counts:
         return no_data(comparison, sample.counts)
+    fewest = min(
+        int(_completed(replica, sample.segment).sum())
+        for side in (comparison.baseline, comparison.candidate)
+        for replica in side.replicas
+    )
+    if fewest < RUN_REQUESTS:
+        return Reason(
+            ReasonCode.TOO_FEW_REQUESTS,
+            f"a run needs at least {RUN_REQUESTS} completed requests to have a rate, "
+            f"the shortest has {fewest}: measure longer",
+        )
     if min(sample.replicas) == 1:
         return Reason(
             ReasonCode.ONE_RUN_PER_SIDE,

@@ -24,6 +24,8 @@ MARKS = {
 }
 """A sign beside the colour, never the colour alone."""
 
+MAX_QUESTIONS = 2
+
 SPEED = (Promise.FASTER, Promise.NO_SLOWER, Promise.CHEAPER, Promise.COST_AT_MOST)
 
 
@@ -130,8 +132,11 @@ def moment(seconds: float) -> str:
 
 
 def question(audit: Audit) -> str:
-    """The claims that were judged."""
-    return "; ".join(f"“{result.sentence.text}”" for result in audit.sentences)
+    """The claims that were judged, the first ones in full."""
+    texts = [f"“{result.sentence.text}”" for result in audit.sentences]
+    if len(texts) <= MAX_QUESTIONS:
+        return "; ".join(texts)
+    return f"{texts[0]} and {len(texts) - 1} more claims"
 
 
 def _replicas(evidence: Evidence) -> str:
