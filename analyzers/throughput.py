@@ -106,8 +106,12 @@ def _gate(comparison: Comparison, sample: Sample) -> Reason | None:
         return Reason(
             ReasonCode.SIDES_DIFFER, "without a time column there is no rate: give --time COLUMN"
         )
-    if 0 in sample.counts:
-        return no_data(comparison, sample.counts)
+    return no_data(comparison, sample.counts) if 0 in sample.counts else _thin(sample)
+
+
+def _thin(sample: Sample) -> Reason | None:
+    """Too few requests or runs to have a rate."""
+    comparison = sample.comparison
     fewest = min(
         int(_completed(replica, sample.segment).sum())
         for side in (comparison.baseline, comparison.candidate)

@@ -79,7 +79,7 @@ def _reasons() -> str:
 
 
 def _commands() -> list[str]:
-    root = click.Context(cli.cli, info_name="nibai")
+    root = cli.cli.make_context("nibai", [], resilient_parsing=True)
     found = []
     for name in cli.cli.list_commands(root):
         command = cli.cli.get_command(root, name)

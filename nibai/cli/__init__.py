@@ -106,10 +106,10 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line and turn every end of it into an exit code."""
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(invoke(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way to end
+def invoke(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way to end
     """Run one command line; the exit code."""
     try:
         outcome = cli.main(arguments, prog_name="nibai", standalone_mode=False)

@@ -111,7 +111,7 @@ def complaint(here, capsys, name):
     make, arguments, code = CASES[name]
     if make is not None:
         make(here)
-    assert cli.run(["compare", *arguments]) == code, capsys.readouterr()
+    assert cli.invoke(["compare", *arguments]) == code, capsys.readouterr()
     said = capsys.readouterr().err
     assert "Traceback" not in said
     assert "nibai: unexpected" not in said
@@ -133,4 +133,4 @@ def test_hostile_column_names_are_only_names(here, capsys, column):
     table = pa.table({"latency_ms": np.arange(1.0, 60.0), column: np.arange(59) % 2})
     pq.write_table(table, here / "odd.parquet")
     arguments = ["-b", "odd.parquet", "-c", "odd.parquet", "--segment", column]
-    assert cli.run(["compare", *arguments]) in (0, 3), capsys.readouterr().err
+    assert cli.invoke(["compare", *arguments]) in (0, 3), capsys.readouterr().err

@@ -25,7 +25,7 @@ def here(tmp_path, monkeypatch):
 
 def answer(capsys, *arguments):
     """(exit code, document)."""
-    code = cli.run(["compare", *arguments, "--format", "json"])
+    code = cli.invoke(["compare", *arguments, "--format", "json"])
     captured = capsys.readouterr()
     assert captured.out, captured.err
     return code, json.loads(captured.out)
@@ -40,14 +40,16 @@ def pair(folder, *, ratio=2.5, n=400):
 
 def test_text_for_people(here, capsys, golden):
     pair(here)
-    assert cli.run(["compare", "-b", "before.csv", "-c", "after.csv", "--claim", "2x faster"]) == 3
+    assert (
+        cli.invoke(["compare", "-b", "before.csv", "-c", "after.csv", "--claim", "2x faster"]) == 3
+    )
     golden("compare.txt", capsys.readouterr().out)
 
 
 def test_markdown_for_pull_requests(here, capsys, golden):
     pair(here)
     arguments = ["compare", "-b", "before.csv", "-c", "after.csv", "--claim", "2x faster at p50"]
-    assert cli.run([*arguments, "--format", "markdown"]) == 0
+    assert cli.invoke([*arguments, "--format", "markdown"]) == 0
     text = capsys.readouterr().out
     golden("compare.md", re.sub(r"audit `c[0-9a-f]+`", "audit `ID`", text))
 
@@ -237,7 +239,7 @@ def test_vllm_results(here, capsys, golden):
     inputs.vllm(here / "b.json", 1, 320)
     inputs.vllm(here / "c.json", 2, 320, speed=2.5, failed=3)
     claim = "ttft 2x faster at p50, tpot 2x faster at p50, errors up at most 5pp"
-    assert cli.run(["compare", "-b", "b.json", "-c", "c.json", "--claim", claim]) == 0
+    assert cli.invoke(["compare", "-b", "b.json", "-c", "c.json", "--claim", claim]) == 0
     golden("compare_vllm.txt", capsys.readouterr().out)
 
 
@@ -245,7 +247,7 @@ def test_k6_results(here, capsys, golden):
     inputs.k6(here / "b.json", 1, 320)
     inputs.k6(here / "c.json", 2, 320, speed=2.5, failed=3)
     claim = "2x faster at p50, errors up at most 5pp"
-    assert cli.run(["compare", "-b", "b.json", "-c", "c.json", "--claim", claim]) == 0
+    assert cli.invoke(["compare", "-b", "b.json", "-c", "c.json", "--claim", claim]) == 0
     golden("compare_k6.txt", capsys.readouterr().out)
 
 
@@ -328,5 +330,5 @@ def test_gzip_that_was_cut_is_noticed(here, capsys):
     before, _ = pair(here)
     packed = gzip.compress((here / "before.csv").read_bytes())
     (here / "cut.csv.gz").write_bytes(packed[: len(packed) // 2])
-    assert cli.run(["compare", "-b", before, "-c", "cut.csv.gz"]) == 5
+    assert cli.invoke(["compare", "-b", before, "-c", "cut.csv.gz"]) == 5
     assert "cut.csv.gz cannot be read" in capsys.readouterr().err

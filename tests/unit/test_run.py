@@ -99,9 +99,9 @@ def test_spans_become_an_audit(running, tmp_path, capsys):
     declare = ["changes", "declare", "--endpoint", ENDPOINT, "--kind", "precision", "--runs",
                "--baseline-variant", "fp32", "--candidate-variant", "int8",
                "--data", data]  # fmt: skip
-    assert cli.run([*declare, "--claim", "2x faster at p50, p90 and p99"]) == 0
+    assert cli.invoke([*declare, "--claim", "2x faster at p50, p90 and p99"]) == 0
     change = capsys.readouterr().out.strip()
-    assert cli.run(["audit", change, "--data", data, "--format", "json"]) == 0
+    assert cli.invoke(["audit", change, "--data", data, "--format", "json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["verdict"] == "confirmed"
     first = document["claims"][0]
@@ -109,15 +109,15 @@ def test_spans_become_an_audit(running, tmp_path, capsys):
     assert first["evidence"]["replicas"] == [5, 5]
     assert first["evidence"]["requests"] == [750, 750]
 
-    assert cli.run(["audit", "show", document["id"], "--data", data, "--format", "json"]) == 0
+    assert cli.invoke(["audit", "show", document["id"], "--data", data, "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == document
-    assert cli.run(["audit", "list", "--data", data]) == 0
+    assert cli.invoke(["audit", "list", "--data", data]) == 0
     assert document["id"] in capsys.readouterr().out
-    assert cli.run(["audit", "--claim", "3x faster at p50", "--data", data]) == 1
-    assert cli.run(["audit", "--claim", "same predictions", "--data", data]) == 3
-    assert cli.run(["audit", "--claim", "errors up at most 1pp", "--data", data]) == 0
-    assert cli.run(["changes", "show", change, "--data", data]) == 0
-    assert cli.run(["lake", "info", "--data", data]) == 0
+    assert cli.invoke(["audit", "--claim", "3x faster at p50", "--data", data]) == 1
+    assert cli.invoke(["audit", "--claim", "same predictions", "--data", data]) == 3
+    assert cli.invoke(["audit", "--claim", "errors up at most 1pp", "--data", data]) == 0
+    assert cli.invoke(["changes", "show", change, "--data", data]) == 0
+    assert cli.invoke(["lake", "info", "--data", data]) == 0
     assert "750 requests" in capsys.readouterr().out
 
 
