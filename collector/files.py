@@ -7,6 +7,7 @@ clock position (`nibai.stats.clock`). Everything that was guessed is said in the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +37,9 @@ HALF_SPLIT_GAPS = 3.0
 """Two files whose runs follow each other within this many mean gaps are parts of one run."""
 
 ROLES = ("baseline", "candidate")
+PARALLEL = 2
+
+Survey = tuple[list[ReplicaSpan], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,15 @@ class FilesWindows:
                 return None
         notes: list[str] = []
         reading = _Reading(request, metric, notes)
-        pieces = [piece for role, opened in self._opened for piece in reading.pieces(role, opened)]
+        laid = [(role, opened, reading.layout(opened)) for role, opened in self._opened]
+        # Each source has its own connection, and looking for disorder keeps one core busy.
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            surveys = list(pool.map(lambda one: _survey(one[1], one[2]), laid))
+        pieces = [
+            piece
+            for (role, opened, layout), survey in zip(laid, surveys, strict=True)
+            for piece in reading.pieces(role, opened, layout, survey)
+        ]
         pieces = _cut(pieces, request)
         return _Assembly(request, metric, reading, pieces, notes).comparison()
 
@@ -128,21 +140,24 @@ class _Reading:
         self.unit = Unit(request.unit) if request.unit else Unit.SECONDS
         self.failures_known = True
 
-    def pieces(self, role: int, opened: Opened) -> list[_Piece]:
+    def pieces(
+        self, role: int, opened: Opened, layout: Layout | None, survey: Survey
+    ) -> list[_Piece]:
         table = opened.table
         name = Path(table.name).name or table.name
-        if not table.columns or not table.count():
+        if layout is None:
             self.say(f"{name} holds no rows")
             return [_Piece(role, name, opened, Layout("NULL::DOUBLE"), _nothing())]
-        layout = self._layout(opened)
-        spans = table.spans(layout)
+        spans, disorder = survey
         self._check_bad(table.name, spans)
-        disorder = table.disorder(layout)
         if disorder:
             self.say(f"{name}: {disorder:,} rows were not in order of time; sorted")
         return [_Piece(role, _piece_name(name, span), opened, layout, span) for span in spans]
 
-    def _layout(self, opened: Opened) -> Layout:
+    def layout(self, opened: Opened) -> Layout | None:
+        """How to read a source; None when it holds no rows."""
+        if not opened.table.columns or not opened.table.count():
+            return None
         request = _known_unit(self.request, opened)
         table = opened.table
         value = find_value(table, request, self.metric if self.request.value is None else None)
@@ -356,6 +371,10 @@ def _known_unit(request: FileRequest, opened: Opened) -> FileRequest:
     if request.unit is None and opened.unit is not None:
         return replace(request, unit=opened.unit)
     return request
+
+
+def _survey(opened: Opened, layout: Layout | None) -> Survey:
+    return ([], 0) if layout is None else opened.table.survey(layout)
 
 
 def _nothing() -> ReplicaSpan:

@@ -19,6 +19,7 @@ from nibai.errors import StoreError
 from nibai.histogram import BlockHistograms, merge
 from nibai.model import BlockSeries, Window
 from nibai.store.lake import Lake
+from nibai.store.rows import numbers
 from nibai.store.scan import literal
 
 HOUR_MINUTES = 60
@@ -186,14 +187,14 @@ class _Grouped:
 
     def __init__(self, table: pa.Table) -> None:
         self._columns: dict[str, np.ndarray] = {
-            name: table.column(name).to_numpy(zero_copy_only=False)
+            name: numbers(table.column(name))
             for name in table.column_names
             if name not in ("replica", "segment")
         }
         codes, names = [], []
         for name in ("replica", "segment"):
             encoded = table.column(name).combine_chunks().dictionary_encode()
-            codes.append(encoded.indices.to_numpy())
+            codes.append(np.from_dlpack(encoded.indices))
             names.append([str(text) for text in encoded.dictionary.to_pylist()])
         pair = codes[0].astype(np.int64) * max(len(names[1]), 1) + codes[1]
         order = np.argsort(pair, kind="stable")

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from nibai.errors import CollectError, UsageError
 from nibai.histogram import OVERFLOW_BUCKET, SCALE, ZERO_BUCKET, ZERO_THRESHOLD
+from nibai.store.rows import numbers
 
 READERS = {
     "parquet": "read_parquet({path}, union_by_name=true)",
@@ -26,6 +27,8 @@ READERS = {
 }
 
 NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
+BUCKETS = OVERFLOW_BUCKET - ZERO_BUCKET + 1
+
 UNIT_FACTORS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 NUMBER_WITH_UNIT = r"^\s*([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(s|ms|us|µs|ns)?\s*$"
 
@@ -204,7 +207,23 @@ class Table:
         self.connection.execute("SET lock_configuration = true")
 
     # -- answers --------------------------------------------------------------------------
-    def spans(self, layout: Layout) -> list[ReplicaSpan]:
+    def survey(self, layout: Layout) -> tuple[list[ReplicaSpan], int]:
+        """Every replica's rows and time span, and how many rows stand before the row above."""
+        if layout.time is not None and not (layout.side or layout.replica):
+            return self._one_pass(layout)
+        return self._spans(layout), self._disorder(layout)
+
+    def _one_pass(self, layout: Layout) -> tuple[list[ReplicaSpan], int]:
+        sql = (
+            "SELECT count(*), count(*) FILTER (WHERE bad), min(t), max(t), "
+            "count(*) FILTER (WHERE t < before) FROM (SELECT t, bad, lag(t) OVER () AS before FROM "
+            f"(SELECT {layout.time} AS t, {_bad(layout)} AS bad FROM {self.source}))"
+        )
+        rows, bad, start, end, disorder = self._rows(sql)[0]
+        span = ReplicaSpan("", "", int(rows), int(bad), start, end, 0)
+        return ([span] if rows else []), int(disorder)
+
+    def _spans(self, layout: Layout) -> list[ReplicaSpan]:
         """Rows, unusable rows and time span of every replica, in order of appearance."""
         time = layout.time or "NULL::DOUBLE"
         sql = (
@@ -224,8 +243,7 @@ class Table:
             if row[2]
         ]
 
-    def disorder(self, layout: Layout) -> int:
-        """Rows whose time is before that of the row above."""
+    def _disorder(self, layout: Layout) -> int:
         if layout.time is None:
             return 0
         sql = (
@@ -243,10 +261,9 @@ class Table:
         span: ReplicaSpan,
     ) -> Iterator[Bins]:
         """Additive rows of one replica by segment; rows outside the blocks are left out."""
-        block = _block_sql(layout, start, block_seconds, blocks, span)
-        value, last = f"({layout.value})", blocks - 1
-        usable = f"NOT ({_bad(layout)})"
-        where = [usable]
+        block, inside = _block_sql(layout, start, block_seconds, blocks, span)
+        value = f"({layout.value})"
+        where = [f"NOT ({_bad(layout)})", inside]
         if layout.side is not None:
             where.append(f"{_text(layout.side)} = {literal(span.side)}")
         if layout.replica is not None:
@@ -258,12 +275,12 @@ class Table:
         )
         segments = "".join(f", {_text(column)} AS s{i}" for i, column in enumerate(layout.segments))
         keys = "".join(f", s{i}" for i in range(len(layout.segments)))
+        # Block and bucket share one integer: grouping by one column is a tenth faster than by two.
         sql = (
-            f"SELECT g{keys}, b, count(*) AS n, sum(v) AS total FROM "
-            f"(SELECT {block} AS g{segments}, {bucket} AS b, "
+            f"SELECT k{keys}, count(*) AS n, sum(v) AS total FROM "
+            f"(SELECT ({block})::INTEGER * {BUCKETS} + {bucket} - ({ZERO_BUCKET}) AS k{segments}, "
             f"CASE WHEN {layout.failed} THEN 0.0 ELSE {value} END AS v "
-            f"FROM {self._numbered(layout)} WHERE {' AND '.join(where)}) "
-            f"WHERE g BETWEEN 0 AND {last} GROUP BY g{keys}, b"
+            f"FROM {self._numbered(layout)} WHERE {' AND '.join(where)}) GROUP BY k{keys}"
         )
         yield from _by_segment(self._arrow(sql), layout.segments, span)
 
@@ -348,19 +365,30 @@ def _bad(layout: Layout) -> str:
 
 def _block_sql(
     layout: Layout, start: float | None, block_seconds: float, blocks: int, span: ReplicaSpan
-) -> str:
+) -> tuple[str, str]:
+    """(number of a row's block, condition that it has one)."""
+    last = blocks - 1
     if layout.time is None:
-        return f"least((rowid_ - {span.first_row}) * {blocks} // {max(span.rows, 1)}, {blocks - 1})"
+        part = f"least((rowid_ - {span.first_row}) * {blocks} // {max(span.rows, 1)}, {last})"
+        return part, f"rowid_ >= {span.first_row}"
+    time = f"({layout.time})"
+    first = start or 0.0
+    end = first + block_seconds * blocks
+    inside = f"{time} >= {first!r} AND {time} <= {end!r}"
     if block_seconds <= 0:
-        return "0"
-    position = f"floor((({layout.time}) - {start!r}) / {block_seconds!r})::BIGINT"
+        return "0", inside
     # The last moment of the window belongs to the last block.
-    end = f"(({layout.time}) = {(start or 0.0) + block_seconds * blocks!r})"
-    return f"CASE WHEN {end} THEN {blocks - 1} ELSE {position} END"
+    return f"least(floor(({time} - {first!r}) / {block_seconds!r}), {last})", inside
 
 
 def _by_segment(rows: pa.Table, segments: Sequence[str], span: ReplicaSpan) -> Iterator[Bins]:
-    columns = {name: rows.column(name).to_numpy() for name in ("g", "b", "n", "total")}
+    keys = numbers(rows.column("k"))
+    columns = {
+        "g": keys // BUCKETS,
+        "b": keys % BUCKETS + ZERO_BUCKET,
+        "n": numbers(rows.column("n")),
+        "total": numbers(rows.column("total")),
+    }
     labels = np.full(rows.num_rows, "", dtype=object)
     for i, name in enumerate(segments):
         values = rows.column(f"s{i}").to_pylist()
