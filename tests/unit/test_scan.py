@@ -1,0 +1,77 @@
+"""Reading files: what stays out of the process, and how rows become blocks."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from nibai.histogram import OVERFLOW_BUCKET, ZERO_BUCKET
+from nibai.store.scan import Layout, open_arrow
+
+COMPARE = """
+import sys
+from nibai.cli import main
+sys.argv = ["nibai", "compare", "-b", sys.argv[1], "-c", sys.argv[1]]
+try:
+    main()
+except SystemExit:
+    pass
+print([name for name in ("pandas", "evidently", "boto3") if name in sys.modules])
+"""
+
+
+def test_comparing_files_imports_no_data_frames(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("latency_ms\n" + "\n".join(str(100 + i % 7) for i in range(200)))
+    done = subprocess.run(
+        [sys.executable, "-c", COMPARE, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def table(times, values):
+    return open_arrow(pa.table({"t": times, "v": values}), "given")
+
+
+def test_the_survey_counts_rows_disorder_and_bad_values():
+    opened = table([3.0, 1.0, 2.0, 5.0, None], [1.0, -1.0, np.nan, 2.0, 1.0])
+    (span,), disorder = opened.survey(Layout("v", "t"))
+    assert (span.rows, span.bad, span.start, span.end) == (5, 3, 1.0, 5.0)
+    assert disorder == 1
+
+
+def test_without_time_nothing_is_out_of_order():
+    (span,), disorder = table([2.0, 1.0], [1.0, 1.0]).survey(Layout("v"))
+    assert (span.rows, span.start, disorder) == (2, None, 0)
+
+
+def test_rows_outside_the_blocks_are_left_out_and_the_end_belongs_to_the_last():
+    opened = table([-1.0, 0.0, 1.0, 3.999, 4.0, 4.001], [1.0] * 6)
+    (span,), _ = opened.survey(Layout("v", "t"))
+    (bins,) = opened.bins(Layout("v", "t"), 0.0, 2.0, 2, span)
+    counts = np.bincount(bins.block, weights=bins.count, minlength=2)
+    assert counts.tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("value", "bucket"),
+    [(1.0, -1), (1.0001, 0), (2.0, 31), (0.5, -33), (0.0, ZERO_BUCKET), (np.inf, OVERFLOW_BUCKET)],
+)
+def test_buckets_exclude_their_lower_bound(value, bucket):
+    opened = table([0.0], [value])
+    (span,), _ = opened.survey(Layout("v", "t"))
+    (bins,) = opened.bins(Layout("v", "t"), 0.0, 1.0, 1, span)
+    assert bins.bucket.tolist() == [bucket]
+
+
+def test_a_failed_request_is_slower_than_any_and_adds_nothing_to_the_sum():
+    opened = table([0.0, 0.5], [1.0, None])
+    layout = Layout("v", "t", failed="v IS NULL")
+    (span,), _ = opened.survey(layout)
+    (bins,) = opened.bins(layout, 0.0, 1.0, 1, span)
+    assert dict(zip(bins.bucket.tolist(), bins.sum.tolist(), strict=True)) == {
+        -1: 1.0,
+        OVERFLOW_BUCKET: 0.0,
+    }
