@@ -1,0 +1,103 @@
+"""A process that ingests until it is killed; started many times by the crash tests.
+
+Reads jobs (one JSON object per line) and runs each in a fork: importing once makes fifty crashes
+affordable. A job says in which folder, which batch comes next, and where to die.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+
+from nibai.store import wal
+from nibai.store.ingest import Ingest
+from nibai.store.maintenance import maintain
+from nibai.store.state import open_state
+from support.spans import batch
+
+START = 1_680_000_000.0
+STEP_SECONDS = 600.0
+BATCHES = 12
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def rows(number):
+    """What batch `number` holds: its own replica, so that it can be counted alone."""
+    return 1 + number % 3
+
+
+def arm(where, dice):
+    """Die at the n-th passing of one place."""
+    left = dice.randint(1, 3)
+
+    def passing(name):
+        nonlocal left
+        if name == where:
+            left -= 1
+            if left <= 0:
+                die()
+
+    real_sync, real_write = os.fdatasync, os.write
+
+    def sync(descriptor):
+        passing("before sync")
+        real_sync(descriptor)
+        passing("after sync")
+
+    def write(descriptor, data):
+        if where == "half written" and dice.random() < 0.2:
+            real_write(descriptor, bytes(data)[: max(len(data) // 2, 1)])
+            die()
+        return real_write(descriptor, data)
+
+    os.fdatasync, wal.os.write = sync, write
+    return passing, real_write
+
+
+def work(job):
+    dice = random.Random(job["seed"])
+    passing, write = arm(job["die_at"], dice)
+    folder, number = Path(job["folder"]), job["next"]
+    acknowledged = os.open(folder / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    now = [START + number * STEP_SECONDS]
+    state = open_state(folder / "state.sqlite")
+    ingest = Ingest(folder, "main", state, clock=lambda: now[0], checkpoint=passing)
+    for _ in range(BATCHES if job["die_at"] else 5):
+        now[0] = START + number * STEP_SECONDS
+        made = batch([0.1] * rows(number), minute=int(now[0] // 60), replica=f"b{number}")
+        # An all-zero digest stands for none: real ones are hashes.
+        ingest.append(made, (number + 1).to_bytes(16, "big"))
+        write(acknowledged, number.to_bytes(8, "big"))
+        passing("acknowledged")
+        number += 1
+        if dice.random() < 0.3:
+            ingest.fold()
+        if dice.random() < 0.1:
+            maintain(ingest.lake, state, now[0], retention_seconds=1e9, checkpoint=passing)
+    ingest.close()
+    passing("closed")
+
+
+def main():
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                work(json.loads(line))
+                code = 0
+            except BaseException as error:  # noqa: BLE001 - told to the test by the exit code
+                print(repr(error), file=sys.stderr, flush=True)  # noqa: T201 - read by people
+            os._exit(code)
+        print(json.dumps({"pid": pid}), flush=True)  # noqa: T201 - read by the test
+        _, status = os.waitpid(pid, 0)
+        print(json.dumps({"status": status}), flush=True)  # noqa: T201 - read by the test
+
+
+if __name__ == "__main__":
+    main()
