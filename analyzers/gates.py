@@ -93,9 +93,12 @@ def survivors(comparison: Comparison) -> Reason | None:
     """The runs of one side completed fewer requests: the missing ones may be the slowest.
 
     Applies to runs whose arrivals are unknown, whichever side looks faster, and whatever their time
-    span: a run that lost its later requests looks like a shorter run.
+    span: a run that lost its later requests looks like a shorter run. Parts of one run are another
+    matter (`TIME_HALVES`): their counts differ because the load did.
     """
     if comparison.kind is not WindowKind.RUNS or comparison.arrivals_known or not comparison.clock:
+        return None
+    if comparison.half_split:
         return None
     sides = (comparison.baseline, comparison.candidate)
     done = [_completed(side) for side in sides]
