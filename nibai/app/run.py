@@ -65,16 +65,29 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
     state = open_state(config.state_address)
     try:
         ingest = Ingest(
-            config.data, config.collector_id, state, clock=clock, max_bytes=config.max_wal
+            config.data,
+            config.collector_id,
+            state,
+            clock=clock,
+            max_bytes=config.max_wal,
+            horizon_seconds=config.minute_horizon,
         )
         try:
             keeper = _Keeper(config, ingest, state, clock)
-            return asyncio.run(_serve(config, ingest, keeper, token=token, ready_file=ready_file))
+            # uvloop where it is installed (a third less time in the event loop).
+            factory = uvicorn.Config(_no_app).get_loop_factory()
+            with asyncio.Runner(loop_factory=factory) as runner:
+                serving = _serve(config, ingest, keeper, token=token, ready_file=ready_file)
+                return runner.run(serving)
         finally:
             ingest.close()
             LOG.info("folded and closed: %s", asdict(ingest.stats()))
     finally:
         state.close()
+
+
+async def _no_app(_scope: object, _receive: object, _send: object) -> None:
+    """Stands in where uvicorn wants an application only to choose its loop."""
 
 
 async def _serve(

@@ -22,8 +22,8 @@ from nibai.store.wal import MAX_BYTES, Segment, WriteAheadLog, read_frames
 DIGEST_SECONDS = 15 * 60.0
 """How long a resent payload is recognised."""
 
-HORIZON_MINUTES = 30 * 1440
-"""Minutes older than this go to the hour tables."""
+HORIZON_SECONDS = 30 * 86400.0
+"""Days older than this go to the hour tables."""
 
 COMMIT_ORDER = ("hist", "cell", "hist_hour", "cell_hour")
 
@@ -94,6 +94,7 @@ class Ingest:
         *,
         clock: Callable[[], float],
         max_bytes: int = MAX_BYTES,
+        horizon_seconds: float = HORIZON_SECONDS,
         checkpoint: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.collector = collector
@@ -101,6 +102,7 @@ class Ingest:
         self._clock = clock
         self._ledger = ledger
         self._checkpoint = checkpoint
+        self._horizon = horizon_seconds
         home = folder / "wal" / collector
         self._lock = WriterLock(home / "writer.lock")
         self._fold_lock = threading.Lock()
@@ -196,7 +198,8 @@ class Ingest:
         frames = list(read_frames(segment.path))
         rows = pa.Table.from_batches([frame.batch for frame in frames], schema=WAL_SCHEMA)
         self._checkpoint("read")
-        oldest = int(self._clock() // 60) - HORIZON_MINUTES
+        # Whole days, as the maintainer deletes them: no day is in both resolutions.
+        oldest = int((self._clock() - self._horizon) // 86400) * 1440
         folded = fold(rows, oldest_minute=oldest)
         self._checkpoint("folded")
         for table in COMMIT_ORDER:

@@ -25,6 +25,10 @@ ROLL_UP = "roll_up"
 COMPACTION = "compaction"
 CLOSED_AFTER_SECONDS = 3 * 3600.0
 ATTEMPTS = 8
+VACUUM_HOURS = 24
+ROLL_UP_SEEN = "roll_up_seen"
+OVERLAP_MS = 15 * 60_000
+"""A file may be committed this long after it was written."""
 
 _HOURS = {
     "hist": "scale, bucket, sum(count)::INTEGER AS count",
@@ -50,43 +54,61 @@ def maintain(
     retention_seconds: float,
     checkpoint: Callable[[str], None] = lambda _: None,
 ) -> Upkeep:
-    """Roll up closed days, compact, delete minutes past their retention."""
-    rolled = tuple(roll_up_closed_days(lake, state, now, checkpoint))
-    today = datetime.fromtimestamp(now, UTC).date()
-    compacted = []
-    if state.watermark(COMPACTION) != today.isoformat():
-        compacted = [table for table in ("hist", "cell") if compact(lake, table)]
-        checkpoint("compacted")
-        state.set_watermark(COMPACTION, today.isoformat())
-    oldest = datetime.fromtimestamp(now - retention_seconds, UTC).date()
-    rolled_until = state.watermark(ROLL_UP)
+    """Roll up closed days, and once a day compact, clean up and delete old minutes."""
+    oldest = _date(now - retention_seconds)
+    rolled = tuple(roll_up_closed_days(lake, state, now, oldest=oldest, checkpoint=checkpoint))
+    today = _date(now).isoformat()
+    if state.watermark(COMPACTION) == today:
+        return Upkeep(rolled)
+    compacted = tuple(table for table in TABLES if compact(lake, table))
+    checkpoint("compacted")
     deleted = None
-    if rolled_until is not None and oldest <= date.fromisoformat(rolled_until):
-        for table in ("hist", "cell"):
-            deleted = oldest if delete_days(lake, table, oldest) else deleted
-    return Upkeep(rolled, tuple(compacted), deleted)
+    rolled_until = state.watermark(ROLL_UP)
+    if rolled_until is not None:
+        before = min(oldest, date.fromisoformat(rolled_until) + timedelta(days=1))
+        for table in _HOURS:
+            deleted = before if delete_days(lake, table, before) else deleted
+    for table in TABLES:
+        clean(lake, table)
+    checkpoint("cleaned")
+    state.set_watermark(COMPACTION, today)
+    return Upkeep(rolled, compacted, deleted)
 
 
 def roll_up_closed_days(
-    lake: Lake, state: State, now: float, checkpoint: Callable[[str], None] = lambda _: None
+    lake: Lake,
+    state: State,
+    now: float,
+    *,
+    oldest: date = date.min,
+    checkpoint: Callable[[str], None] = lambda _: None,
 ) -> list[date]:
-    """Recompute the hours of every closed day since the last one; idempotent."""
-    table = lake.open("hist")
-    if table is None:
+    """Recompute the hours of every closed day whose minutes changed since the last round.
+
+    A day before `oldest` is not made again: its minutes may be deleted, and what arrives so late
+    is appended to the hours directly.
+    """
+    written = {kind: _written(lake, kind) for kind in _HOURS}
+    if not written["hist"]:
         return []
-    last = datetime.fromtimestamp(now - CLOSED_AFTER_SECONDS, UTC).date() - timedelta(days=1)
-    days = sorted(_days(table))
+    last = _date(now - CLOSED_AFTER_SECONDS) - timedelta(days=1)
+    seen = int(state.watermark(ROLL_UP_SEEN) or 0) - OVERLAP_MS
+    changed = {day for days in written.values() for day, at in days.items() if at > seen}
     done = state.watermark(ROLL_UP)
-    if done is not None:
-        # The day before is made again: rows may have come late.
-        days = [day for day in days if day >= date.fromisoformat(done)]
-    rolled = [day for day in days if day <= last]
+    newest = date.fromisoformat(done) if done else date.min
+    rolled = sorted(
+        day
+        for day in set().union(*written.values())
+        if day <= last and (day > newest or (day in changed and day >= oldest))
+    )
     for day in rolled:
-        for kind in ("hist", "cell"):
+        for kind in _HOURS:
             roll_up_day(lake, kind, day)
             checkpoint(f"rolled {kind}")
     if rolled:
-        state.set_watermark(ROLL_UP, rolled[-1].isoformat())
+        state.set_watermark(ROLL_UP, max(rolled[-1], newest).isoformat())
+    # Taken from the snapshot that was read, so that what is written meanwhile counts as new.
+    state.set_watermark(ROLL_UP_SEEN, str(max(at for d in written.values() for at in d.values())))
     return rolled
 
 
@@ -133,6 +155,16 @@ def compact(lake: Lake, table: str) -> bool:
     except DeltaError:
         return False  # an overwrite came first; the next round does it
     return True
+
+
+def clean(lake: Lake, table: str) -> None:
+    """Checkpoint the log, drop its old entries, and delete files nobody has needed for a day."""
+    found = lake.open(table)
+    if found is None:
+        return
+    found.create_checkpoint()
+    found.cleanup_metadata()
+    found.vacuum(retention_hours=VACUUM_HOURS, dry_run=False, enforce_retention_duration=False)
 
 
 def delete_days(lake: Lake, table: str, before: date) -> bool:
@@ -192,6 +224,26 @@ def _days(table: DeltaTable) -> set[date]:
         for partition in table.partitions()
         if partition.get("day")
     }
+
+
+def _written(lake: Lake, table: str) -> dict[date, int]:
+    """When the newest file of each day was written, in milliseconds since the epoch."""
+    found = lake.open(table)
+    if found is None:
+        return {}
+    newest: dict[date, int] = {}
+    for file in pa.table(found.get_add_actions(flatten=True)).to_pylist():
+        day = date.fromisoformat(str(file["partition.day"]))
+        newest[day] = max(int(_milliseconds(file["modification_time"])), newest.get(day, 0))
+    return newest
+
+
+def _milliseconds(moment: datetime | int) -> float:
+    return moment.timestamp() * 1000.0 if isinstance(moment, datetime) else moment
+
+
+def _date(seconds: float) -> date:
+    return datetime.fromtimestamp(seconds, UTC).date()
 
 
 def _query(lake: Lake, table: str, day: date, sql: str) -> pa.Table | None:

@@ -18,6 +18,7 @@ from nibai.store import migrations
 from nibai.store.migrations import (
     AUDITS,
     CHANGES,
+    CLAIMS,
     COLLECTORS,
     CURSORS,
     MAINTENANCE,
@@ -47,8 +48,14 @@ class State:
             "declared_at": change["declared_at"] or 0.0,
             "document": json.dumps(change),
         }
+        sentences = [
+            {"change": change["id"], "position": i, "sentence": text}
+            for i, text in enumerate(change.get("sentences", ()))
+        ]
         with self._begin() as connection:
             connection.execute(CHANGES.insert().values(row))
+            if sentences:
+                connection.execute(CLAIMS.insert(), sentences)
 
     def change(self, change_id: str) -> dict[str, Any] | None:
         """One change, None when there is none of that id."""
@@ -202,12 +209,9 @@ def open_state(where: str | Path) -> State:
 
 def _sqlite_settings(connection: Any, _record: object) -> None:  # noqa: ANN401 - DB-API has no types
     connection.isolation_level = None
-    for setting in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+    # First the time-out: switching to WAL waits for another process that does the same.
+    for setting in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL"):
         connection.execute(f"PRAGMA {setting}")
-
-
-def _begin_immediate(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _line(error: Exception) -> str:

@@ -1,0 +1,235 @@
+"""Upkeep of the lake changes no answer: roll-ups, late rows, compaction, retention, purge."""
+
+import threading
+from datetime import date
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+from support.spans import batch, lake_counts
+
+from nibai.model import Window
+from nibai.store import maintenance
+from nibai.store.engine import Blocks, Engine
+from nibai.store.fold import fold
+from nibai.store.ingest import Ingest, MemoryLedger
+from nibai.store.lake import Lake
+from nibai.store.maintenance import compact, maintain, purge, roll_up_day
+from nibai.store.rows import WAL_SCHEMA
+from nibai.store.state import open_state
+
+DAY = 86_400.0
+START = 19_000 * DAY
+MONTH = 30 * DAY
+ENDPOINT = "onprem/tokyo/ocr"
+
+
+class World:
+    """A lake that days of traffic are written to through the real write path."""
+
+    def __init__(self, folder):
+        self.now = START
+        self.state = open_state(folder / "state.sqlite")
+        self.ingest = Ingest(folder, "main", MemoryLedger(), clock=lambda: self.now)
+        self.lake = Lake(folder / "lake")
+        self.rng = np.random.default_rng(5)
+
+    def traffic(self, day, *, minutes=range(0, 1440, 90), n=20, **key):
+        for minute in minutes:
+            values = self.rng.lognormal(-2, 0.5, n)
+            self.ingest.append(batch(values, minute=int((START + day * DAY) // 60) + minute, **key))
+        self.now += 60
+        self.ingest.fold()
+
+    def maintain(self, day, **options):
+        self.now = max(self.now, START + day * DAY)
+        return maintain(self.lake, self.state, self.now, retention_seconds=MONTH, **options)
+
+    def counts(self, *, hours, days=(0, 3)):
+        rolled = self.state.watermark(maintenance.ROLL_UP)
+        engine = Engine(self.lake, date.fromisoformat(rolled) if hours and rolled else None)
+        window = Window(START + days[0] * DAY, START + days[1] * DAY)
+        blocks = Blocks(window, 24 * (days[1] - days[0]))
+        found = engine.blocks(ENDPOINT, "latency", None, blocks)
+        return {
+            (replica, segment): (
+                series.histograms.counts.tolist(),
+                series.histograms.offset,
+                np.round(series.sums, 9).tolist(),
+            )
+            for replica, segments in found.items()
+            for segment, series in segments.items()
+        }
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path)
+    yield made
+    made.ingest.close()
+    made.state.close()
+
+
+def hour_files(lake):
+    return lake.file_uris("hist_hour", date(1970, 1, 1), date(9999, 1, 1))
+
+
+def test_hours_answer_as_the_minutes_do(world):
+    for day in (0, 1, 2):
+        world.traffic(day)
+        world.traffic(day, replica="r2", segment="size=large")
+    before = world.counts(hours=False)
+    done = world.maintain(2.5)
+    assert [day.isoformat() for day in done.rolled_up] == ["2022-01-08", "2022-01-09"]
+    assert hour_files(world.lake)
+    assert world.counts(hours=True) == before == world.counts(hours=False)
+
+
+def test_a_day_is_rolled_up_three_hours_after_its_end(world):
+    world.traffic(0)
+    assert world.maintain(1 + 2.9 / 24).rolled_up == ()
+    assert world.maintain(1 + 3.1 / 24).rolled_up == (date(2022, 1, 8),)
+
+
+def test_maintaining_twice_changes_nothing(world):
+    world.traffic(0)
+    world.maintain(2)
+    once = world.counts(hours=True)
+    world.maintain(2)
+    world.maintain(3)
+    assert world.counts(hours=True) == once
+
+
+def test_rows_late_by_days_reach_the_hours(world, monkeypatch):
+    monkeypatch.setattr(maintenance, "OVERLAP_MS", 0)
+    for day in (0, 1, 2):
+        world.traffic(day)
+    world.maintain(4)
+    world.traffic(0, n=7)
+    assert world.counts(hours=True) != world.counts(hours=False)
+    assert date(2022, 1, 8) in world.maintain(4).rolled_up
+    assert world.counts(hours=True) == world.counts(hours=False)
+
+
+def test_rows_older_than_the_horizon_go_to_the_hours_and_stay_there(world):
+    world.traffic(0)
+    world.maintain(40)
+    total = lake_counts(world.lake, "hist_hour")[0]
+    world.traffic(0, n=5)
+    assert lake_counts(world.lake, "hist_hour")[0] == total + 5 * 16
+    world.maintain(41)
+    assert lake_counts(world.lake, "hist_hour")[0] == total + 5 * 16
+
+
+def test_minutes_past_their_retention_leave_only_hours(world):
+    for day in (0, 1):
+        world.traffic(day)
+    before = world.counts(hours=False)
+    world.maintain(2.5)
+    done = world.maintain(40)
+    assert done.deleted_before is not None
+    assert lake_counts(world.lake)[0] == 0
+    assert world.counts(hours=True) == before
+
+
+def test_a_machine_that_slept_for_months_rolls_up_before_it_deletes(world):
+    world.traffic(0)
+    before = world.counts(hours=False)
+    world.maintain(90)
+    assert world.counts(hours=True) == before
+
+
+def test_an_append_while_a_day_is_rewritten_is_not_lost(world, monkeypatch):
+    """The hours table is appended to (very late rows) between its opening and the overwrite."""
+    world.traffic(0)
+    world.maintain(2)
+    rows = pa.Table.from_batches(
+        [batch([0.5], minute=int((START + DAY) // 60), replica="late")], schema=WAL_SCHEMA
+    )
+    folded = fold(rows, oldest_minute=10**8)
+    write = maintenance.write_deltalake
+    appended = []
+
+    def interrupted(*arguments, **options):
+        if not appended and options.get("mode") == "overwrite":
+            appended.append(True)
+            world.lake.commit("hist_hour", folded.tables["hist_hour"], "other", 1)
+        return write(*arguments, **options)
+
+    monkeypatch.setattr(maintenance, "write_deltalake", interrupted)
+    before = lake_counts(world.lake, "hist_hour")[0]
+    roll_up_day(world.lake, "hist", date(2022, 1, 8))
+    assert appended
+    assert lake_counts(world.lake, "hist_hour")[0] == before + 1
+
+
+def test_compaction_beside_appends_keeps_the_sum(world):
+    failures = []
+
+    def append():
+        try:
+            for _ in range(15):
+                world.traffic(0, minutes=range(4), n=5)
+        except Exception as error:  # noqa: BLE001 - reported by the test
+            failures.append(error)
+
+    world.traffic(0, minutes=range(4), n=5)
+    writer = threading.Thread(target=append)
+    writer.start()
+    joined = 0
+    while writer.is_alive():
+        joined += compact(world.lake, "hist")
+    writer.join()
+    compact(world.lake, "hist")
+    assert failures == []
+    assert joined > 0
+    assert lake_counts(world.lake)[0] == 16 * 4 * 5
+    assert len(world.lake.file_uris("hist", date.min, date.max)) < 16
+
+
+@pytest.mark.parametrize("step", ["rolled hist", "rolled cell", "compacted", "cleaned"])
+def test_killed_in_any_step_the_next_round_finishes(world, step):
+    for day in (0, 1):
+        world.traffic(day)
+    before = world.counts(hours=False)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(reached):
+        if reached == step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        world.maintain(2.5, checkpoint=kill)
+    assert world.counts(hours=True) == before
+    world.maintain(2.5)
+    assert world.counts(hours=True) == before
+    assert world.state.watermark(maintenance.ROLL_UP) == "2022-01-09"
+
+
+def test_segment_numbers_survive_the_upkeep(world):
+    world.traffic(0)
+    committed = world.lake.committed("hist", "main")
+    world.maintain(2)
+    world.maintain(3)
+    assert world.lake.committed("hist", "main") == committed > 0
+
+
+def test_a_purge_counts_first_and_then_removes_for_good(world, tmp_path):
+    world.traffic(0, segment="tenant=a")
+    world.traffic(0, segment="tenant=b")
+    world.maintain(2)
+    options = {"endpoint": None, "segment": "tenant=a", "before": None}
+    planned = {p.table: p.rows for p in purge(world.lake, dry_run=True, **options)}
+    assert planned["hist"] > 0
+    assert planned["hist_hour"] > 0
+    assert purge(world.lake, dry_run=False, **options)
+    assert {p.rows for p in purge(world.lake, dry_run=True, **options)} == {0}
+    # Nothing of the tenant is left in any file, not even in those of older versions.
+    files = str(tmp_path / "lake" / "*" / "day=*" / "*.parquet")
+    left = duckdb.execute(
+        "SELECT DISTINCT segment FROM read_parquet(?, union_by_name=true)", [files]
+    ).fetchall()
+    assert left == [("tenant=b",)]
