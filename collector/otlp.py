@@ -53,8 +53,11 @@ class OtlpReceiver:
     def _store(self, request: PushRequest, body: bytes, kind: str, sink: Sink) -> PushResponse:
         digest = hashlib.blake2b(request.path.encode() + body, digest_size=16).digest()
         try:
-            decode = decode_traces if request.path == "/v1/traces" else decode_metrics
-            batch, rejected = self._mapper.rows(decode(body, as_json=kind == JSON))
+            if request.path == "/v1/traces":
+                decoded = decode_traces(body, self._mapper.wanted, as_json=kind == JSON)
+            else:
+                decoded = decode_metrics(body, as_json=kind == JSON)
+            batch, rejected = self._mapper.rows(decoded)
             if batch is not None:
                 sink.append(batch, digest)
         except MalformedError as error:

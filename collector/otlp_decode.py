@@ -8,19 +8,21 @@ costs a few look-ups. A test compares every result with the published schema's o
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 CACHE_ENTRIES = 50_000
+IGNORED_ENTRIES = 4096
 
 STATUS_ERROR = 2
 KIND_SERVER = 2
 KIND_CONSUMER = 5
+SERVING = (KIND_SERVER, KIND_CONSUMER)
 
 Attributes = Mapping[str, str | int | float | bool]
 
@@ -29,18 +31,54 @@ class MalformedError(ValueError):
     """The bytes are no OTLP request."""
 
 
+Signature = tuple[object, ...]
+"""What decides a span's series and outcome: kind, nested, error, then its wanted attributes."""
+
+
+class Wanted:
+    """The attributes that are looked at; all others, such as request ids, are skipped undecoded."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self.keys = frozenset(keys)
+        self._raw_keys = frozenset(key.encode() for key in keys)
+        self.known: set[bytes] = set()
+        self.ignored: set[bytes] = set()
+
+    def is_wanted(self, raw: bytes) -> bool:
+        """Whether a raw KeyValue has a wanted key (a key of up to 127 bytes stands first)."""
+        if len(raw) > 1 and raw[0] == 0x0A and raw[1] < 0x80:  # noqa: PLR2004 - field 1, short
+            wanted = raw[2 : 2 + raw[1]] in self._raw_keys
+        else:
+            wanted = _key_value(raw)[0] in self.keys
+        if wanted:
+            if len(self.known) >= CACHE_ENTRIES:
+                self.known.clear()
+            self.known.add(raw)
+        elif len(self.ignored) < IGNORED_ENTRIES:
+            # Ids fill this once and stay out; what every span repeats came in before.
+            self.ignored.add(raw)
+        return wanted
+
+
 @dataclass(frozen=True, slots=True)
 class SpanGroup:
     """Spans of one resource; all sequences have one entry per span (times in nanoseconds)."""
 
     resource: Attributes
-    names: Sequence[str]
-    kinds: Sequence[int]
     starts: Sequence[int]
     ends: Sequence[int]
-    errors: Sequence[bool]
-    nested: Sequence[bool]
-    attributes: Sequence[Attributes]
+    signatures: Sequence[Signature]
+
+    @staticmethod
+    def read(signature: Signature) -> tuple[int, bool, bool, Attributes]:
+        """(kind, nested, error, wanted attributes) behind a signature."""
+        kind, nested, error, *rest = signature
+        pairs: list[tuple[str, Any]] = [
+            _key_value(one) if isinstance(one, bytes) else cast("tuple[str, Any]", one)
+            for one in rest
+        ]
+        found = {key: value for key, value in pairs if value is not None}
+        return int(str(kind)), bool(nested), bool(error), found
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +104,17 @@ Decoded = tuple[list[SpanGroup], list[Point], int]
 """Spans, points, and data points of kinds that are not histograms (left out, counted)."""
 
 
-def decode_traces(body: bytes, *, as_json: bool) -> Decoded:
+def decode_traces(body: bytes, wanted: Wanted, *, as_json: bool) -> Decoded:
     """Spans of an ExportTraceServiceRequest."""
     if as_json:
-        return _json_traces(_json(body)), [], 0
+        return _json_traces(_json(body), wanted), [], 0
     request = _parse(_TRACES, body)
     groups = []
     for resource_spans in request.resource_spans:
         resource = attributes_of(resource_spans.resource.attributes)
-        groups += [_span_group(resource, scope.spans) for scope in resource_spans.scope_spans]
+        groups += [
+            _span_group(resource, scope.spans, wanted) for scope in resource_spans.scope_spans
+        ]
     return groups, [], 0
 
 
@@ -139,17 +179,30 @@ def _scalar(value: AnyValue) -> str | int | float | bool | None:
     return None
 
 
-def _span_group(resource: Attributes, spans: Any) -> SpanGroup:  # noqa: ANN401 - protobuf
+def _span_group(resource: Attributes, spans: Any, wanted: Wanted) -> SpanGroup:  # noqa: ANN401 - protobuf
+    known, ignored, is_wanted = wanted.known, wanted.ignored, wanted.is_wanted
+    signatures = []
+    for span in spans:
+        kind = span.kind
+        own = [
+            raw
+            for raw in span.attributes
+            if raw in known or (raw not in ignored and is_wanted(raw))
+        ]
+        status = span.status
+        # A span that serves is a request wherever it stands; of others only roots may be.
+        nested = kind not in SERVING and bool(span.parent_span_id)
+        signatures.append((kind, nested, bool(status) and _is_error(status), *own))
     return SpanGroup(
         resource,
-        [span.name for span in spans],
-        [span.kind for span in spans],
         [span.start_time_unix_nano for span in spans],
         [span.end_time_unix_nano for span in spans],
-        [span.status.code == STATUS_ERROR for span in spans],
-        [bool(span.parent_span_id) for span in spans],
-        [attributes_of(span.attributes) for span in spans],
+        signatures,
     )
+
+
+def _is_error(status: bytes) -> bool:
+    return bool(_parse(_STATUS, status).code == STATUS_ERROR)
 
 
 def _points(resource: Attributes, metric: Any) -> list[Point]:  # noqa: ANN401 - protobuf
@@ -191,11 +244,13 @@ def _json(body: bytes) -> Mapping[str, Any]:
     return document
 
 
-def _json_traces(document: Mapping[str, Any]) -> list[SpanGroup]:
+def _json_traces(document: Mapping[str, Any], wanted: Wanted) -> list[SpanGroup]:
     try:
         return [
             _json_group(
-                _json_attributes(resource_spans.get("resource", {}).get("attributes", [])), scope
+                _json_attributes(resource_spans.get("resource", {}).get("attributes", [])),
+                scope,
+                wanted,
             )
             for resource_spans in document.get("resourceSpans", [])
             for scope in resource_spans.get("scopeSpans", [])
@@ -204,21 +259,23 @@ def _json_traces(document: Mapping[str, Any]) -> list[SpanGroup]:
         raise MalformedError(f"a field has another type than OTLP/JSON ({error})"[:200]) from error
 
 
-def _json_group(resource: Attributes, scope: Mapping[str, Any]) -> SpanGroup:
+def _json_group(resource: Attributes, scope: Mapping[str, Any], wanted: Wanted) -> SpanGroup:
     spans = scope.get("spans", [])
     return SpanGroup(
         resource,
-        [str(span.get("name", "")) for span in spans],
-        [_enum(span.get("kind", 0), "SPAN_KIND_", _KINDS) for span in spans],
         [_uint64(span.get("startTimeUnixNano", 0)) for span in spans],
         [_uint64(span.get("endTimeUnixNano", 0)) for span in spans],
-        [
-            _enum(span.get("status", {}).get("code", 0), "STATUS_CODE_", _CODES) == STATUS_ERROR
-            for span in spans
-        ],
-        [bool(span.get("parentSpanId")) for span in spans],
-        [_json_attributes(span.get("attributes", [])) for span in spans],
+        [_json_signature(span, wanted) for span in spans],
     )
+
+
+def _json_signature(span: Mapping[str, Any], wanted: Wanted) -> Signature:
+    kind = _enum(span.get("kind", 0), "SPAN_KIND_", _KINDS)
+    code = _enum(span.get("status", {}).get("code", 0), "STATUS_CODE_", _CODES)
+    nested = kind not in SERVING and bool(span.get("parentSpanId"))
+    attributes = _json_attributes(span.get("attributes", []))
+    own = [pair for pair in attributes.items() if pair[0] in wanted.keys]
+    return (kind, nested, code == STATUS_ERROR, *own)
 
 
 _KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
@@ -276,12 +333,11 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str, bool], ...]] = {
     "Status": (("code", 3, "int32", False),),
     "Span": (
         ("parent_span_id", 4, "bytes", False),
-        ("name", 5, "string", False),
         ("kind", 6, "int32", False),
         ("start_time_unix_nano", 7, "fixed64", False),
         ("end_time_unix_nano", 8, "fixed64", False),
         ("attributes", 9, "bytes", True),
-        ("status", 15, "Status", False),
+        ("status", 15, "bytes", False),  # decoded on its own, since most spans have none
     ),
     "ScopeSpans": (("spans", 2, "Span", True),),
     "ResourceSpans": (("resource", 1, "Resource", False), ("scope_spans", 2, "ScopeSpans", True)),
@@ -353,4 +409,4 @@ def _factories(*names: str) -> list[Any]:
     ]
 
 
-_TRACES, _METRICS = _factories("Traces", "Metrics")
+_TRACES, _METRICS, _STATUS = _factories("Traces", "Metrics", "Status")

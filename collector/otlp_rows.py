@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from collector.otlp_decode import KIND_CONSUMER, KIND_SERVER, Attributes, Point, SpanGroup
+from collector.otlp_decode import SERVING, Attributes, Point, Signature, SpanGroup, Wanted
 from nibai.conventions import OTHER_SEGMENT
 from nibai.histogram import (
     OVERFLOW_BUCKET,
@@ -32,6 +32,10 @@ MAX_SECONDS = 7 * 86400.0
 FIRST_BAD_STATUS = 400
 TIMEOUT_WORDS = ("timeout", "deadline", "timed out", "408", "504")
 CUMULATIVE_SERIES = 10_000
+KNOWN_SPANS = 50_000
+
+OUTCOME_ATTRIBUTES = ("http.response.status_code", "http.status_code", "error.type")
+METRIC_ATTRIBUTES = ("nibai.metric", "gen_ai.operation.name")
 
 # Histogram metrics of the semantic conventions -> our names.
 METRIC_NAMES = {
@@ -84,7 +88,8 @@ class Mapper:
     _minute: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _keys: set[Key] = field(default_factory=set)
-    _known: dict[tuple[object, ...], Key] = field(default_factory=dict)
+    _resolved: dict[tuple[object, ...], dict[Signature, _Resolved]] = field(default_factory=dict)
+    _wanted: Wanted = field(default_factory=lambda: Wanted(()))
     _last: OrderedDict[tuple[object, ...], tuple[int, np.ndarray, float]] = field(
         default_factory=OrderedDict
     )
@@ -94,6 +99,7 @@ class Mapper:
             *self.endpoint, *self.scope, *self.name, *self.variant, *self.replica, *self.segment,
             *self.segment_by, *(self.input_tokens if self.token_buckets else ()),
         )  # fmt: skip
+        self._wanted = Wanted((*self._names, *OUTCOME_ATTRIBUTES, *METRIC_ATTRIBUTES))
 
     @classmethod
     def from_options(cls, options: Mapping[str, object]) -> Mapper:
@@ -123,67 +129,55 @@ class Mapper:
 
     # -- spans ----------------------------------------------------------------------------
     def _spans(self, group: SpanGroup, columns: _Columns, rejected: Rejected) -> None:
-        if not group.names:
+        if not group.signatures:
             return
-        starts = np.array(group.starts, dtype=np.uint64).astype(np.float64)
-        ends = np.array(group.ends, dtype=np.uint64)
-        seconds = (ends - np.array(group.starts, dtype=np.uint64)).astype(np.int64) / 1e9
-        usable = (starts > 0) & (seconds >= 0) & (seconds <= MAX_SECONDS)
-        keys: list[Key | None] = []
-        failed, timed_out = [], []
         shared = tuple(group.resource.get(name) for name in self._names)
-        for i, attributes in enumerate(group.attributes):
-            metric = self._metric(group, i, attributes)
-            if metric is None:
-                usable[i] = True  # not a request: neither stored nor rejected
-                keys.append(None)
-            else:
-                keys.append(self._key(group.resource, shared, attributes, metric))
-            error, timeout = _outcome(attributes, error=group.errors[i])
-            failed.append(error)
-            timed_out.append(timeout)
-        bad = int((~usable).sum())
-        if bad:
+        cache = self._resolved.setdefault(shared, {})
+        if len(cache) > KNOWN_SPANS:
+            cache.clear()
+        found = []
+        for signature in group.signatures:
+            resolved = cache.get(signature)
+            if resolved is None:
+                resolved = cache[signature] = self._resolve(group, signature)
+            found.append(resolved)
+        starts = np.array(group.starts, dtype=np.uint64)
+        ends = np.array(group.ends, dtype=np.uint64)
+        seconds = (ends - starts).astype(np.int64) / 1e9
+        sound = (starts > 0) & (seconds >= 0) & (seconds <= MAX_SECONDS)
+        ids = np.array([id(one) for one in found])
+        _, first, code = np.unique(ids, return_index=True, return_inverse=True)
+        kinds = [found[i] for i in first]
+        is_request = np.array([kind.key is not None for kind in kinds])[code]
+        if bad := int((is_request & ~sound).sum()):
             rejected.add("a span has no start, ends before it starts, or lasts over 7 days", bad)
-        chosen = [i for i, key in enumerate(keys) if key is not None and usable[i]]
-        if not chosen:
+        keep = is_request & sound
+        if not keep.any():
             return
-        at = np.array(chosen)
-        lost = np.array(failed)[at] | np.array(timed_out)[at]
+        numbers = [-1 if k.key is None else columns.number(self._bounded(k.key)) for k in kinds]
+        code = code[keep]
+        timed_out = np.array([kind.timed_out for kind in kinds])[code]
         columns.add_requests(
-            [key for i in chosen if (key := keys[i]) is not None],
-            (ends[at] // NANOS_A_MINUTE).astype(np.int32),
-            seconds[at],
-            lost,
-            np.array(timed_out)[at],
+            np.array(numbers, dtype=np.int32)[code],
+            (ends[keep] // NANOS_A_MINUTE).astype(np.int32),
+            seconds[keep],
+            np.array([kind.failed for kind in kinds])[code] | timed_out,
+            timed_out,
         )
 
-    def _metric(self, group: SpanGroup, i: int, attributes: Attributes) -> str | None:
-        """A span that says its metric, else one that serves a request; other spans are no data."""
-        named = attributes.get("nibai.metric")
-        if named is not None:
-            return str(named)
-        if group.kinds[i] in (KIND_SERVER, KIND_CONSUMER):
-            return "latency"
-        generates = "gen_ai.operation.name" in attributes and not group.nested[i]
-        return "latency" if generates else None
+    def _resolve(self, group: SpanGroup, signature: Signature) -> _Resolved:
+        """What a span with this signature is: a series (None: no request) and how it ended."""
+        kind, nested, error, attributes = group.read(signature)
+        metric = _metric(kind, attributes, nested=nested)
+        if metric is None:
+            return _Resolved(None, failed=False, timed_out=False)
+        failed, timed_out = _outcome(attributes, error=error)
+        return _Resolved(self._new_key({**group.resource, **attributes}, metric), failed, timed_out)
 
-    def _key(
-        self,
-        resource: Attributes,
-        shared: tuple[object, ...],
-        attributes: Attributes,
-        metric: str,
-    ) -> Key:
-        # Only the attributes that name a series are looked at; equal ones are put together once.
-        identity = (shared, tuple(map(attributes.get, self._names)), metric)
-        known = self._known.get(identity)
-        if known is None:
-            known = self._new_key({**resource, **attributes}, metric)
-            if len(self._known) > CUMULATIVE_SERIES:
-                self._known.clear()
-            self._known[identity] = known
-        return self._bounded(known)
+    @property
+    def wanted(self) -> Wanted:
+        """The span attributes that decide anything."""
+        return self._wanted
 
     def _new_key(self, attributes: Attributes, metric: str) -> Key:
         endpoint = _first(attributes, self.endpoint)
@@ -244,8 +238,7 @@ class Mapper:
         if point.cumulative:
             counts, total = self._delta(point, counts)
         histogram = _explicit(counts, point, total) if explicit else _exponential(counts, point)
-        shared = tuple(point.resource.get(name) for name in self._names)
-        key = self._key(point.resource, shared, point.attributes, metric)
+        key = self._bounded(self._new_key({**point.resource, **point.attributes}, metric))
         error, timeout = _outcome(point.attributes, error=False)
         minute = int(point.time // NANOS_A_MINUTE)
         seconds = max(total, 0.0) * UNIT_FACTORS[point.unit]
@@ -272,6 +265,15 @@ class Mapper:
         return change, point.sum - last[2]
 
 
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """What spans of one signature are."""
+
+    key: Key | None
+    failed: bool
+    timed_out: bool
+
+
 class _Columns:
     """Rows of one batch, collected column by column; series are numbered once."""
 
@@ -281,7 +283,7 @@ class _Columns:
 
     def add_requests(
         self,
-        keys: Sequence[Key],
+        series: np.ndarray,
         minute: np.ndarray,
         seconds: np.ndarray,
         lost: np.ndarray,
@@ -289,17 +291,18 @@ class _Columns:
     ) -> None:
         """One row per request; a failed one is infinitely slow."""
         buckets = bucket_index(np.where(lost, np.inf, seconds))
-        finite = np.where(lost, np.nan, seconds)
-        n = len(keys)
+        n = len(series)
+        # A row of one request needs no minimum and maximum: the fold takes its value.
+        unknown = np.full(n, np.nan)
         self._add(
-            np.array([self._number(key) for key in keys], dtype=np.int32),
+            series,
             minute=minute,
             scale=np.full(n, SCALE, dtype=np.int8),
             bucket=buckets.astype(np.int16),
             count=np.ones(n, dtype=np.int64),
             value=np.where(lost, 0.0, seconds),
-            min=finite,
-            max=finite,
+            min=unknown,
+            max=unknown,
             errors=(lost & ~timed_out).astype(np.int64),
             timeouts=timed_out.astype(np.int64),
         )
@@ -329,7 +332,7 @@ class _Columns:
         unknown = np.full(n, np.nan)
         lost = counts if failed else np.zeros(n, dtype=np.int64)
         self._add(
-            np.full(n, self._number(key), dtype=np.int32),
+            np.full(n, self.number(key), dtype=np.int32),
             minute=np.full(n, minute, dtype=np.int32),
             scale=np.full(n, histogram.scale, dtype=np.int8),
             bucket=buckets.astype(np.int16),
@@ -362,7 +365,8 @@ class _Columns:
     def _add(self, series: np.ndarray, **columns: np.ndarray) -> None:
         self._parts.append({"series": series, **columns})
 
-    def _number(self, key: Key) -> int:
+    def number(self, key: Key) -> int:
+        """The number of a series in this batch."""
         return self._series.setdefault(key, len(self._series))
 
 
@@ -375,6 +379,16 @@ def _dictionary(codes: np.ndarray, texts: Sequence[str]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(
         pa.array(number[codes], pa.int32()), pa.array(unique, pa.string())
     )
+
+
+def _metric(kind: int, attributes: Attributes, *, nested: bool) -> str | None:
+    """A span that says its metric, else one that serves a request; other spans are no data."""
+    named = attributes.get("nibai.metric")
+    if named is not None:
+        return str(named)
+    if kind in SERVING:
+        return "latency"
+    return "latency" if "gen_ai.operation.name" in attributes and not nested else None
 
 
 def _outcome(attributes: Attributes, *, error: bool) -> tuple[bool, bool]:

@@ -18,7 +18,7 @@ WAL_COLUMNS = (
     "bucket",  # int16: bucket number or sentinel
     "count",  # int64: requests in this bucket (1 for a span)
     "value",  # float64: sum of the finite values of this row in base units (overflow: 0)
-    "min", "max",  # float64: of the finite values of this row; NaN where there is none
+    "min", "max",  # float64: of the finite values of this row; NaN: none, or count is 1
     "errors", "timeouts",  # int64
     "provenance",  # dictionary<int32, string>
 )  # fmt: skip

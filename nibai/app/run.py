@@ -75,7 +75,7 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
         try:
             keeper = _Keeper(config, ingest, state, clock)
             # uvloop where it is installed (a third less time in the event loop).
-            factory = uvicorn.Config(_no_app).get_loop_factory()
+            factory = uvicorn.Config(_no_app, log_config=None).get_loop_factory()
             with asyncio.Runner(loop_factory=factory) as runner:
                 serving = _serve(config, ingest, keeper, token=token, ready_file=ready_file)
                 return runner.run(serving)

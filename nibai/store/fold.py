@@ -62,10 +62,17 @@ _HIST_SQL = _HEAD.format(
     columns="scale, bucket, sum(count)::BIGINT AS count",
     order="HAVING sum(count) <> 0 ORDER BY ALL",
 )
+
+
+def _extreme(end: str) -> str:
+    """Smallest or largest finite value; a row of one request states both by its value."""
+    one = f"(CASE WHEN count = 1 AND bucket <> {OVERFLOW_BUCKET} THEN value ELSE {end} END)"
+    return f"coalesce({end}({one}) FILTER (WHERE NOT isnan({one})), 'nan'::DOUBLE) AS {end}"
+
+
 _CELL_SQL = _HEAD.format(
     columns="sum(count)::BIGINT AS count, sum(value) AS sum, "
-    "coalesce(min(min) FILTER (WHERE NOT isnan(min)), 'nan'::DOUBLE) AS min, "
-    "coalesce(max(max) FILTER (WHERE NOT isnan(max)), 'nan'::DOUBLE) AS max, "
+    f"{_extreme('min')}, {_extreme('max')}, "
     "sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",
     order="ORDER BY ALL",
 )

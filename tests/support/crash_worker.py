@@ -19,7 +19,7 @@ from support.spans import batch
 
 START = 1_680_000_000.0
 STEP_SECONDS = 600.0
-BATCHES = 12
+BATCHES = 8
 
 
 def die():
