@@ -28,6 +28,9 @@ from nibai.errors import ConfigError
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+SECRET_KEY = re.compile(r"tok|secret|pass|key|auth|cred", re.IGNORECASE)
+"""Keys, mistyped ones too, whose values are not repeated in an error."""
+
 SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
 BYTES = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
@@ -193,6 +196,7 @@ def _problems(path: Path, error: ValidationError) -> list[str]:
         ).lstrip(".")
         fact = problem["msg"].removeprefix("Value error, ")
         given = problem["input"]
-        shown = "" if isinstance(given, dict | list) or "secret" in fact else f" (got {given!r})"
+        hidden = isinstance(given, dict | list) or "secret" in fact or SECRET_KEY.search(key)
+        shown = "" if hidden else f" (got {given!r})"
         lines.append(f"{path}: {key or 'file'}: {fact[:1].lower()}{fact[1:]}{shown}")
     return lines

@@ -36,11 +36,13 @@ def command(
 
 def _listening(config: Config, listen: str) -> Config:
     """The configuration with another address, under the same rules."""
+    from pydantic import ValidationError  # noqa: PLC0415 - with the configuration
+
     from nibai.config import Otlp  # noqa: PLC0415 - pydantic
 
     try:
         otlp = Otlp.model_validate({**config.otlp.model_dump(), "listen": listen})
-    except ValueError as error:
-        fact = str(error).splitlines()[2].strip().removeprefix("Value error, ")
-        raise ConfigError(f"--listen {listen!r}: {fact.partition(' [')[0]}") from error
+    except ValidationError as error:
+        fact = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"--listen {listen!r}: {fact}") from error
     return config.model_copy(update={"otlp": otlp})

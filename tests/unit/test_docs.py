@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
+from collector.otlp_rows import METRIC_NAMES, Mapper
 from nibai import cli
+from nibai.config import load_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -66,3 +68,21 @@ def test_constraints_name_no_address():
     text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     assert "://" not in text
     assert not (ROOT / "uv.lock").exists()
+
+
+def test_the_otlp_page_names_the_default_attributes_and_metrics():
+    page = (ROOT / "docs" / "otlp.md").read_text(encoding="utf-8")
+    mapper = Mapper()
+    for part in ("endpoint", "scope", "name", "variant", "replica", "segment", "input_tokens"):
+        for attribute in getattr(mapper, part):
+            assert f"`{attribute}`" in page, attribute
+    current = [name for name in METRIC_NAMES if name.startswith(("gen_ai.", "http.server.request"))]
+    for name in current:
+        assert f"`{name}`" in page, name
+
+
+def test_the_configuration_shown_is_valid(tmp_path):
+    page = (ROOT / "docs" / "otlp.md").read_text(encoding="utf-8")
+    example = tmp_path / "nibai.yaml"
+    example.write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    assert load_config(example, {}).otlp.mapping.token_buckets == (128, 1024, 8192)

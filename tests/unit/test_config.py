@@ -1,0 +1,75 @@
+"""The configuration reports every problem at once, by file and key, and no secret."""
+
+from pathlib import Path
+
+import pytest
+
+from nibai import cli
+from nibai.config import is_loopback, load_config, resolve_secret
+from nibai.errors import ConfigError
+
+BAD = """\
+dta: x
+collector_id: "a b"
+minute_horizon: 3 weeks
+otlp:
+  listen: 0.0.0.0:4318
+  max_body: huge
+  tokn: env:X
+"""
+
+
+def test_all_problems_at_once(tmp_path, monkeypatch, golden):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.yaml").write_text(BAD)
+    with pytest.raises(ConfigError) as caught:
+        load_config(Path("bad.yaml"), {})
+    golden("config_errors.txt", f"{caught.value}\n")
+
+
+def test_an_open_address_needs_a_token(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.invoke(["run", "--listen", "0.0.0.0:4318"]) == 2
+    assert "needs a token" in capsys.readouterr().err
+    (tmp_path / "nibai.yaml").write_text("otlp: {listen: '0.0.0.0:4318', token: 'env:T'}\n")
+    reference = load_config(None, {}).otlp.token
+    assert reference == "env:T"
+
+
+def test_a_secret_is_a_reference_and_never_shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nibai.yaml").write_text("otlp: {token: 'hunter2-secret'}\n")
+    assert cli.invoke(["check-config"]) == 2
+    said = capsys.readouterr()
+    assert "hunter2" not in said.out + said.err
+    assert "env:NAME or file:PATH" in said.err
+
+
+def test_secrets_are_read_from_where_they_are(tmp_path):
+    (tmp_path / "token").write_text("abc\n")
+    assert resolve_secret(f"file:{tmp_path / 'token'}", {}) == "abc"
+    assert resolve_secret("env:T", {"T": "xyz"}) == "xyz"
+    with pytest.raises(ConfigError, match="env:T is empty or missing"):
+        resolve_secret("env:T", {})
+
+
+def test_everything_has_a_default_and_the_environment_moves_the_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert str(load_config(None, {}).data) == "nibai-data"
+    assert str(load_config(None, {"NIBAI_DATA_DIR": "/srv/n"}).data) == "/srv/n"
+
+
+def test_check_config_prints_what_is_in_force(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nibai.yaml").write_text("minute_horizon: 7d\n")
+    assert cli.invoke(["check-config"]) == 0
+    assert "minute_horizon: 604800.0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("listen", "local"),
+    [("127.0.0.1:1", True), ("[::1]:1", True), ("localhost:1", True), ("0.0.0.0:1", False),
+     ("[::]:1", False), ("10.0.0.1:1", False), ("example:1", False)],
+)  # fmt: skip
+def test_loopback(listen, local):
+    assert is_loopback(listen) is local
