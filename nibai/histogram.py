@@ -45,8 +45,14 @@ def bucket_index(values: ArrayLike, scale: int = SCALE) -> NDArray[np.int32]:
     [-1, 31, 32, -32768, 32767]
     """
     array = np.asarray(values, dtype=np.float64)
-    if np.isnan(array).any() or (array < 0).any():
+    least, most = (array.min(), array.max()) if array.size else (1.0, 1.0)
+    if not least >= 0:  # NaN is least of all
         raise ValueError("a histogram takes values >= 0; remove negative and NaN values first")
+    if least > ZERO_THRESHOLD and most < np.inf:
+        index = np.log2(array)
+        index *= float(2**scale)
+        np.ceil(index, out=index)
+        return index.astype(np.int32) - np.int32(1)
     finite = np.where((array > ZERO_THRESHOLD) & np.isfinite(array), array, 1.0)
     index = (np.ceil(np.log2(finite) * float(2**scale)) - 1).astype(np.int32)
     index[array <= ZERO_THRESHOLD] = ZERO_BUCKET
