@@ -122,9 +122,10 @@ def _count_dense(
     sizes += [int(minutes.max()) - first + 1, len(buckets)]
     if math.prod(sizes) > MAX_COUNTERS:
         return None
-    digits: list[NDArray[np.int32]] = [np.from_dlpack(encoded.indices) for encoded in columns]
+    codes = (np.from_dlpack(encoded.indices) for encoded in columns)
+    digits = [code.astype(np.int32, copy=False) for code in codes]
     digits += [(minutes - first).astype(np.int32), slots]
-    position = digits[0].astype(np.int32)
+    position = digits[0].copy()
     for digit, size in zip(digits[1:], sizes[1:], strict=True):
         position *= np.int32(size)
         position += digit
