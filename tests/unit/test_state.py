@@ -1,0 +1,188 @@
+"""The state: kept once, shared between processes, and never opened by an older nibai."""
+
+import subprocess
+import sys
+
+import pytest
+import sqlalchemy as sa
+
+from nibai.errors import StoreError
+from nibai.store import migrations
+from nibai.store.state import open_state
+
+WRITER = """
+import sys
+from nibai.store.state import open_state
+state = open_state(sys.argv[1])
+for i in range(int(sys.argv[3])):
+    change = {"id": f"{sys.argv[2]}-{i}", "endpoint": "e", "declared_at": 1.0 * i, "sentences": []}
+    state.put_change(change)
+    state.set_cursor("shared", i, i)
+state.close()
+"""
+
+
+def change(name="chg-1", at=1.0, **more):
+    return {"id": name, "endpoint": "p/s/n", "declared_at": at, "sentences": [], **more}
+
+
+def audit(name="aud-1", **more):
+    return {"id": name, "change": {"id": "chg-1"}, "verdict": "confirmed", "level": 0.95, **more}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "folder" / "state.sqlite"
+
+
+@pytest.fixture
+def state(path):
+    opened = open_state(path)
+    yield opened
+    opened.close()
+
+
+def test_what_was_stored_is_there_after_reopening(path):
+    first = open_state(path)
+    first.put_change(change(sentences=["2x faster"]))
+    first.put_audit(audit(), 5.0)
+    first.set_cursor("main", 7, 3)
+    first.set_watermark("roll_up", "2026-03-01")
+    first.close()
+    again = open_state(path)
+    assert again.change("chg-1") == change(sentences=["2x faster"])
+    assert again.audit("aud-1") == audit()
+    assert again.audits() == [("aud-1", "chg-1", 5.0, "confirmed")]
+    assert again.cursor("main") == (7, 3)
+    assert again.watermark("roll_up") == "2026-03-01"
+    again.close()
+
+
+def test_what_is_not_there_is_none(state):
+    assert state.change("x") is None
+    assert state.audit("x") is None
+    assert state.cursor("x") is None
+    assert state.watermark("x") is None
+    assert state.changes() == state.audits() == []
+
+
+def test_changes_come_newest_first(state):
+    for name, at in (("a", 1.0), ("b", 3.0), ("c", 2.0)):
+        state.put_change(change(name, at))
+    assert [document["id"] for document in state.changes()] == ["b", "c", "a"]
+
+
+def test_the_claims_of_a_change_are_rows_of_their_own(state, path):
+    state.put_change(change(sentences=["2x faster", "same predictions"]))
+    with sa.create_engine(f"sqlite:///{path}").connect() as connection:
+        rows = connection.execute(sa.select(migrations.CLAIMS)).all()
+        connection.engine.dispose()
+    assert [tuple(row) for row in rows] == [
+        ("chg-1", 0, "2x faster"),
+        ("chg-1", 1, "same predictions"),
+    ]
+
+
+def test_an_audit_is_never_overwritten(state):
+    state.put_audit(audit(), 5.0)
+    with pytest.raises(StoreError, match="stored already"):
+        state.put_audit(audit(verdict="refuted"), 6.0)
+    assert state.audit("aud-1")["verdict"] == "confirmed"
+
+
+def test_digests_are_found_again_and_forgotten_after_a_day(state):
+    state.put_digests("main", [(b"a" * 16, 100.0), (b"b" * 16, 200.0)])
+    state.put_digests("main", [(b"a" * 16, 300.0)])
+    state.put_digests("other", [(b"c" * 16, 300.0)])
+    assert sorted(state.digests("main", 150.0)) == [(b"a" * 16, 300.0), (b"b" * 16, 200.0)]
+    state.put_digests("main", [(b"d" * 16, 300.0 + 86_401.0)])
+    assert state.digests("main", 0.0) == [(b"d" * 16, 300.0 + 86_401.0)]
+
+
+def test_a_lease_is_held_renewed_and_taken_over_when_it_ends(state):
+    assert state.lease("main", "one", now=0.0, seconds=60)
+    assert not state.lease("main", "two", now=30.0, seconds=60)
+    assert state.lease("main", "one", now=50.0, seconds=60)
+    assert not state.lease("main", "two", now=100.0, seconds=60)
+    assert state.lease("main", "two", now=111.0, seconds=60)
+    assert not state.lease("main", "one", now=112.0, seconds=60)
+
+
+def test_two_processes_write_at_once_and_nothing_is_lost(path):
+    path.parent.mkdir()
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), name, "40"], stderr=subprocess.PIPE, text=True
+        )
+        for name in ("a", "b")
+    ]
+    for writer in writers:
+        _, err = writer.communicate(timeout=60)
+        assert writer.returncode == 0, err
+    state = open_state(path)
+    assert len(state.changes()) == 80
+    assert state.cursor("shared") == (39, 39)
+    state.close()
+
+
+def test_the_file_is_in_wal_mode(state, path):
+    state.put_change(change())
+    with sa.create_engine(f"sqlite:///{path}").connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        connection.engine.dispose()
+
+
+def test_opening_twice_migrates_once(path):
+    for _ in range(2):
+        open_state(path).close()
+    with sa.create_engine(f"sqlite:///{path}").connect() as connection:
+        versions = connection.execute(sa.select(migrations.SCHEMA_VERSION)).all()
+        connection.engine.dispose()
+    assert [tuple(row) for row in versions] == [(len(migrations.STEPS),)]
+
+
+def test_a_newer_schema_is_refused(path):
+    open_state(path).close()
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        connection.execute(migrations.SCHEMA_VERSION.update().values(version=99))
+    engine.dispose()
+    with pytest.raises(StoreError) as caught:
+        open_state(path)
+    assert str(caught.value) == (
+        f"{path}: the state has version 99, this nibai knows {len(migrations.STEPS)}: "
+        "use the newer nibai, or another data folder"
+    )
+
+
+def test_a_failed_step_leaves_the_old_version(path, monkeypatch):
+    open_state(path).close()
+
+    def broken(connection):
+        connection.exec_driver_sql("CREATE TABLE half (a INTEGER)")
+        connection.exec_driver_sql("no such statement")
+
+    monkeypatch.setattr(migrations, "STEPS", (*migrations.STEPS, broken))
+    with pytest.raises(StoreError):
+        open_state(path)
+    monkeypatch.undo()
+    state = open_state(path)
+    assert state.changes() == []
+    state.close()
+    engine = sa.create_engine(f"sqlite:///{path}")
+    assert not sa.inspect(engine).has_table("half")
+    engine.dispose()
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    path = tmp_path / "state.sqlite"
+    path.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StoreError, match=r"state\.sqlite.*cannot be read"):
+        open_state(path)
+
+
+def test_every_table_of_the_specification_exists():
+    assert set(migrations.METADATA.tables) == {
+        "schema_version", "changes", "claims", "cursors", "audits", "alert_state",
+        "alert_deliveries", "audit_slots", "maintenance", "payload_digests", "collectors",
+    }  # fmt: skip
