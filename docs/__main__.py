@@ -14,12 +14,29 @@ HERE = Path(__file__).parent
 
 
 def main() -> int:
-    """Write reference.md, or with --check fail when it differs."""
+    """Write reference.md, or with --check fail when it differs; --demo FILE fills the README."""
+    if "--demo" in sys.argv:
+        return show_demo(Path(sys.argv[sys.argv.index("--demo") + 1]))
     path, text = HERE / "reference.md", reference()
     if "--check" in sys.argv:
         same = path.exists() and path.read_text(encoding="utf-8") == text
         return 0 if same else 1
     path.write_text(text, encoding="utf-8")
+    return 0
+
+
+def show_demo(output: Path) -> int:
+    """Put the machine and the first verdict table of a demo's output into the README."""
+    text = output.read_text(encoding="utf-8")
+    machine = [line for line in text.splitlines() if line.startswith(("  cpu:", "  instruction"))]
+    start = text.index("“2x faster at p50, p90 and p99”:")
+    table = text[start : text.index("\n“", start + 1)].rstrip()
+    control = text[text.index("A/A control:") :].split("\n\n")[0]
+    block = "\n".join(["```", *machine, "", table, "", control, "```"])
+    readme = HERE.parent / "README.md"
+    head, _, rest = readme.read_text(encoding="utf-8").partition(" output -->\n")
+    tail = rest.partition("<!-- /demo -->")[2]
+    readme.write_text(f"{head} output -->\n{block}\n<!-- /demo -->{tail}", encoding="utf-8")
     return 0
 
 
