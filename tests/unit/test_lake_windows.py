@@ -1,0 +1,195 @@
+"""The two sides of a change from the lake: which minutes, which blocks, and what forbids it."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+from support.spans import batch
+
+from nibai.errors import UsageError
+from nibai.histogram import BlockHistograms
+from nibai.model import Change, ReasonCode, UnitKind, Window, WindowKind
+from nibai.store.engine import Blocks, Engine
+from nibai.store.ingest import Ingest, MemoryLedger
+from nibai.store.lake import Lake
+from nibai.store.windows import LakeWindows, require_sides
+
+DAY = 86_400.0
+MONDAY = 19_002 * DAY  # 2022-01-10
+ENDPOINT = "onprem/tokyo/ocr"
+
+
+class Filled:
+    """A lake filled through the real write path, and the values that went in."""
+
+    def __init__(self, folder):
+        self.now = MONDAY
+        self.ingest = Ingest(folder, "main", MemoryLedger(), clock=lambda: self.now)
+        self.engine = Engine(Lake(folder / "lake"))
+        self.rng = np.random.default_rng(9)
+
+    def put(self, start, seconds, *, step=600, n=6, scale=1.0, **key):
+        values = []
+        for moment in np.arange(start, start + seconds, step):
+            chunk = scale * self.rng.lognormal(-2, 0.4, n)
+            self.ingest.append(batch(chunk, minute=int(moment // 60), **key))
+            values.append((moment, chunk))
+        return values
+
+    def fold(self):
+        self.now += 120
+        self.ingest.fold()
+
+    def compare(self, metric="latency", **change):
+        found = LakeWindows(self.engine, Change("c", ENDPOINT, **change))
+        return found.comparison(metric)
+
+
+@pytest.fixture
+def lake(tmp_path):
+    filled = Filled(tmp_path)
+    yield filled
+    filled.ingest.close()
+
+
+def test_before_and_after_are_equal_stretches_at_the_same_clock(lake):
+    lake.put(MONDAY, 2 * DAY)
+    lake.put(MONDAY + 2 * DAY, 1.4 * DAY, scale=0.5)
+    lake.fold()
+    found = lake.compare(effective_at=MONDAY + 2 * DAY)
+    assert found.gate is None
+    assert (found.kind, found.unit, found.same_hosts) == (WindowKind.LIVE, UnitKind.BLOCK, True)
+    windows = [side.replicas[0].window for side in (found.baseline, found.candidate)]
+    assert [window.seconds for window in windows] == [DAY, DAY]
+    assert windows[1].start == MONDAY + 2 * DAY
+    assert (windows[1].start - windows[0].start) % DAY == 0
+    assert len(found.baseline.replicas[0].block_starts) == 24
+
+
+def test_blocks_hold_exactly_the_requests_of_their_time(lake):
+    values = lake.put(MONDAY, DAY, segment="size=small")
+    lake.put(MONDAY, DAY, segment="size=large")
+    lake.put(MONDAY, DAY, variant="other")
+    lake.fold()
+    blocks = Blocks(Window(MONDAY, MONDAY + DAY), 24)
+    found = lake.engine.blocks(ENDPOINT, "latency", "fp32", blocks)
+    series = found["r1"]["size=small"]
+    block = np.repeat([int((moment - MONDAY) // 3600) for moment, _ in values], 6)
+    flat = np.concatenate([chunk for _, chunk in values])
+    expected = BlockHistograms.from_values(flat, block, blocks=24)
+    assert series.histograms.log2_quantile([0.1, 0.5, 0.99]) == pytest.approx(
+        expected.log2_quantile([0.1, 0.5, 0.99])
+    )
+    assert series.histograms.n.tolist() == expected.n.tolist()
+    assert series.sums == pytest.approx(np.bincount(block, weights=flat, minlength=24))
+
+
+def test_two_variants_side_by_side_use_what_they_share(lake):
+    for variant in ("fp32", "int8"):
+        lake.put(MONDAY, DAY, variant=variant)
+    lake.fold()
+    found = lake.compare(baseline_variant="fp32", candidate_variant="int8")
+    assert (found.baseline.label, found.candidate.label) == ("fp32", "int8")
+    assert found.gate is None
+    assert found.unit is UnitKind.BLOCK, "one replica name on both sides: the same host"
+
+
+def test_variants_on_different_hosts_make_the_host_the_unit(lake):
+    for variant, host in (("fp32", "a"), ("fp32", "b"), ("int8", "c"), ("int8", "d")):
+        lake.put(MONDAY, DAY, variant=variant, replica=host)
+    lake.fold()
+    found = lake.compare(baseline_variant="fp32", candidate_variant="int8")
+    assert found.unit is UnitKind.HOST
+    assert [replica.name for replica in found.candidate.replicas] == ["c", "d"]
+
+
+def test_runs_are_matched_by_the_name_without_the_variant(lake):
+    for r in (2, 1, 3):
+        for variant in ("fp32", "int8"):
+            lake.put(MONDAY + r * 600, 120, step=60, variant=variant, replica=f"{variant}-r{r}")
+    lake.fold()
+    found = lake.compare(baseline_variant="fp32", candidate_variant="int8", runs=True)
+    assert (found.kind, found.unit, found.matched) == (WindowKind.RUNS, UnitKind.RUN, True)
+    names = [
+        [replica.name for replica in side.replicas] for side in (found.baseline, found.candidate)
+    ]
+    assert names == [[f"{v}-r{r}" for r in (1, 2, 3)] for v in ("fp32", "int8")]
+    assert [replica.design_point for replica in found.baseline.replicas] == ["r1", "r2", "r3"]
+    assert all(
+        int(s.histograms.n.sum()) == 12 for s in found.baseline.replicas[0].segments.values()
+    )
+
+
+def test_runs_without_partner_are_compared_unmatched(lake):
+    lake.put(MONDAY, 120, step=60, variant="fp32", replica="fp32-a")
+    lake.put(MONDAY, 120, step=60, variant="int8", replica="int8-b")
+    lake.fold()
+    found = lake.compare(baseline_variant="fp32", candidate_variant="int8", runs=True)
+    assert not found.matched
+    assert "unmatched" in found.notes[0]
+
+
+def test_morning_against_afternoon_is_not_comparable(lake):
+    lake.put(MONDAY, DAY)
+    lake.fold()
+    found = lake.compare(
+        baseline_window=Window(MONDAY, MONDAY + 6 * 3600),
+        candidate_window=Window(MONDAY + 8 * 3600, MONDAY + 14 * 3600),
+    )
+    assert found.gate.code is ReasonCode.UNMATCHED_CLOCK
+
+
+def test_a_declared_defect_forbids_a_verdict(lake):
+    lake.put(MONDAY, DAY)
+    lake.fold()
+    found = lake.compare(effective_at=MONDAY + DAY / 2, evidence={"setup_defect": "debug build"})
+    assert found.gate.code is ReasonCode.SETUP_DEFECT
+    assert "debug build" in found.gate.text
+
+
+def test_an_unknown_metric_or_an_empty_lake_has_no_comparison(lake, tmp_path):
+    assert lake.compare(effective_at=MONDAY) is None
+    lake.put(MONDAY, 3600)
+    lake.fold()
+    assert lake.compare("ttft", effective_at=MONDAY + 1800) is None
+    assert Engine(Lake(tmp_path / "nowhere")).endpoints() == []
+
+
+def test_one_side_without_data_keeps_both_sides(lake):
+    lake.put(MONDAY, DAY, variant="fp32")
+    lake.fold()
+    found = lake.compare(baseline_variant="fp32", candidate_variant="int8")
+    assert found is not None
+    assert (
+        sum(int(s.histograms.n.sum()) for s in found.candidate.replicas[0].segments.values()) == 0
+    )
+
+
+def test_a_name_with_quotes_is_only_a_name(lake):
+    name = "o'hara; DROP TABLE hist --"
+    lake.put(MONDAY, 3600, variant=name)
+    lake.fold()
+    (span,) = lake.engine.spans(ENDPOINT, "latency")
+    assert span.variant == name
+    blocks = Blocks(Window(MONDAY, MONDAY + 3600), 1)
+    assert lake.engine.blocks(ENDPOINT, "latency", name, blocks)
+
+
+def test_days_are_read_from_hours_or_minutes_never_both(lake):
+    lake.put(MONDAY, 2 * DAY)
+    lake.fold()
+    window = Window(MONDAY, MONDAY + 2 * DAY)
+    rolled = Engine(lake.engine._lake, date(2022, 1, 10))
+    # Nothing was rolled up: an engine that believes so must not fall back to the minutes.
+    found = rolled.blocks(ENDPOINT, "latency", None, Blocks(window, 48))
+    series = found["r1"][""]
+    assert series.histograms.n[:24].sum() == 0
+    assert series.histograms.n[24:].sum() == 144 * 6
+    # Blocks that are no whole hours need minutes everywhere.
+    odd = rolled.blocks(ENDPOINT, "latency", None, Blocks(window, 96))
+    assert odd["r1"][""].histograms.n.sum() == 288 * 6
+
+
+def test_a_change_must_say_what_to_compare():
+    with pytest.raises(UsageError, match="declare --at TIME, two variants"):
+        require_sides(Change("c", ENDPOINT))
