@@ -1,0 +1,151 @@
+"""`nibai changes`, `audit` and `lake` on a folder, word by word."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from support.spans import batch
+
+from nibai import cli
+from nibai.store.ingest import Ingest, MemoryLedger
+
+MONDAY = 19_002 * 86_400.0
+ENDPOINT = "onprem/tokyo/ocr"
+AT = "2022-01-11T00:00Z"
+
+
+@pytest.fixture
+def nibai(tmp_path, capsys):
+    """Run a command on one data folder: (exit code, output, errors)."""
+
+    def run(*arguments):
+        code = cli.invoke([*arguments, "--data", str(tmp_path / "data")])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def filled(tmp_path):
+    """Two days of traffic; the second is twice as fast."""
+    rng = np.random.default_rng(2)
+    now = [MONDAY]
+    ingest = Ingest(tmp_path / "data", "main", MemoryLedger(), clock=lambda: now[0])
+    for i in range(2 * 288):
+        values = rng.lognormal(-2, 0.3, 12) * (1.0 if i < 288 else 0.5)
+        segment = f"tenant={'ab'[i % 2]}"
+        ingest.append(batch(values, minute=int(MONDAY // 60) + 5 * i, segment=segment))
+    now[0] += 120
+    ingest.close()
+
+
+def declare(nibai, *more):
+    return nibai("changes", "declare", "--endpoint", ENDPOINT, "--kind", "precision", *more)
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_declared_change_is_judged_stored_and_shown_again(nibai):
+    code, out, err = declare(nibai, "--at", AT, "--claim", "1.8x faster at p50")
+    assert code == 0
+    assert "claim: 1.8x faster at p50 (margin 0%)" in err, "margins stand before the data are read"
+    change = out.strip()
+    code, first, _ = nibai("audit", change)
+    assert code == 0
+    assert "CONFIRMED" in first
+    code, listed, _ = nibai("audit", "list")
+    audit = listed.split()[0]
+    assert nibai("audit", "show", audit)[:2] == (0, first)
+    document = json.loads(nibai("audit", "show", audit, "--format", "json")[1])
+    assert document["change"]["id"] == change
+    assert document["claims"][0]["evidence"]["scope"].startswith("live window")
+
+
+@pytest.mark.usefixtures("filled")
+def test_the_only_change_needs_no_id_and_another_claim_can_be_judged(nibai):
+    declare(nibai, "--at", AT, "--claim", "1.8x faster at p50")
+    assert nibai("audit", "--claim", "3x faster at p50")[0] == 1
+    declare(nibai, "--at", AT, "--claim", "1.8x faster at p50")
+    code, _, err = nibai("audit")
+    assert code == 2
+    assert re.search(r"which change\? there are chg-\w+, chg-\w+", err)
+
+
+@pytest.mark.usefixtures("filled")
+def test_windows_can_be_given(nibai):
+    declare(nibai, "--at", AT, "--claim", "1.8x faster at p50")
+    same = "2022-01-10T00:00Z/2022-01-11T00:00Z"
+    assert nibai("audit", "--baseline", same, "--candidate", same)[0] == 1
+    code, _, err = nibai("audit", "--baseline", same)
+    assert (code, err.strip()) == (
+        2, "nibai: give both windows: --baseline START/END and --candidate START/END",
+    )  # fmt: skip
+    code, _, err = nibai("audit", "--since", AT)
+    assert (code, err.strip()) == (
+        2, "nibai: give both ends of the window: --since TIME and --until TIME",
+    )  # fmt: skip
+
+
+def test_without_data_the_verdict_is_inconclusive(nibai):
+    declare(nibai, "--at", AT, "--claim", "2x faster")
+    assert nibai("audit")[0] == 3
+    assert nibai("audit", "--inconclusive-ok")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("audit",), "which change? declare one: nibai changes declare --help"),
+        (("audit", "chg-x"), "no change 'chg-x': there is none"),
+        (("audit", "show", "aud-x"), "no audit 'aud-x': there is none"),
+        (("audit", "show"), "audit show needs one ID: see nibai audit list"),
+        (("lake", "purge"), "purge what? give --endpoint, --segment or --before"),
+        (
+            ("lake", "purge", "--before", "soon"),
+            "--before 'soon' is no day: write 2026-03-01",
+        ),
+    ],
+)
+def test_errors_name_the_remedy(nibai, arguments, message):
+    code, out, err = nibai(*arguments)
+    assert (code, out, err.strip()) == (2, "", f"nibai: {message}")
+
+
+def test_a_change_that_says_nothing_to_compare_is_refused(nibai):
+    code, _, err = declare(nibai, "--claim", "2x faster")
+    assert code == 2
+    assert "nothing says what to compare" in err
+
+
+def test_a_claim_that_does_not_parse_is_refused_before_anything_is_stored(nibai):
+    code, _, err = declare(nibai, "--at", AT, "--claim", "very fast")
+    assert code == 2
+    assert "very" in err
+    assert nibai("changes", "list")[1] == ""
+
+
+def test_changes_are_listed_and_shown(nibai):
+    change = declare(nibai, "--at", AT, "--claim", "2x faster", "--description", "int8")[1].strip()
+    _, out, _ = nibai("changes", "list")
+    assert out == f"{change}  {ENDPOINT}  precision  2x faster\n"
+    document = json.loads(nibai("changes", "show", change)[1])
+    assert (document["description"], document["sentences"]) == ("int8", ["2x faster"])
+    assert document["effective_at"] == MONDAY + 86_400
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_purge_is_counted_first(nibai):
+    code, out, err = nibai("lake", "purge", "--segment", "tenant=a")
+    assert code == 0
+    assert "to remove" in out
+    assert "nothing was removed: add --yes" in err
+    assert "6,912 requests" in nibai("lake", "info")[1]
+    assert "removed" in nibai("lake", "purge", "--segment", "tenant=a", "--yes")[1]
+    assert "3,456 requests" in nibai("lake", "info")[1]
+
+
+def test_an_empty_lake_says_how_to_fill_it(nibai):
+    code, out, err = nibai("lake", "info")
+    assert (code, out) == (0, "")
+    assert "start `nibai run`" in err
