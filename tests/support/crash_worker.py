@@ -11,6 +11,9 @@ import signal
 import sys
 from pathlib import Path
 
+# pyarrow imports pandas when it first makes an array: once here, not in every fork.
+import pandas  # noqa: F401, ICN001
+
 from nibai.store import wal
 from nibai.store.ingest import Ingest
 from nibai.store.maintenance import maintain
@@ -18,7 +21,6 @@ from nibai.store.state import open_state
 from support.spans import batch
 
 START = 1_680_000_000.0
-STEP_SECONDS = 600.0
 BATCHES = 8
 
 
@@ -31,9 +33,14 @@ def rows(number):
     return 1 + number % 3
 
 
+def moment(number):
+    """When batch `number` comes: four share a segment, and days go by."""
+    return START + number // 4 * 4800.0 + number % 4 * 10.0
+
+
 def arm(where, dice):
     """Die at the n-th passing of one place."""
-    left = dice.randint(1, 3)
+    left = dice.randint(1, 2)
 
     def passing(name):
         nonlocal left
@@ -63,21 +70,23 @@ def work(job):
     dice = random.Random(job["seed"])
     passing, write = arm(job["die_at"], dice)
     folder, number = Path(job["folder"]), job["next"]
+    # Deaths during upkeep need upkeep; elsewhere it would only cost time.
+    upkeep = job["die_at"].startswith(("rolled", "compacted"))
     acknowledged = os.open(folder / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    now = [START + number * STEP_SECONDS]
+    now = [moment(number)]
     state = open_state(folder / "state.sqlite")
     ingest = Ingest(folder, "main", state, clock=lambda: now[0], checkpoint=passing)
     for _ in range(BATCHES if job["die_at"] else 5):
-        now[0] = START + number * STEP_SECONDS
+        now[0] = moment(number)
         made = batch([0.1] * rows(number), minute=int(now[0] // 60), replica=f"b{number}")
         # An all-zero digest stands for none: real ones are hashes.
         ingest.append(made, (number + 1).to_bytes(16, "big"))
         write(acknowledged, number.to_bytes(8, "big"))
         passing("acknowledged")
         number += 1
-        if dice.random() < 0.3:
+        if dice.random() < (0.2 if upkeep else 0.4):
             ingest.fold()
-        if dice.random() < 0.1:
+        if dice.random() < (0.8 if upkeep else 0.05):
             maintain(ingest.lake, state, now[0], retention_seconds=1e9, checkpoint=passing)
     ingest.close()
     passing("closed")
