@@ -202,8 +202,12 @@ def open_state(where: str | Path) -> State:
             engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
         )
     state = State(engine, name)
-    with state._begin() as connection:  # noqa: SLF001 - same module
-        migrations.migrate(connection, name)
+    try:
+        with state._begin() as connection:  # noqa: SLF001 - same module
+            migrations.migrate(connection, name)
+    except BaseException:
+        state.close()
+        raise
     return state
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
@@ -33,6 +34,14 @@ def audit(name="aud-1", **more):
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "folder" / "state.sqlite"
+
+
+@contextmanager
+def looking_into(path):
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
 
 
 @pytest.fixture
@@ -74,9 +83,8 @@ def test_changes_come_newest_first(state):
 
 def test_the_claims_of_a_change_are_rows_of_their_own(state, path):
     state.put_change(change(sentences=["2x faster", "same predictions"]))
-    with sa.create_engine(f"sqlite:///{path}").connect() as connection:
+    with looking_into(path) as connection:
         rows = connection.execute(sa.select(migrations.CLAIMS)).all()
-        connection.engine.dispose()
     assert [tuple(row) for row in rows] == [
         ("chg-1", 0, "2x faster"),
         ("chg-1", 1, "same predictions"),
@@ -127,17 +135,15 @@ def test_two_processes_write_at_once_and_nothing_is_lost(path):
 
 def test_the_file_is_in_wal_mode(state, path):
     state.put_change(change())
-    with sa.create_engine(f"sqlite:///{path}").connect() as connection:
+    with looking_into(path) as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        connection.engine.dispose()
 
 
 def test_opening_twice_migrates_once(path):
     for _ in range(2):
         open_state(path).close()
-    with sa.create_engine(f"sqlite:///{path}").connect() as connection:
+    with looking_into(path) as connection:
         versions = connection.execute(sa.select(migrations.SCHEMA_VERSION)).all()
-        connection.engine.dispose()
     assert [tuple(row) for row in versions] == [(len(migrations.STEPS),)]
 
 
