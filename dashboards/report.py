@@ -100,7 +100,7 @@ def _exhibit(audit: Audit, exhibits: Exhibits) -> str:
         _figure(
             "By traffic segment",
             f"Bars are {audit.level:.0%} intervals of each segment on its own, not adjusted for "
-            "looking at several.",
+            f"looking at several.{_beyond_the_forest(exhibits)}",
             charts.segment_forest,
             (audit, exhibits),
             tables.segments(exhibits),
@@ -122,6 +122,14 @@ def _exhibit(audit: Audit, exhibits: Exhibits) -> str:
         or tables.no_mix_effect(exhibits),
     ]
     return "\n".join(part for part in shown if part)
+
+
+def _beyond_the_forest(exhibits: Exhibits) -> str:
+    """Says how many segments the drawing leaves out; the table under it has every one."""
+    count = len({row.segment for row in exhibits.segments})
+    if count <= charts.FOREST_ROWS:
+        return ""
+    return f" Drawn: the first {charts.FOREST_ROWS} of {count} segments; the numbers list them all."
 
 
 def _figure(

@@ -162,3 +162,10 @@ def test_axes_have_a_few_round_ticks_inside(span):
     found = axes.ticks(*span)
     assert 2 <= len(found) <= 9
     assert all(span[0] * 0.999 <= value <= span[1] * 1.001 for value in found)
+
+
+def test_a_drawing_of_some_segments_says_how_many_there_are():
+    many = report.build({}).render(audits.mixed(segments=tuple(f"s{i}" for i in range(40))))
+    assert "Drawn: the first 16 of 40 segments" in many
+    assert "s39" in without_data(many)
+    assert "Drawn: the first" not in report.build({}).render(audits.mixed())
