@@ -44,8 +44,6 @@ FEWER_SHARE = 0.9
 FEWER_SIGMAS = 3.0
 """... when the difference is also beyond chance for Poisson arrivals."""
 
-ORDER_NAMES = ("ascending", "descending")
-
 
 def verdict_of(code: ReasonCode) -> Verdict:
     """The verdict a gate's reason stands for."""

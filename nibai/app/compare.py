@@ -15,7 +15,7 @@ from nibai.claims import parse
 from nibai.conventions import DEFAULT_LEVEL
 from nibai.errors import PluginError, UsageError
 from nibai.model import Audit, Change
-from nibai.protocols import Analyzer, FileReader, FileRequest, Windows
+from nibai.protocols import Analyzer, FileReader, FileRequest
 
 DEFAULT_CLAIM = "not slower"
 
@@ -90,12 +90,6 @@ def load_analyzers(level: float) -> dict[str, Analyzer]:
             raise PluginError(f"plug-in {entry.name!r} in nibai.analyzers has no analyze method")
         found[entry.name] = analyzer
     return found
-
-
-def judge(change: Change, windows: Windows, **options: Any) -> Audit:  # noqa: ANN401 - of run_audit
-    """Run every installed analyzer over a change."""
-    level = float(options.get("level", DEFAULT_LEVEL))
-    return run_audit(change, windows, load_analyzers(level), version=nibai.__version__, **options)
 
 
 def _identity(audit: Audit) -> str:

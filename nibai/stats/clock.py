@@ -61,11 +61,6 @@ def plan_blocks(baseline: Window, candidate: Window) -> BlockPlan:
     return BlockPlan(b, c, _block_count(length), gate)
 
 
-def run_blocks(window: Window) -> tuple[float, int]:
-    """(block length in seconds, number of blocks) of one bounded run."""
-    return window.seconds / RUN_BLOCKS, RUN_BLOCKS
-
-
 def _aligned(fixed: Window, moved: Window) -> tuple[Window, Window]:
     """The second window from the first moment on that has the clock time of the first's start."""
     wait = (fixed.start - moved.start) % DAY

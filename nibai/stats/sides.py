@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nibai.histogram import BlockHistograms, merge
-from nibai.model import BlockSeries, ReplicaSample, Side
+from nibai.model import ReplicaSample, Side
 from nibai.stats.score import standardised_table
 
 ALL = ""
@@ -52,16 +52,6 @@ def whole(segments: Segments) -> BlockHistograms | None:
     if not segments:
         return None
     return merge([histograms.total() for histograms in segments.values()])
-
-
-def series_of(side: Side, wanted: tuple[str, str] | None = None) -> list[BlockSeries]:
-    """Every block series of a side that belongs to the wanted segment."""
-    return [
-        series
-        for replica in side.replicas
-        for label, series in replica.segments.items()
-        if in_segment(label, wanted)
-    ]
 
 
 def requests(segments: Segments) -> int:
