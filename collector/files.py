@@ -29,7 +29,8 @@ from nibai.model import (
 )
 from nibai.protocols import FileReader, FileRequest, FileWindows
 from nibai.stats.clock import HOUR, RUN_BLOCKS, BlockPlan, plan_blocks
-from nibai.store.scan import Bins, Layout, ReplicaSpan
+from nibai.store.layout import Bins, Blocks, Layout, PlainColumns, ReplicaSpan
+from nibai.store.row_groups import StatisticsError
 from nibai.units import Unit
 
 MAX_BAD_SHARE = 0.05
@@ -115,12 +116,20 @@ class FilesWindows:
             request = replace(request, value=None, unit=None, metric=metric)
             if not all(has_metric(opened.table, metric) for _, opened in self._opened):
                 return None
+        try:
+            return self._count(request, metric, by_statistics=True)
+        except StatisticsError:
+            return self._count(request, metric, by_statistics=False)
+
+    def _count(self, request: FileRequest, metric: str, *, by_statistics: bool) -> Comparison:
         notes: list[str] = []
         reading = _Reading(request, metric, notes)
         laid = [(role, opened, reading.layout(opened)) for role, opened in self._opened]
         # Each source has its own connection, and looking for disorder keeps one core busy.
         with ThreadPoolExecutor(PARALLEL) as pool:
-            surveys = list(pool.map(lambda one: _survey(one[1], one[2]), laid))
+            surveys = list(
+                pool.map(lambda one: _survey(one[1], one[2], by_statistics=by_statistics), laid)
+            )
         pieces = [
             piece
             for (role, opened, layout), survey in zip(laid, surveys, strict=True)
@@ -169,12 +178,12 @@ class _Reading:
             self.say(note)
         failed = self._failed(opened)
         time = opened.time or find_time(table, request, value.column)
-        time_sql = None
+        times = None
         if time is None:
             self.say("no time column: the order of the rows is taken as the order of time")
         else:
-            time_sql, understood = table.time_sql(time)
-            self.say(f"time from column {time!r} ({understood})")
+            times = table.times(time)
+            self.say(f"time from column {time!r} ({times.understood})")
         for column in request.segments:
             require(table, column, "--segment")
         replica = require(table, request.replica, "--replica") if request.replica else None
@@ -183,7 +192,12 @@ class _Reading:
             side = require(table, request.split.partition("=")[0], "--split")
         factor = None if value.unit is None else value.unit.to_base
         sql = table.value_sql(value.column, factor)
-        return Layout(sql, time_sql, failed, tuple(request.segments), replica, side)
+        plain = None
+        cut = replica or side or failed != "false"
+        if times is not None and times.plain and table.is_number(value.column) and not cut:
+            plain = PlainColumns(value.column, times.column)
+        time_sql = None if times is None else times.sql
+        return Layout(sql, time_sql, failed, tuple(request.segments), replica, side, plain)
 
     def _failed(self, opened: Opened) -> str:
         if self.request.ok:
@@ -238,9 +252,12 @@ class _Assembly:
     def comparison(self) -> Comparison:
         live = self.kind is WindowKind.LIVE
         plan = self._plan() if live else None
+        # Each source has its own connection; sources without a free core wait their turn.
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            counted = list(pool.map(lambda piece: self._replica(piece, plan), self.pieces))
         replicas = [
-            self._replica(piece, plan, offered)
-            for piece, offered in zip(self.pieces, self.offered, strict=True)
+            _with_offered(replica, offered)
+            for replica, offered in zip(counted, self.offered, strict=True)
         ]
         sides = [
             [r for piece, r in zip(self.pieces, replicas, strict=True) if piece.role == role]
@@ -320,7 +337,7 @@ class _Assembly:
         return 0 <= gap <= HALF_SPLIT_GAPS * pace
 
     # -- counting -------------------------------------------------------------------------
-    def _replica(self, piece: _Piece, plan: BlockPlan | None, offered: int | None) -> ReplicaSample:
+    def _replica(self, piece: _Piece, plan: BlockPlan | None) -> ReplicaSample:
         blocks, start, seconds = RUN_BLOCKS, 0.0, 0.0
         window = piece.window
         if plan is not None:
@@ -330,19 +347,13 @@ class _Assembly:
             start, seconds = window.start, window.seconds / blocks
         segments: dict[str, BlockSeries] = {}
         if piece.span.rows:
-            found = piece.opened.table.bins(piece.layout, start, seconds, blocks, piece.span)
+            found = piece.opened.table.bins(
+                piece.layout, Blocks(start, seconds, blocks), piece.span
+            )
             segments = {one.segment: _series(one, blocks) for one in found}
-        if not segments:
-            segments = {"": _empty(blocks)}
-        if offered is not None:
-            segments = _with_missing(segments, offered, piece.name)
+        times = start + seconds * np.arange(blocks, dtype=np.float64)
         return ReplicaSample(
-            piece.name,
-            segments,
-            start + seconds * np.arange(blocks, dtype=np.float64),
-            seconds,
-            window=window,
-            offered=offered,
+            piece.name, segments or {"": _empty(blocks)}, times, seconds, window=window
         )
 
     # -- words ----------------------------------------------------------------------------
@@ -373,8 +384,10 @@ def _known_unit(request: FileRequest, opened: Opened) -> FileRequest:
     return request
 
 
-def _survey(opened: Opened, layout: Layout | None) -> Survey:
-    return ([], 0) if layout is None else opened.table.survey(layout)
+def _survey(opened: Opened, layout: Layout | None, *, by_statistics: bool) -> Survey:
+    if layout is None:
+        return [], 0
+    return opened.table.survey(layout, by_statistics=by_statistics)
 
 
 def _nothing() -> ReplicaSpan:
@@ -447,6 +460,13 @@ def _series(bins: Bins, blocks: int) -> BlockSeries:
 def _empty(blocks: int) -> BlockSeries:
     none = np.zeros(blocks, dtype=np.int64)
     return BlockSeries(BlockHistograms.empty(blocks), none, none.copy(), np.zeros(blocks))
+
+
+def _with_offered(replica: ReplicaSample, offered: int | None) -> ReplicaSample:
+    if offered is None:
+        return replica
+    segments = _with_missing(dict(replica.segments), offered, replica.name)
+    return replace(replica, segments=segments, offered=offered)
 
 
 def _with_missing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -58,8 +59,12 @@ def compare_files(
     *,
     level: float,
     clock: Callable[[], float],
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Audit:
-    """Read the files, judge the claims; the one path behind the command and the function."""
+    """Read the files, judge the claims; the one path behind the command and the function.
+
+    `meanwhile` runs while the files are counted, which leaves Python free: the place for imports.
+    """
     for claim in claims:
         parse(claim)  # a sentence that does not parse must not wait for the files
     reader = plugins.load("nibai.readers", "files")
@@ -69,10 +74,15 @@ def compare_files(
     sentences = tuple(parse(claim, default_metric=windows.metric) for claim in claims)
     change = Change(id="compare", endpoint="files", sentences=sentences, runs=request.runs)
     now = clock()
+    with ThreadPoolExecutor(1) as pool:
+        counting = pool.submit(windows.comparison, windows.metric)
+        analyzers = load_analyzers(level)
+        meanwhile()
+        counting.result()
     audit = run_audit(
         change,
         windows,
-        load_analyzers(level),
+        analyzers,
         audit_id="",
         created_at=now,
         version=nibai.__version__,

@@ -99,11 +99,15 @@ def command(**given: object) -> int:
     from nibai.app.compare import compare_files  # noqa: PLC0415
 
     claims = _texts(given["claim"]) or (DEFAULT_CLAIM,)
+    html, form = given["html"], str(given["form"])
     audit = compare_files(
-        _request(given), claims, level=float(str(given["level"])), clock=time.time
+        _request(given),
+        claims,
+        level=float(str(given["level"])),
+        clock=time.time,
+        meanwhile=lambda: output.prepare(form),
     )
-    html = given["html"]
-    output.show(audit, str(given["form"]), None if html is None else str(html))
+    output.show(audit, form, None if html is None else str(html))
     return output.exit_code(audit, inconclusive_ok=bool(given["inconclusive_ok"]))
 
 

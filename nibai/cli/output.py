@@ -38,6 +38,15 @@ def render(audit: Audit, form: str, options: Mapping[str, object]) -> str:
     return str(render_(audit))
 
 
+def prepare(form: str) -> None:
+    """Import what `show` will need, so that it need not be waited for then."""
+    if form == "json":
+        return
+    plugins.load("nibai.renderers", form)
+    import rich.console  # noqa: PLC0415 - what the text renderer imports when it draws
+    import rich.table  # noqa: F401, PLC0415 - same
+
+
 def write_html(audit: Audit, path: Path) -> None:
     """Write the self-contained report."""
     try:

@@ -20,7 +20,7 @@ from nibai.histogram import BlockHistograms, merge
 from nibai.model import BlockSeries, Window
 from nibai.store.lake import Lake
 from nibai.store.rows import numbers
-from nibai.store.scan import literal
+from nibai.store.sql import literal
 
 HOUR_MINUTES = 60
 

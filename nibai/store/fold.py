@@ -23,7 +23,7 @@ from nibai.histogram import (
     bucket_index,
 )
 from nibai.store.rows import TABLES, column
-from nibai.store.scan import literal, quote
+from nibai.store.sql import literal, quote
 
 KEY = "endpoint, variant, replica, segment, metric"
 MICROSECONDS_A_MINUTE = 60_000_000

@@ -18,7 +18,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from nibai.errors import StoreError
 from nibai.store.lake import WRITER, Lake
 from nibai.store.rows import TABLES
-from nibai.store.scan import literal
+from nibai.store.sql import literal
 from nibai.store.state import State
 
 ROLL_UP = "roll_up"

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import duckdb
@@ -17,8 +18,11 @@ import numpy as np
 import pyarrow as pa
 
 from nibai.errors import CollectError, UsageError
-from nibai.histogram import OVERFLOW_BUCKET, SCALE, ZERO_BUCKET, ZERO_THRESHOLD
+from nibai.histogram import ZERO_BUCKET
+from nibai.store.layout import Bins, Blocks, Layout, ReplicaSpan
+from nibai.store.row_groups import StatisticsError, proven_span
 from nibai.store.rows import numbers
+from nibai.store.sql import BUCKETS, bad, bins_query, literal, quote, text
 
 READERS = {
     "parquet": "read_parquet({path}, union_by_name=true)",
@@ -27,61 +31,39 @@ READERS = {
 }
 
 NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
-BUCKETS = OVERFLOW_BUCKET - ZERO_BUCKET + 1
+SAMPLE_ROWS = 100_000
+"""Rows that tell in which unit a column of numbers counts time."""
 
 UNIT_FACTORS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 NUMBER_WITH_UNIT = r"^\s*([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(s|ms|us|µs|ns)?\s*$"
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """How to read a table: SQL expressions made by `Table`, and column names to split by.
+class Times:
+    """A column of times: SQL in seconds since the epoch, and what was understood.
 
-    `value` yields base units; `time` seconds since the epoch or None; `failed` a boolean.
+    `plain`: numbers or timestamps, as they stand in the column.
     """
 
-    value: str
-    time: str | None = None
-    failed: str = "false"
-    segments: tuple[str, ...] = ()
-    replica: str | None = None
-    side: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaSpan:
-    """Rows and time span of one replica (and side) inside a table."""
-
-    side: str
-    replica: str
-    rows: int
-    bad: int
-    start: float | None
-    end: float | None
-    first_row: int
-
-
-@dataclass(frozen=True, slots=True)
-class Bins:
-    """Additive rows of one replica and segment; all arrays have the same shape."""
-
-    side: str
-    replica: str
-    segment: str
-    block: np.ndarray
-    bucket: np.ndarray
-    count: np.ndarray
-    sum: np.ndarray
+    column: str
+    sql: str
+    understood: str
+    plain: bool = False
 
 
 @dataclass(slots=True)
 class Table:
-    """A file or an Arrow table opened for reading; `name` is what messages call it."""
+    """A file or an Arrow table opened for reading; `name` is what messages call it.
+
+    Threads may share it: one query runs at a time.
+    """
 
     name: str
     connection: duckdb.DuckDBPyConnection
     source: str
     columns: dict[str, str] = field(default_factory=dict)
+    parquet: str | None = None
+    _busy: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def count(self) -> int:
         """Rows of the table."""
@@ -146,27 +128,32 @@ class Table:
                 "not a number with a known unit: fix the file, or choose another column (--value)"
             )
 
-    def time_sql(self, column: str) -> tuple[str, str]:
-        """(expression in seconds since the epoch, what was understood)."""
+    def times(self, column: str) -> Times:
+        """How to read a column of times; UsageError for text that is none."""
         kind, name = self.columns[column], quote(column)
+        if kind == "TIMESTAMP WITH TIME ZONE":
+            return Times(column, f"(epoch_us({name}) / 1e6)", "timestamps", plain=True)
         if kind.startswith(("TIMESTAMP", "DATE")):
-            return f"(epoch_us({name}::TIMESTAMP) / 1e6)", "timestamps"
+            sql = f"(epoch_us({name}::TIMESTAMP) / 1e6)"
+            return Times(column, sql, "timestamps", plain=kind != "DATE")
         if self.is_number(column):
-            return self._epoch_sql(column)
+            return self._epoch(column)
         bad = self._rows(
             f"SELECT {name} FROM {self.source} WHERE {name} IS NOT NULL AND "
-            f"try_cast({name} AS TIMESTAMP) IS NULL LIMIT 1"
+            f"try_cast({name} AS TIMESTAMPTZ) IS NULL LIMIT 1"
         )
         if bad:
             raise UsageError(
                 f"{self.name}: column {column!r} holds {bad[0][0]!r}, which is not a time: "
                 "use ISO 8601 or seconds since 1970, or name another column (--time)"
             )
-        return f"(epoch_us(try_cast({name} AS TIMESTAMP)) / 1e6)", "ISO times"
+        return Times(column, f"(epoch_us(try_cast({name} AS TIMESTAMPTZ)) / 1e6)", "ISO times")
 
-    def _epoch_sql(self, column: str) -> tuple[str, str]:
+    def _epoch(self, column: str) -> Times:
         """Numbers: the size tells seconds from milli-, micro- and nanoseconds since 1970."""
-        row = self._one(f"SELECT max(abs({quote(column)}::DOUBLE))")
+        name = quote(column)
+        sample = f"(SELECT {name} FROM {self.source} LIMIT {SAMPLE_ROWS})"
+        row = self._rows(f"SELECT max(abs({name}::DOUBLE)) FROM {sample}")[0]
         largest = float(row[0] or 0.0)
         for limit, factor, word in (
             (1e17, 1e-9, "nano"),
@@ -174,8 +161,10 @@ class Table:
             (1e11, 1e-3, "milli"),
         ):
             if largest > limit:
-                return f"({quote(column)}::DOUBLE * {factor!r})", f"{word}seconds since 1970"
-        return f"{quote(column)}::DOUBLE", "seconds since 1970" if largest > 1e8 else "seconds"  # noqa: PLR2004 - 1973
+                sql = f"({name}::DOUBLE * {factor!r})"
+                return Times(column, sql, f"{word}seconds since 1970", plain=True)
+        understood = "seconds since 1970" if largest > 1e8 else "seconds"  # noqa: PLR2004 - 1973
+        return Times(column, f"{name}::DOUBLE", understood, plain=True)
 
     def ok_sql(self, expression: str) -> str:
         """A user's boolean expression, checked on a locked connection that holds only the rows."""
@@ -194,21 +183,31 @@ class Table:
                 f"{self.name}: --ok {expression!r} is not a boolean expression over its columns "
                 f"({', '.join(sorted(self.columns))}): {text}"
             ) from error
-        self.source = "checked_rows"
+        self.source, self.parquet = "checked_rows", None
         return "coalesce(NOT nibai_ok_, true)"
 
     def _lock(self) -> None:
         """Copy the rows into memory and shut every way out of the connection."""
         rows = self._relation().to_arrow_table()
-        self.connection = duckdb.connect()
+        self.connection = _connect()
         self.connection.register("only_rows", rows)
         self.source = "only_rows"
         self.connection.execute("SET enable_external_access = false")
         self.connection.execute("SET lock_configuration = true")
 
     # -- answers --------------------------------------------------------------------------
-    def survey(self, layout: Layout) -> tuple[list[ReplicaSpan], int]:
-        """Every replica's rows and time span, and how many rows stand before the row above."""
+    def survey(
+        self, layout: Layout, *, by_statistics: bool = True
+    ) -> tuple[list[ReplicaSpan], int]:
+        """Every replica's rows and time span, and how many rows stand before the row above.
+
+        Large Parquet files are taken at their statistics' word; `bins` raises StatisticsError
+        where the rows contradict it, and then the rows themselves must be surveyed.
+        """
+        if by_statistics and self.parquet is not None:
+            span = proven_span(self.connection, self.parquet, layout, self.columns)
+            if span is not None:
+                return [span], 0
         if layout.time is not None and not (layout.side or layout.replica):
             return self._one_pass(layout)
         return self._spans(layout), self._disorder(layout)
@@ -216,23 +215,24 @@ class Table:
     def _one_pass(self, layout: Layout) -> tuple[list[ReplicaSpan], int]:
         sql = (
             "SELECT count(*), count(*) FILTER (WHERE bad), min(t), max(t), "
-            "count(*) FILTER (WHERE t < before) FROM (SELECT t, bad, lag(t) OVER () AS before FROM "
-            f"(SELECT {layout.time} AS t, {_bad(layout)} AS bad FROM {self.source}))"
+            "count(*) FILTER (WHERE t < before) FROM "
+            "(SELECT t, bad, lag(t) OVER () AS before FROM "
+            f"(SELECT {layout.time} AS t, {bad(layout)} AS bad FROM {self.source}))"
         )
-        rows, bad, start, end, disorder = self._rows(sql)[0]
-        span = ReplicaSpan("", "", int(rows), int(bad), start, end, 0)
+        rows, unusable, start, end, disorder = self._rows(sql)[0]
+        span = ReplicaSpan("", "", int(rows), int(unusable), start, end, 0)
         return ([span] if rows else []), int(disorder)
 
     def _spans(self, layout: Layout) -> list[ReplicaSpan]:
         """Rows, unusable rows and time span of every replica, in order of appearance."""
         time = layout.time or "NULL::DOUBLE"
         sql = (
-            f"SELECT {_text(layout.side)}, {_text(layout.replica)}, count(*), "
-            f"count(*) FILTER (WHERE {_bad(layout)}), min({time}), max({time}), "
+            f"SELECT {text(layout.side)}, {text(layout.replica)}, count(*), "
+            f"count(*) FILTER (WHERE {bad(layout)}), min({time}), max({time}), "
             f"min(rowid_) FROM (SELECT *, row_number() OVER () AS rowid_ FROM {self.source}) "
             "GROUP BY 1, 2 ORDER BY 7"
             if layout.side or layout.replica
-            else f"SELECT '', '', count(*), count(*) FILTER (WHERE {_bad(layout)}), "
+            else f"SELECT '', '', count(*), count(*) FILTER (WHERE {bad(layout)}), "
             f"min({time}), max({time}), 0 FROM {self.source}"
         )
         return [
@@ -255,39 +255,14 @@ class Table:
     def bins(
         self,
         layout: Layout,
-        start: float | None,
-        block_seconds: float,
-        blocks: int,
+        blocks: Blocks,
         span: ReplicaSpan,
     ) -> Iterator[Bins]:
         """Additive rows of one replica by segment; rows outside the blocks are left out."""
-        block, inside = _block_sql(layout, start, block_seconds, blocks, span)
-        value = f"({layout.value})"
-        where = [f"NOT ({_bad(layout)})", inside]
-        if layout.side is not None:
-            where.append(f"{_text(layout.side)} = {literal(span.side)}")
-        if layout.replica is not None:
-            where.append(f"{_text(layout.replica)} = {literal(span.replica)}")
-        bucket = (
-            f"CASE WHEN {layout.failed} OR {value} = 'inf'::DOUBLE THEN {OVERFLOW_BUCKET} "
-            f"WHEN {value} <= {ZERO_THRESHOLD!r} THEN {ZERO_BUCKET} "
-            f"ELSE (ceil(log2({value}) * {2**SCALE}) - 1) END::INTEGER"
-        )
-        segments = "".join(f", {_text(column)} AS s{i}" for i, column in enumerate(layout.segments))
-        keys = "".join(f", s{i}" for i in range(len(layout.segments)))
-        # Block and bucket share one integer: grouping by one column is a tenth faster than by two.
-        sql = (
-            f"SELECT k{keys}, count(*) AS n, sum(v) AS total FROM "
-            f"(SELECT ({block})::INTEGER * {BUCKETS} + {bucket} - ({ZERO_BUCKET}) AS k{segments}, "
-            f"CASE WHEN {layout.failed} THEN 0.0 ELSE {value} END AS v "
-            f"FROM {self._numbered(layout)} WHERE {' AND '.join(where)}) GROUP BY k{keys}"
-        )
-        yield from _by_segment(self._arrow(sql), layout.segments, span)
-
-    def _numbered(self, layout: Layout) -> str:
-        if layout.time is not None:
-            return self.source
-        return f"(SELECT *, row_number() OVER () - 1 AS rowid_ FROM {self.source})"
+        found = self._arrow(bins_query(layout, self.source, blocks, span))
+        if span.proven and found.column("k").null_count:
+            raise StatisticsError(self.name)
+        yield from _by_segment(found, layout.segments, span)
 
     # -- DuckDB ---------------------------------------------------------------------------
     def _relation(self) -> duckdb.DuckDBPyRelation:
@@ -297,11 +272,11 @@ class Table:
         return self._rows(f"{select} FROM {self.source}")[0]
 
     def _rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with unreadable(self.name):
+        with self._busy, unreadable(self.name):
             return self.connection.execute(sql).fetchall()
 
     def _arrow(self, sql: str) -> pa.Table:
-        with unreadable(self.name):
+        with self._busy, unreadable(self.name):
             return self.connection.sql(sql).to_arrow_table()
 
 
@@ -322,63 +297,36 @@ class unreadable:  # noqa: N801 - reads as a statement: with unreadable(name)
             ) from error
 
 
+def _connect() -> duckdb.DuckDBPyConnection:
+    """An empty database; times without a zone are UTC, wherever the machine stands.
+
+    The optimizer must not reason from a Parquet file's statistics: NaN hides from them, and DuckDB
+    2.0 takes `isnan` for false in a file that pyarrow wrote with NaN in it.
+    """
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET disabled_optimizers = 'statistics_propagation'")
+    return connection
+
+
 def open_file(path: Path, kind: str, name: str) -> Table:
     """A Parquet, CSV or JSON file (gz, zst)."""
-    connection = duckdb.connect()
+    connection = _connect()
     source = READERS[kind].format(path=literal(str(path)))
     with unreadable(name):
         described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-    return Table(name, connection, source, {row[0]: row[1] for row in described})
+    columns = {row[0]: row[1] for row in described}
+    return Table(name, connection, source, columns, str(path) if kind == "parquet" else None)
 
 
 def open_arrow(rows: pa.Table, name: str) -> Table:
     """Rows that are in memory already."""
-    connection = duckdb.connect()
+    connection = _connect()
     if not rows.num_columns:
         return Table(name, connection, "(SELECT 1 WHERE false)")
     connection.register("given_rows", rows)
     described = connection.execute("DESCRIBE SELECT * FROM given_rows").fetchall()
     return Table(name, connection, "given_rows", {row[0]: row[1] for row in described})
-
-
-def quote(column: str) -> str:
-    """A column name as an SQL identifier."""
-    return '"' + column.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _text(column: str | None) -> str:
-    return "''" if column is None else f"coalesce({quote(column)}::VARCHAR, '')"
-
-
-def _bad(layout: Layout) -> str:
-    """Rows that are neither failed nor usable: no value, NaN or negative, or no time."""
-    value = f"({layout.value})"
-    unusable = f"({value} IS NULL OR isnan({value}) OR {value} < 0)"
-    no_time = f" OR ({layout.time}) IS NULL" if layout.time is not None else ""
-    return f"(NOT ({layout.failed}) AND {unusable}){no_time}"
-
-
-def _block_sql(
-    layout: Layout, start: float | None, block_seconds: float, blocks: int, span: ReplicaSpan
-) -> tuple[str, str]:
-    """(number of a row's block, condition that it has one)."""
-    last = blocks - 1
-    if layout.time is None:
-        part = f"least((rowid_ - {span.first_row}) * {blocks} // {max(span.rows, 1)}, {last})"
-        return part, f"rowid_ >= {span.first_row}"
-    time = f"({layout.time})"
-    first = start or 0.0
-    end = first + block_seconds * blocks
-    inside = f"{time} >= {first!r} AND {time} <= {end!r}"
-    if block_seconds <= 0:
-        return "0", inside
-    # The last moment of the window belongs to the last block.
-    return f"least(floor(({time} - {first!r}) / {block_seconds!r}), {last})", inside
 
 
 def _by_segment(rows: pa.Table, segments: Sequence[str], span: ReplicaSpan) -> Iterator[Bins]:

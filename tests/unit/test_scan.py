@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from nibai.histogram import OVERFLOW_BUCKET, ZERO_BUCKET
-from nibai.store.scan import Layout, open_arrow
+from nibai.store.layout import Blocks, Layout
+from nibai.store.scan import open_arrow
 
 COMPARE = """
 import sys
@@ -50,7 +51,7 @@ def test_without_time_nothing_is_out_of_order():
 def test_rows_outside_the_blocks_are_left_out_and_the_end_belongs_to_the_last():
     opened = table([-1.0, 0.0, 1.0, 3.999, 4.0, 4.001], [1.0] * 6)
     (span,), _ = opened.survey(Layout("v", "t"))
-    (bins,) = opened.bins(Layout("v", "t"), 0.0, 2.0, 2, span)
+    (bins,) = opened.bins(Layout("v", "t"), Blocks(0.0, 2.0, 2), span)
     counts = np.bincount(bins.block, weights=bins.count, minlength=2)
     assert counts.tolist() == [2.0, 2.0]
 
@@ -62,7 +63,7 @@ def test_rows_outside_the_blocks_are_left_out_and_the_end_belongs_to_the_last():
 def test_buckets_exclude_their_lower_bound(value, bucket):
     opened = table([0.0], [value])
     (span,), _ = opened.survey(Layout("v", "t"))
-    (bins,) = opened.bins(Layout("v", "t"), 0.0, 1.0, 1, span)
+    (bins,) = opened.bins(Layout("v", "t"), Blocks(0.0, 1.0, 1), span)
     assert bins.bucket.tolist() == [bucket]
 
 
@@ -70,8 +71,19 @@ def test_a_failed_request_is_slower_than_any_and_adds_nothing_to_the_sum():
     opened = table([0.0, 0.5], [1.0, None])
     layout = Layout("v", "t", failed="v IS NULL")
     (span,), _ = opened.survey(layout)
-    (bins,) = opened.bins(layout, 0.0, 1.0, 1, span)
+    (bins,) = opened.bins(layout, Blocks(0.0, 1.0, 1), span)
     assert dict(zip(bins.bucket.tolist(), bins.sum.tolist(), strict=True)) == {
         -1: 1.0,
         OVERFLOW_BUCKET: 0.0,
     }
+
+
+@pytest.mark.parametrize("machine", ["America/New_York", "Asia/Tokyo"])
+def test_times_do_not_depend_on_where_the_machine_stands(machine, monkeypatch):
+    monkeypatch.setenv("TZ", machine)
+    texts = ["2026-01-01T00:00:00", "2026-01-01T00:00:00Z", "2026-01-01T02:00:00+02:00"]
+    zoned = pa.array([1767225600], pa.int64()).cast(pa.timestamp("s", tz="Asia/Tokyo"))
+    for column in [*([text] for text in texts), zoned]:
+        opened = table(column, [1.0])
+        (span,), _ = opened.survey(Layout("v", opened.times("t").sql))
+        assert span.start == 1767225600.0

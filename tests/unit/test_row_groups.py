@@ -1,0 +1,118 @@
+"""Large Parquet files by their statistics: the same answer as row by row, and never a wrong one."""
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import nibai
+from nibai.document import to_document
+from nibai.store import row_groups
+
+GROUP = 2048
+ROWS = 6 * GROUP
+
+
+@pytest.fixture
+def by_statistics(monkeypatch):
+    """Every file counts as large; returns the spans that statistics have proven, by file name."""
+    found = {}
+    proven_span = row_groups.proven_span
+
+    def seen(connection, path, *given):
+        span = proven_span(connection, path, *given)
+        found.setdefault(Path(path).stem, span)
+        return span
+
+    monkeypatch.setattr(row_groups, "WORTH_ROWS", 1)
+    monkeypatch.setattr("nibai.store.scan.proven_span", seen)
+    return found
+
+
+def columns(seed, **changed):
+    rng = np.random.default_rng(seed)
+    return {
+        "time": 1.7e9 + np.arange(ROWS) * 7.0,
+        "latency_ms": rng.lognormal(4, 0.5, ROWS),
+        "model": np.where(rng.random(ROWS) < 0.3, "large", "small"),
+    } | changed
+
+
+def write(path, data):
+    pq.write_table(pa.table(data), path, row_group_size=GROUP)
+    return str(path)
+
+
+def audits(tmp_path, baseline, candidate, monkeypatch, **options):
+    """The audit by statistics and the one row by row, as documents without their times."""
+    paths = [write(tmp_path / f"{i}.parquet", data) for i, data in enumerate((baseline, candidate))]
+    made = []
+    for worth in (1, 1 << 60):
+        monkeypatch.setattr(row_groups, "WORTH_ROWS", worth)
+        document = to_document(nibai.compare(*paths, "1.1x faster at p50", **options))
+        made.append({k: v for k, v in document.items() if k not in {"id", "created_at"}})
+    return made
+
+
+@pytest.mark.parametrize("kind", ["seconds", "milliseconds", "timestamp", "timestamp with zone"])
+def test_statistics_and_rows_give_the_same_audit(tmp_path, by_statistics, monkeypatch, kind):
+    seconds = columns(0)["time"]
+    micro = (seconds * 1e6).astype("int64")
+    time = {
+        "seconds": seconds,
+        "milliseconds": (seconds * 1e3).astype("int64"),
+        "timestamp": pa.array(micro, pa.timestamp("us")),
+        "timestamp with zone": pa.array(micro, pa.timestamp("us", tz="America/New_York")),
+    }[kind]
+    fast, slow = audits(tmp_path, columns(1, time=time), columns(2, time=time), monkeypatch)
+    assert all(span is not None and span.proven for span in by_statistics.values())
+    assert by_statistics["0"].start == pytest.approx(1.7e9)
+    assert fast == slow
+
+
+def test_segments_are_counted_the_same(tmp_path, by_statistics, monkeypatch):
+    fast, slow = audits(tmp_path, columns(1), columns(2), monkeypatch, segments=["model"])
+    assert by_statistics["0"].proven
+    assert fast == slow
+
+
+@pytest.mark.usefixtures("by_statistics")
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -1.0])
+def test_values_that_statistics_hide_are_found_and_said(tmp_path, monkeypatch, bad):
+    values = columns(1)["latency_ms"]
+    values[[5, 4000]] = bad
+    fast, slow = audits(tmp_path, columns(1, latency_ms=values), columns(2), monkeypatch)
+    assert fast == slow
+    if not bad >= 0:
+        assert any("2 of 12,288 rows without a usable value" in note for note in fast["notes"])
+
+
+def test_missing_values_are_not_taken_on_trust(tmp_path, by_statistics, monkeypatch):
+    values = pa.array([None, *columns(1)["latency_ms"][1:].tolist()])
+    fast, slow = audits(tmp_path, columns(1, latency_ms=values), columns(2), monkeypatch)
+    assert by_statistics["0"] is None
+    assert fast == slow
+
+
+def test_row_groups_out_of_order_are_counted_row_by_row(tmp_path, by_statistics, monkeypatch):
+    time = np.roll(columns(1)["time"], GROUP)
+    fast, slow = audits(tmp_path, columns(1, time=time), columns(2), monkeypatch)
+    assert by_statistics["0"] is None
+    assert fast == slow
+    assert any("1 rows were not in order of time" in note for note in fast["notes"])
+
+
+def test_a_column_name_with_quotes_and_a_file_by_duckdb(tmp_path, by_statistics):
+    path = tmp_path / "it's.parquet"
+    rows = duckdb.sql(
+        'SELECT 1.7e9 + i AS "t""x", 1.0 + i % 7 AS "latency\'s" FROM range(9000) r(i)'
+    )
+    rows.write_parquet(str(path), row_group_size=2048)
+    audit = nibai.compare(
+        str(path), str(path), "not slower", value="latency's", unit="ms", time='t"x'
+    )
+    assert by_statistics["it's"].rows == 9000
+    assert audit.findings[0].estimate.value == pytest.approx(1.0)
