@@ -29,23 +29,7 @@ if TYPE_CHECKING:
 @click.option("--until", metavar="TIME", help="See --since.")
 @click.option("--baseline", metavar="START/END", help="The window before.")
 @click.option("--candidate", metavar="START/END", help="The window after.")
-@click.option(
-    "--level",
-    type=click.FloatRange(0.5, 0.999),
-    default=0.95,
-    show_default=True,
-    help="Confidence level.",
-)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(output.FORMATS),
-    default="text",
-    show_default=True,
-    help="How to print the audit.",
-)
-@click.option("--html", metavar="FILE", help="Also write the report here.")
-@click.option("--inconclusive-ok", is_flag=True, help="Exit 0 instead of 3 when undecided.")
+@output.audit_options
 @data_options
 def command(
     what: tuple[str, ...],

@@ -65,23 +65,7 @@ DEFAULT_CLAIM = "not slower"
     help="Requests sent, per replica, baseline first.",
 )
 @click.option("--runs", is_flag=True, help="Every replica is one bounded run.")
-@click.option(
-    "--level",
-    type=click.FloatRange(0.5, 0.999),
-    default=0.95,
-    show_default=True,
-    help="Confidence level.",
-)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(output.FORMATS),
-    default="text",
-    show_default=True,
-    help="How to print the audit.",
-)
-@click.option("--html", metavar="FILE", help="Also write the report here.")
-@click.option("--inconclusive-ok", is_flag=True, help="Exit 0 instead of 3 when undecided.")
+@output.audit_options
 def command(**given: object) -> int:
     r"""Is it really faster? The answer from files.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +16,33 @@ from nibai.errors import PluginError, UsageError
 from nibai.model import Audit, Verdict
 
 FORMATS = ("text", "json", "markdown")
+
+_AUDIT_OPTIONS = (
+    click.option(
+        "--level",
+        type=click.FloatRange(0.5, 0.999),
+        default=0.95,
+        show_default=True,
+        help="Confidence level.",
+    ),
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMATS),
+        default="text",
+        show_default=True,
+        help="How to print the audit.",
+    ),
+    click.option("--html", metavar="FILE", help="Also write the report here."),
+    click.option("--inconclusive-ok", is_flag=True, help="Exit 0 instead of 3 when undecided."),
+)
+
+
+def audit_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--level, --format, --html and --inconclusive-ok: of every command that makes an audit."""
+    for option in reversed(_AUDIT_OPTIONS):
+        command = option(command)
+    return command
 
 
 def show(audit: Audit, form: str, html: str | None) -> None:
