@@ -293,6 +293,8 @@ class ReasonCode(StrEnum):
     TOO_FEW_BLOCKS = "too_few_blocks"
     TOO_FEW_TAIL_EPISODES = "too_few_tail_episodes"
     UNCALIBRATED_SHORT_WINDOW = "uncalibrated_short_window"
+    UNCALIBRATED_SHORT_HISTORY = "uncalibrated_short_history"
+    HISTORY_TOO_UNSTABLE = "history_too_unstable"
     ONE_RUN_PER_SIDE = "one_run_per_side"
     RUNS_DISAGREE = "runs_disagree"
     TIME_HALVES = "time_halves"
@@ -331,12 +333,21 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class FalsePositiveRate:
-    """How often the judge was wrong on this endpoint's own unchanged past."""
+    """How often the judge was wrong on this endpoint's own unchanged past.
+
+    `flagged` of `placebos` judged past windows; `value` is that share shrunk towards 5 % and
+    [`low`, `high`] its 95 % interval. `undecidable` windows were left out. `margin` is the one the
+    judge used; `other_margin` is (margin, flagged, judged) of the same windows at another one.
+    """
 
     value: float
     low: float
     high: float
     placebos: int
+    flagged: int = 0
+    undecidable: int = 0
+    margin: float = 0.0
+    other_margin: tuple[float, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ Source: nibai's statistics.md, section 5. Swapping the sides mirrors value and i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nibai.errors import HistogramMismatchError
 from nibai.histogram import Float64Array
@@ -192,24 +193,10 @@ class PairedScores:
         """First crossings of |t| = crit * sqrt(f) on both sides of each estimate."""
         if not ps:
             return []
-        sign = np.tile([-1.0, 1.0], len(ps))
-        p = np.repeat(ps, 2)
-        start = np.repeat([points[q].value for q in ps], 2)
-        limit = crit * np.sqrt(np.repeat([points[q].factor for q in ps], 2))
-        steps = len(WALK)
-        trial = (start[:, None] + sign[:, None] * WALK).ravel()
-        beyond = self.t(np.repeat(p, steps), trial).reshape(-1, steps) * -sign[:, None]
-        crossed = beyond > limit[:, None]
-        first = np.argmax(crossed, axis=1)
-        far = WALK[first]
-        near = np.where(first > 0, WALK[np.maximum(first - 1, 0)], 0.0)
-        for _ in range(BISECTIONS):
-            middle = (near + far) / 2
-            out = self.t(p, start + sign * middle) * -sign > limit
-            near, far = np.where(out, near, middle), np.where(out, middle, far)
-        distance = np.where(crossed.any(axis=1), (near + far) / 2, np.inf)
-        ends = start + sign * distance
-        return [(float(low), float(high)) for low, high in ends.reshape(-1, 2)]
+        quantiles = np.array(ps)
+        start = np.array([points[q].value for q in ps])
+        limit = crit * np.sqrt([points[q].factor for q in ps])
+        return first_crossings(lambda row, d: self.t(quantiles[row], d), start, limit)
 
     def _p_value(
         self, p: float, threshold: float, level: float, critical: float | None, *, upward: bool
@@ -288,6 +275,33 @@ class PairedScores:
             critical=used[1],
             reason=None if finite else self._reason(p),
         )
+
+
+def first_crossings(
+    t: Callable[[NDArray[np.int64], Float64Array], Float64Array],
+    start: Float64Array,
+    limit: Float64Array,
+) -> list[tuple[float, float]]:
+    """Where |t| first exceeds `limit` on either side of each of R estimates; infinite if nowhere.
+
+    `t` takes row numbers and trial log2 ratios of one shape; it falls as the trial grows. `start`
+    and `limit` have shape (R,).
+    """
+    rows = np.repeat(np.arange(len(start)), 2)
+    sign = np.tile([-1.0, 1.0], len(start))
+    origin, bound = start[rows], limit[rows]
+    trial = (origin[:, None] + sign[:, None] * WALK).ravel()
+    beyond = t(np.repeat(rows, len(WALK)), trial).reshape(-1, len(WALK)) * -sign[:, None]
+    crossed = beyond > bound[:, None]
+    first = np.argmax(crossed, axis=1)
+    far = WALK[first]
+    near = np.where(first > 0, WALK[np.maximum(first - 1, 0)], 0.0)
+    for _ in range(BISECTIONS):
+        middle = (near + far) / 2
+        out = t(rows, origin + sign * middle) * -sign > bound
+        near, far = np.where(out, near, middle), np.where(out, middle, far)
+    distance = np.where(crossed.any(axis=1), (near + far) / 2, np.inf)
+    return [(float(low), float(high)) for low, high in (origin + sign * distance).reshape(-1, 2)]
 
 
 def _episodes(side: ScoreTable, p: float) -> float:
