@@ -51,11 +51,16 @@ def verdict_of(code: ReasonCode) -> Verdict:
 
 
 def first_gate(
-    comparison: Comparison, sides: tuple[Segments, Segments], quantile: float | None
+    comparison: Comparison,
+    sides: tuple[Segments, Segments],
+    quantile: float | None,
+    *,
+    calibrated: bool = False,
 ) -> Reason | None:
     """The first thing in the way of judging a quantile, None when nothing is.
 
-    `sides` are the (baseline, candidate) segments the claim is about.
+    `sides` are the (baseline, candidate) segments the claim is about; `calibrated`: the critical
+    value comes from the endpoint's own past.
     """
     counts = requests(sides[0]), requests(sides[1])
     if comparison.gate is not None and comparison.gate.code in NOT_COMPARABLE:
@@ -68,7 +73,7 @@ def first_gate(
         or comparison.gate
         or _half_split(comparison)
         or _one_host(comparison)
-        or _short_live_window(comparison)
+        or (None if calibrated else _short_live_window(comparison))
     )
 
 
@@ -176,7 +181,7 @@ def _one_host(comparison: Comparison) -> Reason | None:
 
 
 def _short_live_window(comparison: Comparison) -> Reason | None:
-    if comparison.kind is not WindowKind.LIVE or comparison.calibrated:
+    if comparison.kind is not WindowKind.LIVE:
         return None
     seconds = min(_longest(comparison.baseline), _longest(comparison.candidate))
     if seconds >= SHORT_LIVE_WINDOW_SECONDS:

@@ -240,6 +240,27 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """The unchanged past of the judged series, all replicas together, in parts finer than blocks.
+
+    `segments` holds P parts each; a block is `parts_per_block` parts, a window `blocks` blocks.
+    `pairs` (J, 2) are the first parts of windows as far apart as the judged ones, oldest first:
+    `slides` neighbouring pairs weigh as much as one independent pair. `valid` (J,) is False where
+    a pair spans a known change or other kinds of days. `pairs_per_day`: what another day adds.
+    """
+
+    segments: Mapping[str, BlockHistograms]
+    blocks: int
+    parts_per_block: int
+    part_seconds: float
+    pairs: NDArray[np.int64]
+    valid: NDArray[np.bool_]
+    slides: int
+    pairs_per_day: float
+    changes: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
     """Both sides of one metric, blocks paired by position.
 
@@ -249,6 +270,7 @@ class Comparison:
     halves in time of one run. `higher_is_better` inverts ratios; unit is that of the values.
     `matched`: units of both sides pair up by design point, in order. `arrivals_known`: failed
     requests are in the data (or `offered` was given), so that completed counts may differ.
+    `history` is None where no calibration applies (runs, hosts) and where nothing is known.
     """
 
     metric: str
@@ -263,10 +285,10 @@ class Comparison:
     clock: bool = True
     half_split: bool = False
     sweep_order: tuple[str | None, str | None] = (None, None)
-    calibrated: bool = False
     arrivals_known: bool = False
     gate: Reason | None = None
     notes: tuple[str, ...] = ()
+    history: History | None = None
 
 
 # -- what analyzers answer ------------------------------------------------------------------

@@ -19,6 +19,7 @@ from nibai.model import Audit, Change, Sentence, Window
 from nibai.store.engine import Engine
 from nibai.store.lake import Lake
 from nibai.store.maintenance import ROLL_UP
+from nibai.store.past import moment_of
 from nibai.store.state import State, open_state
 from nibai.store.windows import LakeWindows, require_sides
 
@@ -84,7 +85,7 @@ class Desk:
             )
         audit = run_audit(
             judged,
-            LakeWindows(self.engine(), judged),
+            LakeWindows(self.engine(), judged, self._other_changes(judged)),
             load_analyzers(level),
             audit_id=_new_id("aud"),
             created_at=self.clock(),
@@ -93,6 +94,15 @@ class Desk:
         )
         self.state.put_audit(to_document(audit), audit.created_at)
         return audit
+
+    def _other_changes(self, judged: Change) -> list[float]:
+        """Moments of the other known changes of the endpoint."""
+        moments = [
+            moment_of(change)
+            for change in self.changes()
+            if change.endpoint == judged.endpoint and change.id != judged.id
+        ]
+        return [moment for moment in moments if moment is not None]
 
     def stored_audit(self, audit_id: str) -> Audit:
         """A stored audit, exactly as it was."""

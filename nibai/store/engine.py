@@ -27,15 +27,36 @@ HOUR_MINUTES = 60
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """A window cut into `count` equal blocks of whole minutes (or one block)."""
+    """A window cut into `count` equal blocks; a minute belongs to the block it begins in.
+
+    With `repeats` the same window `period` seconds later follows, and so on; blocks are numbered
+    through.
+    """
 
     window: Window
     count: int
+    repeats: int = 1
+    period: float = 0.0
 
     @property
     def seconds(self) -> float:
         """Length of a block."""
         return self.window.seconds / self.count
+
+    @property
+    def total(self) -> int:
+        """Blocks of all repeats."""
+        return self.count * self.repeats
+
+    @property
+    def hull(self) -> Window:
+        """From the first block to the last."""
+        return Window(self.window.start, self.window.end + self.period * (self.repeats - 1))
+
+    @property
+    def hourly(self) -> bool:
+        """Whether every block is made of whole hours of the clock."""
+        return all(t % 3600 == 0 for t in (self.seconds, self.window.start, self.period))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +109,7 @@ class Engine:
 
     def blocks(self, endpoint: str, metric: str, variant: str | None, blocks: Blocks) -> Found:
         """Block series of one variant (None: all) by replica and segment."""
-        parts = [
-            (suffix, window) for suffix, window in self._by_resolution(blocks) if window.seconds > 0
-        ]
+        parts = self._by_resolution(blocks)
         where = f"endpoint = {literal(endpoint)} AND metric = {literal(metric)}"
         if variant is not None:
             where += f" AND variant = {literal(variant)}"
@@ -101,7 +120,22 @@ class Engine:
             "cell", parts, blocks, where,
             "sum(sum) AS sum, sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",
         )  # fmt: skip
-        return _assemble(hist, cell, blocks.count)
+        return _assemble(hist, cell, blocks.total)
+
+    def pooled(
+        self, endpoint: str, metric: str, variant: str | None, blocks: Blocks
+    ) -> dict[str, BlockHistograms]:
+        """Block histograms by segment, all replicas together: the cheap way to a long history."""
+        where = f"endpoint = {literal(endpoint)} AND metric = {literal(metric)}"
+        if variant is not None:
+            where += f" AND variant = {literal(variant)}"
+        columns = "'' AS replica, scale, bucket, sum(count)::BIGINT AS count"
+        parts = self._by_resolution(blocks)
+        hist = self._read("hist", parts, blocks, where, columns, by="segment")
+        if hist is None:
+            return {}
+        rows = _Grouped(hist)
+        return {key[1]: rows.histograms(at, blocks.total) for key, at in rows.groups()}
 
     # -- SQL ------------------------------------------------------------------------------
     def _read(
@@ -111,23 +145,23 @@ class Engine:
         blocks: Blocks,
         where: str,
         columns: str,
+        *,
+        by: str = "replica, segment",
     ) -> pa.Table | None:
-        start, length = int(blocks.window.start), round(blocks.seconds)
-        block = f"((minute::BIGINT * 60 - {start}) // {max(length, 1)})::INTEGER"
-        if blocks.count == 1:
-            block = "0"
+        block, inside = _numbered(blocks)
         selects = []
         for suffix, window in parts:
             files = self._files(kind + suffix, window)
             if files:
                 selects.append(
-                    f"SELECT *, {block} AS block FROM {files} WHERE {where} AND {_inside(window)}"
+                    f"SELECT *, {block} AS block FROM {files} "
+                    f"WHERE {where} AND {_inside(window)}{inside}"
                 )
         if not selects:
             return None
-        grouped = "replica, segment, block" + (", scale, bucket" if kind == "hist" else "")
+        grouped = f"{by}, block" + (", scale, bucket" if kind == "hist" else "")
         rows = " UNION ALL BY NAME ".join(selects)
-        sql = f"SELECT replica, segment, block, {columns} FROM ({rows}) GROUP BY {grouped}"
+        sql = f"SELECT {by}, block, {columns} FROM ({rows}) GROUP BY {grouped}"
         try:
             return duckdb.connect().sql(sql).to_arrow_table()
         except duckdb.Error as error:
@@ -135,13 +169,13 @@ class Engine:
 
     def _by_resolution(self, blocks: Blocks) -> list[tuple[str, Window]]:
         """Which part of the window is read from the hour tables, which from the minutes."""
-        window = blocks.window
-        hourly = blocks.seconds % 3600 == 0 and window.start % 3600 == 0
-        if self._rolled is None or not hourly:
-            return [("", window)]
-        rolled_end = _midnight(self._rolled + timedelta(days=1))
-        cut = min(max(rolled_end, window.start), window.end)
-        return [("_hour", Window(window.start, cut)), ("", Window(cut, window.end))]
+        window = blocks.hull
+        cut = window.start
+        if self._rolled is not None and blocks.hourly:
+            rolled_end = _midnight(self._rolled + timedelta(days=1))
+            cut = min(max(rolled_end, window.start), window.end)
+        parts = [("_hour", Window(window.start, cut)), ("", Window(cut, window.end))]
+        return [(suffix, part) for suffix, part in parts if part.seconds > 0]
 
     def _files(self, table: str, window: Window | None) -> str:
         first, last = date(1970, 1, 1), date(9999, 12, 31)
@@ -220,6 +254,19 @@ class _Grouped:
             columns = (self.column(name)[at] for name in ("block", "bucket", "count"))
             parts.append(BlockHistograms.from_rows(*columns, blocks=count, scale=int(scale)))
         return merge(parts)
+
+
+def _numbered(blocks: Blocks) -> tuple[str, str]:
+    """(number of a minute's block, further condition that it has one)."""
+    if blocks.total == 1:
+        return "0", ""
+    since, inside = f"(minute * 60::BIGINT - {blocks.window.start!r})", ""
+    first = ""
+    if blocks.repeats > 1:
+        first = f"{blocks.count} * floor({since} / {blocks.period!r}) + "
+        since = f"({since} % {blocks.period!r})"
+        inside = f" AND {since} < {blocks.window.seconds!r}"
+    return f"({first}floor({since} / {blocks.seconds!r}))::INTEGER", inside
 
 
 def _inside(window: Window) -> str:

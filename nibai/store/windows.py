@@ -21,8 +21,9 @@ from nibai.model import (
     Window,
     WindowKind,
 )
-from nibai.stats.clock import DAY, plan_blocks
+from nibai.stats.clock import DAY, WEEK_DAYS, plan_blocks
 from nibai.store.engine import Blocks, Engine, Found, SeriesSpan
+from nibai.store.past import past_of
 
 RUN_BLOCKS = 1
 """Runs are shorter than a minute table resolves: each is one block, the run is the unit."""
@@ -32,12 +33,14 @@ class LakeWindows:
     """Windows of one change over an engine.
 
     Two variants are compared over the change's windows (default: all they share); one variant is
-    cut at `effective_at` into equal stretches before and after.
+    cut at `effective_at` into equal stretches before and after. `known_changes` are the moments of
+    other changes of the endpoint, which no placebo pair may span.
     """
 
-    def __init__(self, engine: Engine, change: Change) -> None:
+    def __init__(self, engine: Engine, change: Change, known_changes: Sequence[float] = ()) -> None:
         self._engine = engine
         self._change = change
+        self._known_changes = known_changes
         self._found: dict[str, Comparison | None] = {}
 
     def comparison(self, metric: str) -> Comparison | None:
@@ -126,6 +129,7 @@ class LakeWindows:
         names = [{replica.name for replica in side} for side in sides]
         # The same replicas before and after, or one variant cut in time: time blocks are the unit.
         same = names[0] == names[1] or change.baseline_variant == change.candidate_variant
+        history = past_of(self._engine, change, metric, plan, self._known_changes) if same else None
         return Comparison(
             metric=metric,
             kind=WindowKind.LIVE,
@@ -140,6 +144,7 @@ class LakeWindows:
             notes=(
                 f"{plan.blocks} blocks of {plan.block_seconds / 60:g} minutes, paired by the clock",
             ),
+            history=history,
         )
 
     def _live_windows(
@@ -153,6 +158,8 @@ class LakeWindows:
         cut = change.effective_at - change.effective_at % 60
         everything = _whole([*baseline, *candidate])
         before, after = cut - everything.start, everything.end - cut
+        if after < DAY <= before:
+            return _same_hours(cut, after, before)
         length = min(before, after)
         if length >= DAY:
             length -= length % DAY
@@ -191,6 +198,16 @@ def _whole(spans: Sequence[SeriesSpan]) -> Window:
         return Window(0.0, 0.0)
     first = min(span.first_minute for span in spans)
     return Window(first * 60.0, (max(span.last_minute for span in spans) + 1) * 60.0)
+
+
+def _same_hours(cut: float, length: float, before: float) -> tuple[Window, Window]:
+    """The hours after a change and the same hours of the last day of the same kind before it."""
+    candidate = Window(cut, cut + length)
+    for days in range(1, WEEK_DAYS + 1):
+        baseline = Window(cut - days * DAY, cut - days * DAY + length)
+        if days * DAY <= before and plan_blocks(baseline, candidate).gate is None:
+            return baseline, candidate
+    return Window(cut - DAY, cut - DAY + length), candidate
 
 
 def _replicas(found: Found, window: Window, blocks: int) -> tuple[ReplicaSample, ...]:
