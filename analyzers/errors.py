@@ -194,5 +194,7 @@ def _evidence(
         baseline_value=_finite(rates[0]),
         candidate_value=_finite(rates[1]),
         p_refute=None if found is None else found.p_greater(limit),
+        p_confirm=None if found is None else found.p_less(limit),
+        variance_factor=found.variance_factor if isinstance(found, MeanInterval) else None,
         notes=("A/A rate: not measured",),
     )

@@ -58,8 +58,10 @@ class Reading:
     high: float
     decision: Decision
     p_refute: float
+    p_confirm: float
     blocks: int | None
     more: MoreData
+    variance_factor: float | None = None
     tail_episodes: float | None = None
     n_effective: tuple[float, float] | None = None
     mix: MixAnalysis | None = None
@@ -118,8 +120,10 @@ class Speedup:
             found.high,
             decide(found.low, found.high, threshold),
             1.0 if pair is None else pair.p_less(p, threshold, level=self.level),
+            1.0 if pair is None else pair.p_greater(p, threshold, level=self.level),
             found.blocks,
             more_blocks(found.value, found.low, found.high, threshold, found.blocks, seconds),
+            found.variance_factor,
             found.tail_episodes,
             _straight(sample, found.n_effective),
             mix,
@@ -135,7 +139,7 @@ class Speedup:
         found = [pair.intervals([p], level=self.level)[0] for pair in pairs]
         decision = decide_runs(p, runs, found, over, threshold)
         if not found:
-            return Reading(math.nan, -math.inf, math.inf, decision, 1.0, None, MoreData(None))
+            return Reading(math.nan, -math.inf, math.inf, decision, 1.0, 1.0, None, MoreData(None))
         # Several pairs: the span of what they say; the verdict is that of every one of them.
         value = sum(one.value for one in found) / len(found)
         return Reading(
@@ -144,8 +148,10 @@ class Speedup:
             max(one.high for one in found),
             decision,
             max(pair.p_less(p, threshold, level=self.level) for pair in pairs),
+            max(pair.p_greater(p, threshold, level=self.level) for pair in pairs),
             min(one.blocks for one in found),
             more_units(over, threshold) if over is not None else MoreData(None),
+            max(one.variance_factor for one in found),
             min(one.tail_episodes for one in found),
             _straight(sample, found[0].n_effective) if len(found) == 1 else None,
             self._mix_of_runs(sample, p),
@@ -211,6 +217,7 @@ def _run_reading(
         over.high,
         decision,
         over.p_less(threshold),
+        over.p_greater(threshold),
         None,
         more_units(over, threshold),
         mix=mix,
@@ -347,6 +354,8 @@ def _evidence(claim: Claim, sample: Sample, p: float, reading: Reading | None) -
         baseline_value=_ratio(values[0]),
         candidate_value=_ratio(values[1]),
         p_refute=None if reading is None else reading.p_refute,
+        p_confirm=None if reading is None else reading.p_confirm,
+        variance_factor=None if reading is None else reading.variance_factor,
         notes=_notes(sample, reading),
     )
 

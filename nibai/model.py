@@ -379,6 +379,8 @@ class Evidence:
     `n_effective`, `replicas`, `requests` and `censored_share` are (baseline, candidate).
     `raw_ratio` is without mix adjustment; `mix_effect` is the factor that the mix explains.
     `terms` are the exact log2 terms of the decomposition (like_for_like, load, mix, support).
+    `p_confirm` and `p_refute` are one-sided p-values for and against the claim, gates not counted;
+    `variance_factor` is how much correlation between blocks of time widened the variance.
     """
 
     requests: tuple[int, int]
@@ -403,6 +405,8 @@ class Evidence:
     baseline_value: float | None = None
     candidate_value: float | None = None
     p_refute: float | None = None
+    p_confirm: float | None = None
+    variance_factor: float | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -36,6 +36,14 @@ def test_a_smaller_speed_up_is_refuted_quoting_what_is_supported():
     assert found.evidence.p_refute < 0.001
 
 
+@pytest.mark.parametrize("factor", [0.44, 0.48, 0.5, 0.52, 0.56])
+def test_p_values_agree_with_the_interval(factor):
+    found = only(live(lognormal(1, 9000, 0.2), lognormal(2, 9000, 0.2 * factor)))
+    assert (found.evidence.p_confirm <= 0.025) == (found.verdict is Verdict.CONFIRMED)
+    assert (found.evidence.p_refute <= 0.025) == (found.verdict is Verdict.REFUTED)
+    assert found.evidence.variance_factor >= 1
+
+
 def test_slower_is_said_as_slower():
     found = only(live(lognormal(1, 9000, 0.1), lognormal(2, 9000, 0.2)), "not slower at p50")
     assert found.verdict is Verdict.REFUTED
