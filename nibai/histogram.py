@@ -237,6 +237,30 @@ class BlockHistograms:
         value = np.where(k >= len(counts), np.inf, value)
         return np.asarray(np.where((target <= zero) & (zero > 0), -np.inf, value), dtype=np.float64)
 
+    def block_log2_quantiles(self, p: Sequence[float]) -> Float64Array:
+        """log2 of the quantiles of every block by itself, shape (P, G); see `log2_quantile`.
+
+        >>> blocks = BlockHistograms.from_values([1.0, 4.0, 4.0], [0, 2, 2], blocks=3)
+        >>> blocks.block_log2_quantiles([1.0]).tolist()
+        [[0.0, nan, 2.0]]
+        """
+        cumulative = self.zero[:, None] + np.cumsum(self.counts, axis=1)
+        total, width = self.n.astype(np.float64), self.counts.shape[1]
+        rows, found = np.arange(self.blocks), np.full((len(p), self.blocks), np.inf)
+        for i, share in enumerate(p):
+            target = share * total
+            if width:
+                k = (cumulative < (target - 1e-15 * total)[:, None]).sum(axis=1)
+                at = np.minimum(k, width - 1)
+                inside = self.counts[rows, at]
+                below = cumulative[rows, at] - inside
+                part = np.clip((target - below) / np.maximum(inside, 1), 0.0, 1.0)
+                value = (self.offset + at + part) / 2.0**self.scale
+                found[i] = np.where(k < width, value, np.inf)
+            found[i, (target <= self.zero) & (self.zero > 0)] = -np.inf
+            found[i, total == 0] = np.nan
+        return found
+
     def quantile(self, p: ArrayLike) -> Float64Array:
         """Quantiles of all blocks together in base units, shape of `p` (see `log2_quantile`)."""
         return np.asarray(np.exp2(self.log2_quantile(p)), dtype=np.float64)

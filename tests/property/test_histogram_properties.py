@@ -70,6 +70,13 @@ def test_blocks_in_one_pass_equal_blocks_one_by_one(rows):
     assert same(together.total(), BlockHistograms.from_values(values))
 
 
+@given(st.lists(st.tuples(latency, st.integers(0, 3)), max_size=60), probability)
+def test_quantiles_of_all_blocks_at_once_equal_those_one_by_one(rows, p):
+    histograms = BlockHistograms.from_values([v for v, _ in rows], [b for _, b in rows], blocks=4)
+    one_by_one = [histograms.take([g]).log2_quantile([p])[0] for g in range(4)]
+    assert histograms.block_log2_quantiles([p])[0] == pytest.approx(one_by_one, nan_ok=True)
+
+
 @given(finite_latencies, probability)
 def test_a_quantile_is_within_one_bucket_of_the_sample_quantile_of_its_rank(values, p):
     estimate = BlockHistograms.from_values(values).quantile([p])[0]
