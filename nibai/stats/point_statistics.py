@@ -14,7 +14,7 @@ from statistics import NormalDist
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from nibai.histogram import Float64Array
 from nibai.stats.inversion import first_crossings
@@ -25,6 +25,8 @@ from nibai.stats.variance import t_statistic, variance_factor
 BLOCKS = 10
 SPREAD_QUANTILES = (0.1, 0.9)
 MIN_SPREAD = 0.001
+"""Octaves below which a spread, or an error made from one, is rounding of the points."""
+
 SPREAD_ERROR = 1.2 * math.log2(math.e)
 """Standard error of a difference of two log2 spreads, times the root of the window."""
 
@@ -157,7 +159,7 @@ class Quantile:
         return float(value[0]), low, high
 
     def _estimate(self, pairs: PairWindows) -> Float64Array:
-        b, c = (np.quantile(side, self.p, axis=1) for side in (pairs.baseline, pairs.candidate))
+        b, c = (_quantiles(side, self.p) for side in (pairs.baseline, pairs.candidate))
         return np.asarray(b - c)
 
     def _differences(self, pairs: PairWindows, shift: Float64Array) -> Float64Array:
@@ -207,7 +209,7 @@ class UpperQuantile:
 
     def signed(self, pairs: PairWindows, shift: float = 0.0) -> Float64Array:
         """(difference - shift) over root two times the median error of past baselines."""
-        return _scaled(self._difference(pairs) - shift, self._error(pairs))
+        return np.asarray((self._difference(pairs) - shift) / self._error(pairs))
 
     def interval(self, pairs: PairWindows, k: int, critical: float) -> tuple[float, float, float]:
         """Difference plus and minus critical errors."""
@@ -215,14 +217,14 @@ class UpperQuantile:
         return _around(float(self._difference(until)[k]), critical * float(self._error(until)[k]))
 
     def _difference(self, pairs: PairWindows) -> Float64Array:
-        b, c = (np.quantile(side, self.p, axis=1) for side in (pairs.baseline, pairs.candidate))
+        b, c = (_quantiles(side, self.p) for side in (pairs.baseline, pairs.candidate))
         return np.asarray(b - c)
 
     def _error(self, pairs: PairWindows) -> Float64Array:
         """Median over valid pairs j <= k - lag; the pair's own baseline while there is none."""
         reach = math.sqrt(self.p * (1 - self.p) / pairs.window)
         ends = np.clip([self.p - reach, self.p + reach], 0.0, 1.0)
-        low, high = np.quantile(pairs.baseline, ends, axis=1)
+        low, high = _quantiles(pairs.baseline, ends)
         own = (high - low) / 2
         past = np.zeros(len(own), dtype=np.int64)
         past[pairs.lag :] = np.cumsum(pairs.valid)[: max(len(own) - pairs.lag, 0)]
@@ -231,7 +233,7 @@ class UpperQuantile:
             np.median(known[max(n - HISTORY, 0) : n]) if n else mine
             for n, mine in zip(past, own, strict=True)
         ]
-        return math.sqrt(2) * np.array(median, dtype=np.float64)
+        return math.sqrt(2) * np.maximum(np.array(median, dtype=np.float64), MIN_SPREAD)
 
 
 # -- spread -----------------------------------------------------------------------------------
@@ -268,7 +270,7 @@ class Spread:
     def _difference(pairs: PairWindows) -> Float64Array:
         spreads = []
         for side in (pairs.baseline, pairs.candidate):
-            low, high = np.quantile(side, SPREAD_QUANTILES, axis=1)
+            low, high = _quantiles(side, SPREAD_QUANTILES)
             spreads.append(np.log2(np.maximum(high - low, MIN_SPREAD)))
         return np.asarray(spreads[0] - spreads[1])
 
@@ -280,10 +282,9 @@ def _normal(alpha: float) -> float:
     return NormalDist().inv_cdf(1 - alpha / 2)
 
 
-def _scaled(difference: Float64Array, error: Float64Array) -> Float64Array:
-    """Differences in errors; without any error, 0 or infinite."""
-    exact = np.where(difference == 0, 0.0, np.copysign(np.inf, difference))
-    return np.asarray(np.where(error > 0, difference / np.where(error > 0, error, 1.0), exact))
+def _quantiles(points: Float64Array, p: ArrayLike) -> Float64Array:
+    """Quantiles of each row, the i-th smallest of n standing at (i - 1/2) / n."""
+    return np.asarray(np.quantile(points, np.asarray(p), axis=1, method="hazen"))
 
 
 def _around(value: float, half: float) -> tuple[float, float, float]:
