@@ -196,5 +196,4 @@ def _evidence(
         p_refute=None if found is None else found.p_greater(limit),
         p_confirm=None if found is None else found.p_less(limit),
         variance_factor=found.variance_factor if isinstance(found, MeanInterval) else None,
-        notes=("A/A rate: not measured",),
     )

@@ -183,7 +183,7 @@ def _one_host(comparison: Comparison) -> Reason | None:
 def _short_live_window(comparison: Comparison) -> Reason | None:
     if comparison.kind is not WindowKind.LIVE:
         return None
-    seconds = min(_longest(comparison.baseline), _longest(comparison.candidate))
+    seconds = window_seconds(comparison)
     if seconds >= SHORT_LIVE_WINDOW_SECONDS:
         return None
     return Reason(
@@ -191,6 +191,11 @@ def _short_live_window(comparison: Comparison) -> Reason | None:
         f"a live window of {seconds / 3600:.2g} h cannot be judged without the endpoint's own "
         "history: use at least 6 h on both sides, or repeated runs (--runs)",
     )
+
+
+def window_seconds(comparison: Comparison) -> float:
+    """Length of the shorter side."""
+    return min(_longest(comparison.baseline), _longest(comparison.candidate))
 
 
 def _longest(side: Side) -> float:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from analyzers.wording import block_unit
+from nibai.histogram import BlockHistograms, merge
 from nibai.model import Claim, Comparison, Side, UnitKind, WindowKind
 from nibai.stats.mix import (
     MIN_REQUESTS,
@@ -20,6 +21,7 @@ from nibai.stats.mix import (
     shares,
     standardised,
 )
+from nibai.stats.past_windows import PastPairs
 from nibai.stats.ratio import PairedScores, RatioInterval
 from nibai.stats.replication import RunInterval, run_interval
 from nibai.stats.sides import (
@@ -124,11 +126,13 @@ class Sample:
         """Requests per side that a segment needs to be compared."""
         return 1 if self.segment is not None else MIN_REQUESTS
 
-    def mix(self, p: float, level: float) -> MixAnalysis:
+    def mix(self, p: float, level: float, critical: float | None = None) -> MixAnalysis:
         """Raw interval, like-for-like interval and decomposition of time blocks."""
         first, second = self.ordered
-        least = self.min_requests
-        return analyse_mix(first, second, [p], level=level, min_requests=least)[0]
+        (found,) = analyse_mix(
+            first, second, [p], level=level, critical=critical, min_requests=self.min_requests
+        )
+        return found
 
     def like_for_like(self) -> PairedScores | None:
         """Both sides at the same segment shares, for p-values."""
@@ -140,6 +144,24 @@ class Sample:
         """Baseline shares of the segments that both sides have, None without several segments."""
         kept = common_support(self._baseline, self._candidate, self.min_requests)
         return shares(self._baseline, kept) if len(kept) > 1 else None
+
+    @cached_property
+    def past(self) -> PastPairs | None:
+        """Pairs of the unchanged past, compared as the two sides are; None for runs and hosts."""
+        history = self.comparison.history
+        if history is None or self.by_runs:
+            return None
+        first, second = self.ordered
+        kept = common_support(first, second, self.min_requests)
+        filled = min(int((whole.n > 0).sum()) for whole in map(merge, map(_parts, self.ordered)))
+        several = len({*first, *second}) > 1 and kept
+        return PastPairs(
+            history,
+            self.segment,
+            shares(first, kept) if several else None,
+            self.comparison.higher_is_better,
+            filled,
+        )
 
     def over_runs(self, p: float, level: float) -> RunInterval:
         """The t interval over runs (or hosts) at fixed segment shares."""
@@ -181,6 +203,10 @@ class Sample:
 
     def _runs(self, side: Side) -> list[Segments]:
         return [replica_segments(replica, self.segment) for replica in side.replicas]
+
+
+def _parts(segments: Segments) -> list[BlockHistograms]:
+    return list(segments.values())
 
 
 def sample_of(comparison: Comparison, claim: Claim) -> Sample:

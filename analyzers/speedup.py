@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from analyzers.calibration import past_gate, past_judgement
 from analyzers.gates import first_gate, no_data, too_few_requests, verdict_of
 from analyzers.sample import Sample, sample_of
 from analyzers.wording import duration_text, interval_text, promised, subject
@@ -18,7 +19,6 @@ from nibai.conventions import DEFAULT_LEVEL
 from nibai.model import (
     Change,
     Claim,
-    Comparison,
     Estimate,
     Evidence,
     Finding,
@@ -32,6 +32,7 @@ from nibai.protocols import Analyzer, Windows
 from nibai.stats.floors import raw_floor
 from nibai.stats.mix import MixAnalysis, Scope
 from nibai.stats.more_data import MoreData, more_blocks, more_units
+from nibai.stats.past_judge import PastJudgement
 from nibai.stats.replication import RunInterval
 from nibai.stats.verdict import (
     MANY_RUNS,
@@ -66,6 +67,7 @@ class Reading:
     n_effective: tuple[float, float] | None = None
     mix: MixAnalysis | None = None
     notes: tuple[str, ...] = ()
+    past: PastJudgement | None = None
 
 
 class Speedup:
@@ -76,21 +78,29 @@ class Speedup:
 
     def analyze(self, change: Change, windows: Windows) -> Sequence[Finding]:
         """One finding per speed part of the change's sentences."""
-        return [
-            self.judge(part, windows.comparison(part.metric))
+        parts = [
+            part
             for sentence in change.sentences
             for part in sentence.parts
             if part.promise in PROMISES
         ]
+        # Parts about the same traffic share its tables, those of its past above all.
+        about = {(part.metric, part.segment): part for part in parts}
+        samples = {
+            key: sample_of(comparison, part)
+            for key, part in about.items()
+            if (comparison := windows.comparison(part.metric)) is not None
+        }
+        return [self._judge(part, samples.get((part.metric, part.segment))) for part in parts]
 
-    def judge(self, claim: Claim, comparison: Comparison | None) -> Finding:
-        """The finding for one part."""
-        if comparison is None:
+    def _judge(self, claim: Claim, sample: Sample | None) -> Finding:
+        """The finding for one part; no sample: the metric was not measured on either side."""
+        if sample is None:
             reason = Reason(ReasonCode.NO_DATA, f"no measurements of {claim.metric} on either side")
             return Finding(
                 claim, Verdict.INCONCLUSIVE, reason, None, _no_evidence(claim), "speedup"
             )
-        sample = sample_of(comparison, claim)
+        comparison = sample.comparison
         p = claim.quantile if claim.quantile is not None else 0.5
         if 0 in sample.counts:
             reason = comparison.gate or no_data(comparison, sample.counts)
@@ -107,10 +117,12 @@ class Speedup:
         threshold = threshold_of(claim)
         if sample.by_runs:
             return self._read_runs(sample, p, threshold)
-        return self._read_blocks(sample, p, threshold)
+        return self._read_blocks(claim, sample, p, threshold)
 
-    def _read_blocks(self, sample: Sample, p: float, threshold: float) -> Reading:
-        mix = sample.mix(p, self.level)
+    def _read_blocks(self, claim: Claim, sample: Sample, p: float, threshold: float) -> Reading:
+        past = past_judgement(sample, claim, p, self.level)
+        critical = None if past is None else past.critical
+        mix = sample.mix(p, self.level, critical)
         found = mix.like_for_like or mix.raw
         pair = sample.like_for_like()
         seconds = sample.comparison.baseline.replicas[0].block_seconds
@@ -119,14 +131,17 @@ class Speedup:
             found.low,
             found.high,
             decide(found.low, found.high, threshold),
-            1.0 if pair is None else pair.p_less(p, threshold, level=self.level),
-            1.0 if pair is None else pair.p_greater(p, threshold, level=self.level),
+            1.0 if pair is None else pair.p_less(p, threshold, level=self.level, critical=critical),
+            1.0
+            if pair is None
+            else pair.p_greater(p, threshold, level=self.level, critical=critical),
             found.blocks,
             more_blocks(found.value, found.low, found.high, threshold, found.blocks, seconds),
             found.variance_factor,
             found.tail_episodes,
             _straight(sample, found.n_effective),
             mix,
+            past=past,
         )
 
     def _read_runs(self, sample: Sample, p: float, threshold: float) -> Reading:
@@ -164,8 +179,16 @@ class Speedup:
     def _decide(
         self, claim: Claim, sample: Sample, p: float, reading: Reading
     ) -> tuple[Verdict, Reason]:
-        gate = first_gate(sample.comparison, sample.sides, claim.quantile)
-        gate = gate or self._thin(sample, p, reading) or _support(claim, sample, reading)
+        past = reading.past
+        gate = first_gate(
+            sample.comparison, sample.sides, claim.quantile, calibrated=past is not None
+        )
+        gate = (
+            gate
+            or past_gate(past, sample.comparison)
+            or self._thin(sample, p, reading)
+            or _support(claim, sample, reading)
+        )
         if gate is not None:
             return verdict_of(gate.code), gate
         return reading.decision.verdict, _reason(claim, sample, reading)
@@ -325,6 +348,7 @@ def _evidence(claim: Claim, sample: Sample, p: float, reading: Reading | None) -
     terms = None if mix is None else mix.decomposition
     values = sample.value(p)
     more = MoreData(None) if reading is None else reading.more
+    past = None if reading is None else reading.past
     undecided = reading is not None and reading.decision.verdict is Verdict.INCONCLUSIVE
     return Evidence(
         requests=sample.counts,
@@ -334,6 +358,7 @@ def _evidence(claim: Claim, sample: Sample, p: float, reading: Reading | None) -
         scope=sample.scope,
         tail_episodes=None if reading is None else _finite(reading.tail_episodes),
         n_effective=None if reading is None else reading.n_effective,
+        false_positive_rate=None if past is None else past.rate,
         raw_ratio=_ratio(sample.raw(p)),
         mix_effect=None if terms is None else _ratio(terms.mix),
         censored_share=sample.censored,
@@ -356,12 +381,15 @@ def _evidence(claim: Claim, sample: Sample, p: float, reading: Reading | None) -
         p_refute=None if reading is None else reading.p_refute,
         p_confirm=None if reading is None else reading.p_confirm,
         variance_factor=None if reading is None else reading.variance_factor,
+        critical=None if past is None else past.critical,
+        effective_windows=None if past is None else past.calibration.effective_windows,
+        smallest_effect=None if past is None else past.smallest_effect,
         notes=_notes(sample, reading),
     )
 
 
 def _notes(sample: Sample, reading: Reading | None) -> tuple[str, ...]:
-    notes = ["A/A rate: not measured"]
+    notes: list[str] = []
     if reading is not None:
         notes += reading.notes
         if reading.mix is not None and reading.mix.decomposition.simpson:
@@ -390,5 +418,4 @@ def _no_evidence(claim: Claim) -> Evidence:
         replicas=(0, 0),
         scope="nothing",
         margin=claim.margin,
-        notes=("A/A rate: not measured",),
     )

@@ -188,5 +188,4 @@ def _evidence(claim: Claim, sample: Sample, found: MeanInterval | RunInterval | 
         p_refute=None if found is None else found.p_less(threshold),
         p_confirm=None if found is None else found.p_greater(threshold),
         variance_factor=found.variance_factor if isinstance(found, MeanInterval) else None,
-        notes=("A/A rate: not measured",),
     )

@@ -64,7 +64,8 @@ def _references(text: str) -> str:
 def _sentence(result: SentenceResult) -> str:
     rows = ["| part | traffic | measured | interval | verdict |", "|---|---|---|---|---|"]
     rows += [_row(finding) for finding in result.findings]
-    return "\n".join(rows)
+    wrong = [escape(line) for line in phrases.false_alarms(result)]
+    return "\n".join([*rows, "", *wrong])
 
 
 def _row(finding: Finding) -> str:
@@ -85,7 +86,6 @@ def _details(audit: Audit) -> str:
         lines.append(f"- **{label}** {escape(finding.reason.text)}")
         if any(finding.evidence.requests):
             lines.append(f"  - rests on {escape(phrases.rests_on(finding))}")
-            lines.append(f"  - A/A rate: {phrases.false_alarms(finding.evidence)}")
     lines += [f"- {escape(note)}" for note in audit.notes]
     lines += ["", f"nibai {escape(audit.nibai_version)} · audit `{audit.id}`", "</details>"]
     return "\n".join(lines)

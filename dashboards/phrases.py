@@ -5,7 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from nibai.claims import print_claim, quantile_label
-from nibai.model import Audit, Claim, Evidence, Finding, Promise, SideSummary, Verdict
+from nibai.conventions import NOT_MEASURED
+from nibai.model import (
+    Audit,
+    Claim,
+    Evidence,
+    Finding,
+    Promise,
+    SentenceResult,
+    SideSummary,
+    Verdict,
+)
+from nibai.stats.printed_rate import rate_text
 
 WORDS = {
     Verdict.CONFIRMED: "confirmed",
@@ -102,15 +113,40 @@ def rests_on(finding: Finding) -> str:
     return " · ".join(parts)
 
 
-def false_alarms(evidence: Evidence) -> str:
-    """The measured A/A rate, or that there is none."""
+def false_alarms(result: SentenceResult) -> list[str]:
+    """How often this judge was wrong here before: one line for all parts that share it."""
+    lines: dict[str, list[str]] = {}
+    for finding in result.findings:
+        label = part_label(finding.claim)
+        if finding.claim.segment is not None:
+            label += f" {segment_label(finding.claim)}"
+        lines.setdefault(_error_rate(finding.evidence), []).append(label)
+    if len(lines) == 1:
+        return [f"How often this judge was wrong here: {line}" for line in lines]
+    return [
+        f"How often this judge was wrong here, {', '.join(labels)}: {line}"
+        for line, labels in lines.items()
+    ]
+
+
+def _error_rate(evidence: Evidence) -> str:
+    """The measured A/A rate with what it rests on, or that there is none."""
     rate = evidence.false_positive_rate
-    if rate is None:
-        return "not measured"
-    return (
-        f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%}) of {rate.placebos} past windows "
-        "in which nothing changed"
+    parts = [NOT_MEASURED if rate is None else f"A/A on this endpoint: {rate_text(rate)}"]
+    if evidence.critical is not None and evidence.effective_windows is not None:
+        parts.append(_resolution(evidence.smallest_effect))
+        windows = f"{evidence.effective_windows:.0f} windows of history"
+        parts.append(f"critical value {evidence.critical:.2f} from {windows}")
+    return " · ".join(parts)
+
+
+def _resolution(smallest_effect: float | None) -> str:
+    if smallest_effect is None:
+        return "even a change by a factor of 64 would not be found"
+    size = (
+        f"{100 * smallest_effect:.2g} %" if smallest_effect < 1 else f"{1 + smallest_effect:.2g}x"
     )
+    return f"finds changes of {size} and more"
 
 
 def side_line(summary: SideSummary) -> str:

@@ -8,6 +8,7 @@ from html import escape
 from dashboards import phrases
 from dashboards.charts import VISIBLE
 from nibai.claims import quantile_label
+from nibai.conventions import NOT_MEASURED
 from nibai.model import Audit, Estimate, Exhibits, Finding, Promise, SentenceResult, Verdict
 
 
@@ -21,18 +22,16 @@ def sentence(result: SentenceResult, audit: Audit) -> str:
     return (
         f"<section><h2>“{escape(result.sentence.text)}”: {_word(result.verdict)}</h2>"
         f'<div class="scroll"><table class="claims"><thead>{_heads([*head, "verdict"])}</thead>'
-        f"<tbody>{body}</tbody></table></div>{_list(reasons)}</section>"
+        f"<tbody>{body}</tbody></table></div>{_wrong_before(result)}{_list(reasons)}</section>"
     )
 
 
 def basis(audit: Audit) -> str:
-    """What the verdict rests on: requests, blocks, replicas, tail, scope, A/A rate."""
+    """What the verdict rests on: requests, blocks, replicas, tail, scope."""
     lines: dict[str, list[str]] = {}
     for finding in audit.findings:
         if any(finding.evidence.requests):
-            rate = phrases.false_alarms(finding.evidence)
-            text = f"{phrases.rests_on(finding)} · false alarms without a change: {rate}"
-            lines.setdefault(text, []).append(_label(finding))
+            lines.setdefault(phrases.rests_on(finding), []).append(_label(finding))
     if not lines:
         return ""
     items = (f"{', '.join(labels)}: {text}" for text, labels in lines.items())
@@ -43,7 +42,7 @@ def notes(audit: Audit) -> str:
     """Everything that was assumed, guessed, left out or counted."""
     texts = [*audit.notes]
     for finding in audit.findings:
-        texts += [text for text in finding.evidence.notes if not text.startswith("A/A rate")]
+        texts += [text for text in finding.evidence.notes if text != NOT_MEASURED]
         failed = finding.evidence.censored_share
         if failed and max(failed) > 0:
             where = phrases.segment_label(finding.claim)
@@ -54,6 +53,12 @@ def notes(audit: Audit) -> str:
     if not texts:
         return ""
     return f"<section><h2>Notes</h2>{_list(dict.fromkeys(texts))}</section>"
+
+
+def _wrong_before(result: SentenceResult) -> str:
+    """How often the judge was wrong on this endpoint, right under the verdicts."""
+    lines = "<br>".join(escape(line) for line in phrases.false_alarms(result))
+    return f'<p class="wrong-before">{lines}</p>'
 
 
 def curve(exhibits: Exhibits) -> str:

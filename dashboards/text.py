@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dashboards import phrases
+from nibai.conventions import NOT_MEASURED
 from nibai.model import Audit, Finding, SentenceResult, Verdict
 from nibai.protocols import Renderer
 
@@ -102,6 +103,8 @@ class TextRenderer:
             )
         console.print()
         console.print(table)
+        for text in phrases.false_alarms(result):
+            console.print(Text(text))
         for text in dict.fromkeys(finding.reason.text for finding in result.findings):
             console.print(Text(f"• {text}"))
 
@@ -154,7 +157,7 @@ def _finding_notes(findings: list[Finding]) -> list[str]:
         if evidence.censored_share and max(evidence.censored_share) > 0:
             b, c = evidence.censored_share
             notes.append(f"failed or missing requests: {b:.2%} and {c:.2%}, counted as slowest")
-        notes += evidence.notes
+        notes += [note for note in evidence.notes if note != NOT_MEASURED]
     return notes
 
 

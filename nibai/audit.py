@@ -6,8 +6,10 @@ Pure orchestration: no clock, no randomness, no store; identity and time are pas
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from nibai.claims import print_claim
+from nibai.conventions import NOT_MEASURED
 from nibai.exhibits import describe
 from nibai.model import (
     Audit,
@@ -62,7 +64,7 @@ def run_audit(
     answers: dict[Claim, Finding] = {}
     for name in sorted(analyzers):
         for finding in analyzers[name].analyze(change, windows):
-            answers.setdefault(finding.claim, finding)
+            answers.setdefault(finding.claim, _owning_up(finding))
     results = tuple(_sentence(sentence, answers) for sentence in change.sentences)
     verdict = audit_verdict([result.verdict for result in results])
     comparisons = _comparisons(change, windows)
@@ -83,7 +85,7 @@ def run_audit(
 
 
 def _sentence(sentence: Sentence, answers: Mapping[Claim, Finding]) -> SentenceResult:
-    findings = tuple(answers.get(part) or _unanswered(part) for part in sentence.parts)
+    findings = tuple(answers.get(part) or _owning_up(_unanswered(part)) for part in sentence.parts)
     parts = [Part(finding.verdict, finding.evidence.p_refute) for finding in findings]
     decision = conjunction(parts)
     reason = _sentence_reason(decision.verdict, decision.part, findings)
@@ -102,6 +104,15 @@ def _sentence_reason(verdict: Verdict, part: int | None, findings: Sequence[Find
             f"{deciding.reason.text}, but not surely enough among {len(findings)} parts",
         )
     return deciding.reason
+
+
+def _owning_up(finding: Finding) -> Finding:
+    """The finding with its measured error rate, or with the words that there is none."""
+    evidence = finding.evidence
+    if evidence.false_positive_rate is not None or NOT_MEASURED in evidence.notes:
+        return finding
+    notes = (NOT_MEASURED, *evidence.notes)
+    return replace(finding, evidence=replace(evidence, notes=notes))
 
 
 def _unanswered(claim: Claim) -> Finding:

@@ -9,6 +9,9 @@ DEFAULT_QUANTILES = (0.5, 0.9, 0.99)
 
 DEFAULT_LEVEL = 0.95
 
+NOT_MEASURED = "A/A: not measured"
+"""Said by every verdict that has no measured false-positive rate."""
+
 OTHER_SEGMENT = "other"
 
 WAL_COLUMNS = (

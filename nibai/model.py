@@ -381,6 +381,8 @@ class Evidence:
     `terms` are the exact log2 terms of the decomposition (like_for_like, load, mix, support).
     `p_confirm` and `p_refute` are one-sided p-values for and against the claim, gates not counted;
     `variance_factor` is how much correlation between blocks of time widened the variance.
+    `critical` is the critical value that the endpoint's past gave from `effective_windows` windows;
+    `smallest_effect` the share by which a quantile must change to be found in 4 of 5 windows.
     """
 
     requests: tuple[int, int]
@@ -407,6 +409,9 @@ class Evidence:
     p_refute: float | None = None
     p_confirm: float | None = None
     variance_factor: float | None = None
+    critical: float | None = None
+    effective_windows: float | None = None
+    smallest_effect: float | None = None
     notes: tuple[str, ...] = ()
 
 

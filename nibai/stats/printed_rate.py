@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from nibai.model import FalsePositiveRate
 from nibai.stats.placebo import Judged
 from nibai.stats.point_judge import CalibratedPairs, judge_all
+from nibai.stats.student import beta_quantile
 
 PRIOR_FLAGGED, PRIOR_QUIET = 1.5, 28.5
 MOSTLY_PRIOR = 10
@@ -33,10 +34,8 @@ def shrunk_rate(
     >>> [round(100 * x, 1) for x in (found.value, found.low, found.high)]
     [4.9, 1.2, 10.8]
     """
-    from scipy.special import betaincinv  # noqa: PLC0415 - keeps `import nibai.stats` light
-
     a, b = PRIOR_FLAGGED + flagged, PRIOR_QUIET + judged - flagged
-    low, high = (float(betaincinv(a, b, u)) for u in (0.025, 0.975))
+    low, high = (beta_quantile(u, a, b) for u in (0.025, 0.975))
     return FalsePositiveRate(
         a / (a + b), low, high, judged, flagged, undecidable, margin, other_margin
     )

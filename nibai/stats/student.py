@@ -46,15 +46,28 @@ def _upper_tail(t: float, df: float) -> float:
     if math.isinf(t):
         return 0.0
     square = t * t
-    return _beta(df / (df + square), square / (df + square), df / 2, 0.5) / 2
+    return incomplete_beta(df / (df + square), square / (df + square), df / 2, 0.5) / 2
 
 
-def _beta(x: float, rest: float, a: float, b: float) -> float:
+def beta_quantile(u: float, a: float, b: float) -> float:
+    """The u-quantile of a Beta(a, b) distribution, by bisection.
+
+    >>> round(beta_quantile(0.5, 3.0, 3.0), 12)
+    0.5
+    """
+    low, high = 0.0, 1.0
+    while high - low > PRECISION and low < (middle := (low + high) / 2) < high:
+        below = incomplete_beta(middle, 1 - middle, a, b) < u
+        low, high = (middle, high) if below else (low, middle)
+    return high
+
+
+def incomplete_beta(x: float, rest: float, a: float, b: float) -> float:
     """Regularised incomplete beta function I_x(a, b), with rest = 1 - x given exactly."""
     if x <= 0.0 or rest <= 0.0:
         return 0.0 if x <= 0.0 else 1.0
     if x > (a + 1) / (a + b + 2):
-        return 1 - _beta(rest, x, b, a)
+        return 1 - incomplete_beta(rest, x, b, a)
     scale = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
     return math.exp(scale + a * math.log(x) + b * math.log(rest)) / a * _fraction(x, a, b)
 

@@ -5,11 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.comparisons import Given, change, live, lognormal, runs, swapped
+from support.past import hour_pair, traffic
 
 from nibai import plugins
+from nibai.audit import run_audit
+from nibai.conventions import NOT_MEASURED
 from nibai.model import ReasonCode, Side, Verdict
 from nibai.protocols import Analyzer
 
+RENDERERS = [entry.name for entry in plugins.registered("nibai.renderers")]
 NAMES = [entry.name for entry in plugins.registered("nibai.analyzers")]
 
 # A claim that is false on unchanged data, and one that is true of a candidate twice as good.
@@ -122,3 +126,20 @@ def test_splitting_a_replica_and_adding_it_up_changes_nothing(named):
         assert a.verdict is b.verdict
         if a.estimate is not None and a.estimate.value is not None:
             assert b.estimate.value == pytest.approx(a.estimate.value, rel=1e-9)
+
+
+def test_every_verdict_prints_its_measured_error_rate_or_that_there_is_none(named):
+    name, analyzer = named
+    hour = hour_pair(*traffic(1, rate=30.0))
+    for windows in (*unchanged(2), Given(latency=hour), Given()):
+        audit = run_audit(
+            change(ANY[name], "same predictions"), windows, {name: analyzer},
+            audit_id="a1", created_at=1.75e9, version="0.0.0",
+        )  # fmt: skip
+        for finding in audit.findings:
+            measured = finding.evidence.false_positive_rate is not None
+            assert measured != (NOT_MEASURED in finding.evidence.notes)
+        for shown in RENDERERS:
+            text = plugins.load("nibai.renderers", shown).render(audit)
+            assert text.count("How often this judge was wrong here") >= len(audit.sentences)
+            assert "A/A: not measured" in text or "past windows (" in text

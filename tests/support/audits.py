@@ -12,6 +12,7 @@ from nibai.model import (
     Estimate,
     Evidence,
     Exhibits,
+    FalsePositiveRate,
     Finding,
     Reason,
     ReasonCode,
@@ -47,6 +48,16 @@ def finding(part, verdict, reason, *, measured, values):
         baseline_value=values[0],
         candidate_value=values[1],
     )
+    if part.quantile == 0.5:
+        evidence = replace(
+            evidence,
+            false_positive_rate=FalsePositiveRate(
+                0.049, 0.012, 0.108, 42, flagged=2, undecidable=5, other_margin=(0.02, 0, 42)
+            ),
+            critical=2.41,
+            effective_windows=40.0,
+            smallest_effect=0.062,
+        )
     return Finding(part, verdict, reason, measured, evidence, "speedup")
 
 

@@ -1,0 +1,258 @@
+"""The judged statistic on the endpoint's own past: PBS-AR of pairs of windows without a change.
+
+A past pair is judged exactly as the judged pair is: as many blocks, all traffic pooled or at the
+same segment shares, the same floors. All pairs are evaluated at once, on one grid of bucket edges.
+Source: nibai's calibration.md, section 2, and statistics.md, sections 5 and 8.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from nibai.histogram import BlockHistograms, Float64Array, Int64Array, merge
+from nibai.model import History
+from nibai.stats.floors import raw_floor
+from nibai.stats.inversion import MIN_BLOCKS, PairedScores
+from nibai.stats.score import TIE, ScoreTable
+from nibai.stats.sides import in_segment
+from nibai.stats.variance import t_statistic, variance_factor
+
+FILLED_SHARE = 0.9
+"""A past window with fewer non-empty blocks than this share of the judged one's is no match."""
+
+_Part = tuple[BlockHistograms, float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class PastPairs:
+    """Past pairs of one metric and segment.
+
+    `weights` are the segment shares at which the judged pair was compared, None for all traffic
+    pooled; a single segment is pooled too. `inverted`: higher values are better. `filled`:
+    non-empty blocks of the judged pair.
+    """
+
+    history: History
+    segment: tuple[str, str] | None
+    weights: Mapping[str, float] | None
+    inverted: bool
+    filled: int
+
+    @cached_property
+    def usable(self) -> np.ndarray:
+        """Valid pairs of windows as full as the judged ones, shape (J,)."""
+        least = max(MIN_BLOCKS, FILLED_SHARE * self.filled)
+        full = self._windows.complete & (self._windows.filled >= least)
+        first, second = self._ends
+        return np.asarray(self.history.valid & full[first] & full[second])
+
+    def standing(
+        self, p: float, shift: float = 0.0, *, among: np.ndarray | None = None
+    ) -> Float64Array:
+        """t(shift)/sqrt(f) of every pair, shape (J,); NaN where it cannot be judged.
+
+        A critical value is passed exactly where the log2 ratio `shift` is outside the interval; at
+        0 this is about Student's t on unchanged data. `among` (J,) leaves out other pairs.
+        """
+        found = np.full(len(self.history.pairs), np.nan)
+        windows, (first, second) = self._windows, self._ends
+        enough = self.usable & (windows.requests[first] >= raw_floor(p))
+        enough &= windows.requests[second] >= raw_floor(p)
+        position = windows.positions(p)
+        enough &= np.isfinite(position[first]) & np.isfinite(position[second])
+        at = np.flatnonzero(enough if among is None else enough & among)
+        b, c = first[at], second[at]
+        # At the estimate both sides stand at their own quantile: no search is needed.
+        factor = variance_factor(
+            windows.scores(p, b, position[b]) - windows.scores(p, c, position[c])
+        )
+        moved = shift * 2.0**windows.scale
+        x = windows.common_positions(p, b, c, moved)
+        found[at] = t_statistic(
+            windows.scores(p, b, x) - windows.scores(p, c, x - moved)
+        ) / np.sqrt(factor)
+        return found
+
+    def pair(self, j: int) -> PairedScores:
+        """Pair j in the order of the log ratio, for its interval."""
+        first, second = (side[j] for side in self._ends)
+        return PairedScores(self._windows.table(int(first)), self._windows.table(int(second)))
+
+    # -- windows --------------------------------------------------------------------------
+    @cached_property
+    def _ends(self) -> tuple[Int64Array, Int64Array]:
+        """Index of both windows of every pair in the order of the log ratio."""
+        index = np.searchsorted(self._starts, self.history.pairs)
+        first, second = index[:, 0], index[:, 1]
+        return (second, first) if self.inverted else (first, second)
+
+    @cached_property
+    def _starts(self) -> Int64Array:
+        """First parts of all windows; most windows are in two pairs."""
+        return np.unique(self.history.pairs)
+
+    @cached_property
+    def _windows(self) -> _Windows:
+        chosen = {
+            label: histograms
+            for label, histograms in self.history.segments.items()
+            if in_segment(label, self.segment)
+        }
+        return _windows(self._parts(chosen), self._starts, self.history)
+
+    def _parts(self, chosen: Mapping[str, BlockHistograms]) -> list[_Part]:
+        """Segments with their weights; one without a weight holds all that is pooled."""
+        if self.weights is None:
+            return [(merge(chosen.values()), None)] if chosen else []
+        if not set(self.weights) <= set(chosen):
+            return []  # a segment that the past never had: nothing like the judged pair
+        if len(self.weights) == 1:
+            return [(chosen[label], None) for label in self.weights]
+        scale = min(chosen[label].scale for label in self.weights)
+        grid = merge([chosen[label] for label in self.weights])
+        return [
+            (_on(grid, chosen[label].downscale(scale)), weight)
+            for label, weight in self.weights.items()
+        ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Windows:
+    """Score tables (see `score.ScoreTable`) of W windows on one grid of K+1 bucket edges.
+
+    `cdf` has shape (W, K+1), `body` (W, K+1, G), `slope` and `per_block` (W, G). `complete`: every
+    compared segment has requests.
+    """
+
+    scale: int
+    offset: int
+    cdf: Float64Array
+    body: Float64Array
+    slope: Float64Array
+    full: Float64Array
+    per_block: Float64Array
+    complete: np.ndarray
+
+    @property
+    def filled(self) -> Int64Array:
+        """Non-empty blocks, shape (W,)."""
+        return np.asarray((self.per_block > 0).sum(axis=1))
+
+    @property
+    def requests(self) -> Float64Array:
+        """Requests, shape (W,)."""
+        return np.asarray(self.per_block.sum(axis=1))
+
+    def positions(self, p: float) -> Float64Array:
+        """The p-quantile in buckets above `offset`, shape (W,); NaN in the zero or overflow bin."""
+        inside = (self.cdf[:, 0] < p - TIE) & (self.cdf[:, -1] >= p - TIE) & self.complete
+        return np.where(inside, _crossing(self.cdf, p - TIE, p), np.nan)
+
+    def scores(self, p: float, window: Int64Array, position: Float64Array) -> Float64Array:
+        """Block scores u_g of some windows at one position each, shape (len(window), G)."""
+        low, part = self._split(position)
+        below = self.body[window, low]
+        inside = below + (self.body[window, low + 1] - below) * part[:, None]
+        return np.asarray(p * self.slope[window] + inside)
+
+    def common_positions(
+        self, p: float, b: Int64Array, c: Int64Array, moved: float
+    ) -> Float64Array:
+        """Where F_b(x) + F_c(x - moved) = 2p for pairs of windows, in buckets above `offset`."""
+        edges = np.arange(self.cdf.shape[1] + math.ceil(abs(moved)), dtype=np.float64)
+        edges += min(math.floor(moved), 0)
+        knots = np.unique(np.concatenate([edges, edges + moved % 1.0]))
+        joint = self._share(b, knots) + self._share(c, knots - moved)
+        at = _crossing(joint, 2 * p, 2 * p)
+        low = np.clip(at.astype(np.int64), 0, len(knots) - 2)
+        return np.asarray(knots[low] + (at - low) * (knots[low + 1] - knots[low]))
+
+    def table(self, window: int) -> ScoreTable:
+        """One window on its own."""
+        return ScoreTable(
+            scale=self.scale,
+            offset=self.offset,
+            cdf=self.cdf[window],
+            body=self.body[window],
+            slope=self.slope[window],
+            full=self.full[window],
+            per_block=self.per_block[window],
+        )
+
+    def _share(self, window: Int64Array, position: Float64Array) -> Float64Array:
+        low, part = self._split(position)
+        rows = self.cdf[window]
+        return np.asarray(rows[:, low] + (rows[:, low + 1] - rows[:, low]) * part)
+
+    def _split(self, position: Float64Array) -> tuple[Int64Array, Float64Array]:
+        width = self.cdf.shape[1] - 1
+        inside = np.clip(position, 0.0, float(width))
+        low = np.minimum(inside.astype(np.int64), width - 1)
+        return low, inside - low
+
+
+def _crossing(rising: Float64Array, reached: float, level: float) -> Float64Array:
+    """Where each row first reaches `reached`, linear to `level` within a step; shape (rows,)."""
+    k = np.maximum(np.argmax(rising >= reached, axis=1), 1)
+    rows = np.arange(len(rising))
+    before, after = rising[rows, k - 1], rising[rows, k]
+    rise = np.where(after > before, after - before, 1.0)
+    return np.asarray(k - 1 + np.clip((level - before) / rise, 0.0, 1.0))
+
+
+def _windows(parts: list[_Part], starts: Int64Array, history: History) -> _Windows:
+    """Tables of the windows that begin at `starts`, of segments on one bucket range."""
+    blocks = history.blocks
+    edges = starts[:, None] + np.arange(blocks + 1) * history.parts_per_block
+    first = parts[0][0] if parts else BlockHistograms.empty(int(edges.max(initial=0)))
+    buckets = max(first.counts.shape[1], 1) + 1
+    cdf, body = np.zeros((len(starts), buckets)), np.zeros((len(starts), buckets, blocks))
+    slope, per_block = np.ones((len(starts), blocks)), np.zeros((len(starts), blocks))
+    complete = np.full(len(starts), bool(parts))
+    for histograms, weight in parts:
+        cumulative, n = _cumulative(histograms, edges)
+        total = np.maximum(n.sum(axis=1), 1.0)
+        complete &= n.any(axis=1)
+        per_block += n
+        share = cumulative.sum(axis=2) / total[:, None]
+        if weight is None:
+            slope = blocks * n / total[:, None]
+            cdf, body = share, -blocks * cumulative / total[:, None, None]
+            break
+        centred = share[:, :, None] * n[:, None, :] - cumulative
+        cdf += weight * share
+        body += weight * ((blocks / total)[:, None, None] * centred - share[:, :, None])
+    return _Windows(first.scale, first.offset, cdf, body, slope, -slope, per_block, complete)
+
+
+def _cumulative(
+    histograms: BlockHistograms, edges: Int64Array
+) -> tuple[Float64Array, Float64Array]:
+    """(counts up to every bucket edge (W, K+1, G), requests per block (W, G)) of windows."""
+    counts, zero, n = (
+        np.diff(_running(a)[edges], axis=1)
+        for a in (histograms.counts, histograms.zero, histograms.n)
+    )
+    width = counts.shape[2]
+    cumulative = np.zeros((len(edges), max(width, 1) + 1, counts.shape[1]))
+    np.cumsum(counts.transpose(0, 2, 1), axis=1, out=cumulative[:, 1 : width + 1])
+    return cumulative + zero[:, None, :], n.astype(np.float64)
+
+
+def _running(counts: Int64Array) -> Int64Array:
+    """Sums of all parts before part i, so that any window is a difference."""
+    none = np.zeros((1, *counts.shape[1:]), dtype=np.int64)
+    return np.concatenate([none, np.cumsum(counts, axis=0)])
+
+
+def _on(grid: BlockHistograms, histograms: BlockHistograms) -> BlockHistograms:
+    """The same counts on the wider bucket range of `grid`."""
+    counts = np.zeros((histograms.blocks, grid.counts.shape[1]), dtype=np.int64)
+    begin = histograms.offset - grid.offset if histograms.counts.shape[1] else 0
+    counts[:, begin : begin + histograms.counts.shape[1]] = histograms.counts
+    return BlockHistograms(grid.scale, grid.offset, counts, histograms.zero, histograms.overflow)
