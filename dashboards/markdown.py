@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from dashboards import phrases
+from dashboards import fleet_markdown, phrases
+from nibai.fleet import FleetAudit
 from nibai.model import Audit, Finding, SentenceResult
 from nibai.protocols import Renderer
 
@@ -37,6 +38,10 @@ class MarkdownRenderer:
             _details(audit),
         ]
         return "\n\n".join(part for part in parts if part) + "\n"
+
+    def render_fleet(self, audit: FleetAudit) -> str:
+        """The whole answer about many endpoints."""
+        return fleet_markdown.render_fleet(audit, escape, EMOJI)
 
 
 def build(options: Mapping[str, object]) -> Renderer:

@@ -9,6 +9,7 @@ from nibai.conventions import NOT_MEASURED
 from nibai.model import (
     Audit,
     Claim,
+    Estimate,
     Evidence,
     Finding,
     Promise,
@@ -64,12 +65,16 @@ def times(ratio: float) -> str:
 
 def measured(finding: Finding) -> str:
     """The estimate of a finding in a word or two; "slower" instead of a ratio below 1."""
-    estimate = finding.estimate
+    return estimated(finding.estimate, finding.claim.promise)
+
+
+def estimated(estimate: Estimate | None, promise: Promise) -> str:
+    """An estimate of what was promised in a word or two."""
     if estimate is None or estimate.value is None:
         return "–"
-    if finding.claim.promise is Promise.ERRORS:
+    if promise is Promise.ERRORS:
         return f"{estimate.value * 100:+.3g} pp"
-    if finding.claim.promise is Promise.THROUGHPUT:
+    if promise is Promise.THROUGHPUT:
         return f"{times(estimate.value)}x"
     if estimate.value >= 1:
         return f"{times(estimate.value)}x faster"
@@ -78,10 +83,14 @@ def measured(finding: Finding) -> str:
 
 def interval(finding: Finding) -> str:
     """The interval as ratios baseline/candidate or percentage points; ∞: there is no bound."""
-    estimate = finding.estimate
+    return bounds(finding.estimate, finding.claim.promise)
+
+
+def bounds(estimate: Estimate | None, promise: Promise) -> str:
+    """The interval of an estimate of what was promised."""
     if estimate is None or (estimate.low is None and estimate.high is None):
         return "no bound" if estimate is not None and estimate.value is not None else "–"
-    if finding.claim.promise is Promise.ERRORS:
+    if promise is Promise.ERRORS:
         low, high = (
             "∞" if bound is None else f"{bound * 100:+.3g}"
             for bound in (estimate.low, estimate.high)

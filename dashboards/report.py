@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from html import escape
 from importlib.resources import files
 
-from dashboards import charts, phrases, tables
+from dashboards import charts, fleet_report, phrases, tables
 from dashboards.theme import DARK, LIGHT, Spec, svg
 from nibai.document import dumps
+from nibai.fleet import FleetAudit
 from nibai.model import Audit, Exhibits
 from nibai.protocols import Renderer
 
@@ -34,16 +35,33 @@ class HtmlReport:
             _footer(audit),
         ]
         title = f"{phrases.WORDS[audit.verdict]}: {phrases.question(audit)}"
-        return (
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            '<meta name="color-scheme" content="light dark">\n'
-            f"<title>nibai: {escape(title)}</title>\n<style>\n{_style()}</style>\n</head>\n"
-            "<body>\n<main>\n" + "\n".join(part for part in body if part) + "\n</main>\n"
-            f'<script type="application/json" id="nibai-audit">{_embedded(audit)}</script>\n'
-            "</body>\n</html>\n"
-        )
+        return _page(title, [part for part in body if part], "nibai-audit", _embedded(audit))
+
+    def render_fleet(self, audit: FleetAudit) -> str:
+        """The page about many endpoints."""
+        forest = fleet_report.forest(audit)
+        name = "Every endpoint in order of what was measured"
+        body = [
+            fleet_report.header(audit),
+            "" if forest is None else _drawn(forest, name, fleet_report.drawn_caption(audit)),
+            fleet_report.tables(audit),
+            fleet_report.footer(audit),
+        ]
+        return _page(fleet_report.title(audit), body, "nibai-fleet", fleet_report.embedded(audit))
+
+
+def _page(title: str, body: Iterable[str], name: str, data: str) -> str:
+    """One self-contained page with the whole audit as data at its end."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>nibai: {escape(title)}</title>\n<style>\n{_style()}</style>\n</head>\n"
+        "<body>\n<main>\n" + "\n".join(part for part in body if part) + "\n</main>\n"
+        f'<script type="application/json" id="{name}">{data}</script>\n'
+        "</body>\n</html>\n"
+    )
 
 
 def build(options: Mapping[str, object]) -> Renderer:
@@ -136,8 +154,10 @@ def _figure(
     title: str, caption: str, chart: Chart, given: tuple[Audit, Exhibits], numbers: str = ""
 ) -> str:
     spec = chart(*given)
-    if spec is None:
-        return ""
+    return "" if spec is None else _drawn(spec, title, caption, numbers)
+
+
+def _drawn(spec: Spec, title: str, caption: str, numbers: str = "") -> str:
     drawings = "".join(
         f'<div class="{kind}">{_labelled(svg(spec, width), title)}</div>'
         for kind, width in (("wide", WIDE), ("narrow", NARROW))

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dashboards import phrases
+from dashboards.fleet_text import print_fleet
 from nibai.conventions import NOT_MEASURED
+from nibai.fleet import FleetAudit
 from nibai.model import Audit, Finding, SentenceResult, Verdict
 from nibai.protocols import Renderer
 
@@ -36,6 +38,20 @@ class TextRenderer:
 
     def render(self, audit: Audit) -> str:
         """The whole answer."""
+        buffer, console = self._console()
+        self._head(console, audit)
+        for result in audit.sentences:
+            self._sentence(console, result)
+        self._foot(console, audit)
+        return self._text(buffer)
+
+    def render_fleet(self, audit: FleetAudit) -> str:
+        """The whole answer about many endpoints."""
+        buffer, console = self._console()
+        print_fleet(console, audit, COLOURS, ascii_only=self.ascii_only)
+        return self._text(buffer)
+
+    def _console(self) -> tuple[io.StringIO, Console]:
         # rich costs 70 ms to import and only this renderer needs it.
         from rich.console import Console as Terminal  # noqa: PLC0415
 
@@ -51,10 +67,9 @@ class TextRenderer:
             markup=False,
             legacy_windows=False,
         )
-        self._head(console, audit)
-        for result in audit.sentences:
-            self._sentence(console, result)
-        self._foot(console, audit)
+        return buffer, console
+
+    def _text(self, buffer: io.StringIO) -> str:
         lines = (line.rstrip() for line in buffer.getvalue().splitlines())
         text = "\n".join(lines).strip("\n") + "\n"
         return _to_ascii(text) if self.ascii_only else text

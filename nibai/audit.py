@@ -61,11 +61,7 @@ def run_audit(
     Each part goes to the one analyzer that answers it; parts that nobody answers become
     `not_comparable`, saying so.
     """
-    answers: dict[Claim, Finding] = {}
-    for name in sorted(analyzers):
-        for finding in analyzers[name].analyze(change, windows):
-            answers.setdefault(finding.claim, _owning_up(finding))
-    results = tuple(_sentence(sentence, answers) for sentence in change.sentences)
+    results = judge(change, windows, analyzers)
     verdict = audit_verdict([result.verdict for result in results])
     comparisons = _comparisons(change, windows)
     return Audit(
@@ -82,6 +78,17 @@ def run_audit(
         nibai_version=version,
         level=level,
     )
+
+
+def judge(
+    change: Change, windows: Windows, analyzers: Mapping[str, Analyzer]
+) -> tuple[SentenceResult, ...]:
+    """Only the verdicts of a change's sentences, without what the report shows beside them."""
+    answers: dict[Claim, Finding] = {}
+    for name in sorted(analyzers):
+        for finding in analyzers[name].analyze(change, windows):
+            answers.setdefault(finding.claim, _owning_up(finding))
+    return tuple(_sentence(sentence, answers) for sentence in change.sentences)
 
 
 def _sentence(sentence: Sentence, answers: Mapping[Claim, Finding]) -> SentenceResult:

@@ -333,6 +333,7 @@ class ReasonCode(StrEnum):
     SIDES_DIFFER = "sides_differ"
     NOT_JUDGED_YET = "not_judged_yet"
     OTHER_SENTENCES = "other_sentences"
+    FLEET_LEVEL = "fleet_level"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,13 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import nibai
+from nibai import fleet_document
 from nibai.app.compare import load_analyzers
 from nibai.audit import run_audit
 from nibai.claims import parse
 from nibai.document import decode, encode, from_document, to_document
 from nibai.errors import UsageError
+from nibai.fleet import FleetAudit
 from nibai.model import Audit, Change, Sentence, Window
 from nibai.store.engine import Engine
 from nibai.store.lake import Lake
@@ -104,13 +106,15 @@ class Desk:
         ]
         return [moment for moment in moments if moment is not None]
 
-    def stored_audit(self, audit_id: str) -> Audit:
-        """A stored audit, exactly as it was."""
+    def stored(self, audit_id: str) -> Audit | FleetAudit:
+        """A stored audit of a change or of a fleet, exactly as it was."""
         document = self.state.audit(audit_id)
         if document is None:
             raise UsageError(
                 f"no audit {audit_id!r}: {_listed([row[0] for row in self.state.audits()])}"
             )
+        if fleet_document.is_fleet(document):
+            return fleet_document.from_document(document)
         return from_document(document)
 
     def engine(self) -> Engine:

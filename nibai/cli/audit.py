@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,8 +16,57 @@ if TYPE_CHECKING:
     from nibai.model import Window
 
 
-@click.command("audit")
-@click.argument("what", nargs=-1, metavar="[CHANGE] | list | show ID")
+class _Audit(click.Group):
+    """A command of its own (`audit CHANGE`) that also has a sub-command (`audit fleet`)."""
+
+    allow_interspersed_args = True
+    allow_extra_args = False
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return ["fleet"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name != "fleet":
+            return None
+        from nibai.cli.fleet import command as fleet  # noqa: PLC0415 - only when it is used
+
+        return fleet
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 - what click passes through
+    ) -> click.Context:
+        if args[:1] == ["fleet"]:
+            own = click.Context(self, info_name=info_name, parent=parent)
+            fleet = self.get_command(own, "fleet")
+            assert fleet is not None  # noqa: S101 - for the type checker
+            return fleet.make_context("fleet", args[1:], own, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return click.Command.parse_args(self, ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
+        return click.Command.invoke(self, ctx)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return click.Command.collect_usage_pieces(self, ctx)
+
+
+class _What(click.Argument):
+    """What stands behind `audit` itself; it is no part of the name of `audit fleet`."""
+
+    def get_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return super().get_usage_pieces(ctx) if isinstance(ctx.command, _Audit) else []
+
+
+@click.command("audit", cls=_Audit)
+@click.argument("what", cls=_What, nargs=-1, metavar="[CHANGE] | list | show ID | fleet")
 @click.option(
     "--claim",
     multiple=True,
@@ -45,7 +94,8 @@ def command(
     """Judge a change in the lake, store the audit and print it.
 
     CHANGE is an id of `nibai changes list`; the only change needs no id. `nibai audit list` lists
-    stored audits, `nibai audit show ID` prints one again.
+    stored audits, `nibai audit show ID` prints one again. `nibai audit fleet` judges many
+    endpoints.
     """
     from nibai.app.audit import open_desk  # noqa: PLC0415 - numpy, duckdb, sqlalchemy
 
@@ -57,7 +107,7 @@ def command(
         if what[:1] == ("show",):
             if len(what) != 2:  # noqa: PLR2004 - show and its id
                 raise UsageError("audit show needs one ID: see nibai audit list")
-            audit = desk.stored_audit(what[1])
+            audit = desk.stored(what[1])
         else:
             if len(what) > 1:
                 raise UsageError(f"one change at a time, not {len(what)}: {', '.join(what)}")

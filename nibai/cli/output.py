@@ -13,6 +13,7 @@ import click
 
 from nibai import plugins
 from nibai.errors import PluginError, UsageError
+from nibai.fleet import FleetAudit
 from nibai.model import Audit, Verdict
 
 FORMATS = ("text", "json", "markdown")
@@ -45,25 +46,34 @@ def audit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def show(audit: Audit, form: str, html: str | None) -> None:
+def show(audit: Audit | FleetAudit, form: str, html: str | None) -> None:
     """Print an audit, and write its HTML report where asked."""
     if form == "json":
-        from nibai.document import dumps  # noqa: PLC0415 - only for this format
-
-        click.echo(dumps(audit), nl=False)
+        click.echo(_json(audit), nl=False)
     else:
         click.echo(render(audit, form, _terminal() if form == "text" else {}), nl=False)
     if html is not None:
         write_html(audit, Path(html))
 
 
-def render(audit: Audit, form: str, options: Mapping[str, object]) -> str:
+def render(audit: Audit | FleetAudit, form: str, options: Mapping[str, object]) -> str:
     """An audit by one of the installed renderers."""
     renderer = plugins.load("nibai.renderers", form, options)
-    render_ = getattr(renderer, "render", None)
+    method = "render" if isinstance(audit, Audit) else "render_fleet"
+    render_ = getattr(renderer, method, None)
     if not callable(render_):
-        raise PluginError(f"plug-in {form!r} in nibai.renderers has no render method")
+        raise PluginError(f"plug-in {form!r} in nibai.renderers has no {method} method")
     return str(render_(audit))
+
+
+def _json(audit: Audit | FleetAudit) -> str:
+    if isinstance(audit, Audit):
+        from nibai.document import dumps  # noqa: PLC0415 - only for this format
+
+        return dumps(audit)
+    from nibai.fleet_document import dumps as fleet_dumps  # noqa: PLC0415 - same
+
+    return fleet_dumps(audit)
 
 
 def prepare(form: str) -> None:
@@ -75,7 +85,7 @@ def prepare(form: str) -> None:
     import rich.table  # noqa: F401, PLC0415 - same
 
 
-def write_html(audit: Audit, path: Path) -> None:
+def write_html(audit: Audit | FleetAudit, path: Path) -> None:
     """Write the self-contained report."""
     try:
         path.write_text(render(audit, "html", {}), encoding="utf-8")
@@ -87,9 +97,10 @@ def write_html(audit: Audit, path: Path) -> None:
     click.echo(f"report: {path}", err=True)
 
 
-def exit_code(audit: Audit, *, inconclusive_ok: bool) -> int:
-    """0 confirmed, 1 refuted, 3 otherwise; `partly` is 1 when a claim is refuted."""
-    verdicts = {result.verdict for result in audit.sentences}
+def exit_code(audit: Audit | FleetAudit, *, inconclusive_ok: bool) -> int:
+    """0 confirmed, 1 refuted, 3 otherwise; `partly` is 1 when a claim (an endpoint) is refuted."""
+    results = audit.sentences if isinstance(audit, Audit) else audit.endpoints
+    verdicts = {result.verdict for result in results}
     if audit.verdict is Verdict.CONFIRMED:
         return 0
     if audit.verdict is Verdict.REFUTED:

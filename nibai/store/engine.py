@@ -120,7 +120,7 @@ class Engine:
             "cell", parts, blocks, where,
             "sum(sum) AS sum, sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",
         )  # fmt: skip
-        return _assemble(hist, cell, blocks.total)
+        return assemble(hist, cell, blocks.total)
 
     def pooled(
         self, endpoint: str, metric: str, variant: str | None, blocks: Blocks
@@ -165,7 +165,7 @@ class Engine:
         try:
             return duckdb.connect().sql(sql).to_arrow_table()
         except duckdb.Error as error:
-            raise _unreadable(self._lake.root, error) from error
+            raise unreadable(self._lake.root, error) from error
 
     def _by_resolution(self, blocks: Blocks) -> list[tuple[str, Window]]:
         """Which part of the window is read from the hour tables, which from the minutes."""
@@ -191,10 +191,10 @@ class Engine:
         try:
             return duckdb.connect().execute(sql).fetchall()
         except duckdb.Error as error:
-            raise _unreadable(self._lake.root, error) from error
+            raise unreadable(self._lake.root, error) from error
 
 
-def _assemble(hist: pa.Table | None, cell: pa.Table | None, count: int) -> Found:
+def assemble(hist: pa.Table | None, cell: pa.Table | None, count: int) -> Found:
     """Rows of one side as block series by replica and segment."""
     found: Found = {}
     if hist is None or cell is None:
@@ -281,6 +281,6 @@ def _midnight(day: date) -> float:
     return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
 
 
-def _unreadable(root: str, error: Exception) -> StoreError:
+def unreadable(root: str, error: Exception) -> StoreError:
     text = str(error).splitlines()[0][:200]
     return StoreError(f"{root}: the lake cannot be read ({text}): restore the named file")

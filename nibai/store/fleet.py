@@ -1,0 +1,231 @@
+"""Reading the lake for many endpoints at once: what is wanted is noted first, then read together.
+
+`LakeWindows` alone knows which windows and blocks a change needs. It is asked on a `FleetEngine`
+that answers nothing and takes notes, the notes become a few queries, and asked again it gets the
+same integers that single queries would have given it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from nibai.histogram import BlockHistograms
+from nibai.model import Window
+from nibai.store.engine import Blocks, Engine, Found, SeriesSpan, assemble, unreadable
+from nibai.store.lake import Lake
+from nibai.store.rows import numbers
+from nibai.store.sql import literal
+
+MAX_ROUNDS = 4
+"""Spans are asked first, blocks when spans are known; then nothing is open any more."""
+
+EVER = Window(0.0, 60.0 * (2**31 - 1))
+"""All minutes that the tables can hold."""
+
+BLOCK = (
+    "CASE WHEN t.blocks = 1 THEN 0 ELSE floor((r.minute * 60::BIGINT - t.start) / t.seconds) END"
+)
+
+SUMS = {
+    "hist": ("task, replica, segment, block, scale, bucket", "sum(count)::BIGINT AS count"),
+    "cell": (
+        "task, replica, segment, block",
+        "sum(sum) AS sum, sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",
+    ),
+}
+"""(what rows are grouped by, what is summed) by kind of table."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedSpans:
+    """One question for the series of an endpoint's metric."""
+
+    endpoint: str
+    metric: str
+    window: Window | None
+
+
+@dataclass(frozen=True, slots=True)
+class WantedBlocks:
+    """One question for blocks of a variant (None: all)."""
+
+    endpoint: str
+    metric: str
+    variant: str | None
+    blocks: Blocks
+
+
+class FleetEngine(Engine):
+    """An engine over one lake that reads the answers to many questions in a few queries.
+
+    It gives no history: replaying the judge on the past of a thousand endpoints takes minutes.
+    """
+
+    def __init__(self, lake: Lake, rolled_until: date | None = None) -> None:
+        super().__init__(lake, rolled_until)
+        self._spans: dict[WantedSpans, list[SeriesSpan]] = {}
+        self._blocks: dict[WantedBlocks, Found] = {}
+        self._open_spans: dict[WantedSpans, None] = {}
+        self._open_blocks: dict[WantedBlocks, None] = {}
+
+    # -- what windows ask -------------------------------------------------------------------
+    def spans(self, endpoint: str, metric: str, window: Window | None = None) -> list[SeriesSpan]:
+        """Every replica of an endpoint's metric; none yet when it was not read."""
+        wanted = WantedSpans(endpoint, metric, window)
+        if wanted not in self._spans:
+            self._open_spans[wanted] = None
+            return []
+        return self._spans[wanted]
+
+    def blocks(self, endpoint: str, metric: str, variant: str | None, blocks: Blocks) -> Found:
+        """Block series of one variant; none yet when they were not read."""
+        if blocks.repeats > 1:
+            return super().blocks(endpoint, metric, variant, blocks)
+        wanted = WantedBlocks(endpoint, metric, variant, blocks)
+        if wanted not in self._blocks:
+            self._open_blocks[wanted] = None
+            return {}
+        return self._blocks[wanted]
+
+    def pooled(
+        self, endpoint: str, metric: str, variant: str | None, blocks: Blocks
+    ) -> dict[str, BlockHistograms]:
+        """No history."""
+        del endpoint, metric, variant, blocks
+        return {}
+
+    # -- reading ----------------------------------------------------------------------------
+    def read_for(self, ask: Callable[[], object]) -> None:
+        """Read everything that `ask` asks of this engine; what was read before is let go."""
+        self._spans.clear()
+        self._blocks.clear()
+        for _ in range(MAX_ROUNDS):
+            ask()
+            if not (self._open_spans or self._open_blocks):
+                return
+            self._spans |= self._read_spans(list(self._open_spans))
+            self._blocks |= self._read_blocks(list(self._open_blocks))
+            self._open_spans.clear()
+            self._open_blocks.clear()
+
+    def _read_spans(self, wanted: Sequence[WantedSpans]) -> dict[WantedSpans, list[SeriesSpan]]:
+        found: dict[WantedSpans, list[SeriesSpan]] = {one: [] for one in wanted}
+        tasks = [
+            _Task(number, one.endpoint, one.metric, None, one.window or EVER, Blocks(EVER, 1))
+            for number, one in enumerate(wanted)
+        ]
+        files = self._files("cell", _hull(tasks)) if tasks else ""
+        if not files:
+            return found
+        sql = (
+            "SELECT t.task, r.variant, r.replica, min(r.minute) AS first, max(r.minute) AS last, "
+            f"sum(r.count)::BIGINT AS n FROM {_joined(files, tasks, 'tasks')} GROUP BY 1, 2, 3 "
+            "HAVING sum(r.count) > 0 ORDER BY 1, 4, 2, 3"
+        )
+        for row in self._run(sql, {"tasks": _table(tasks)}).to_pylist():
+            span = SeriesSpan(row["variant"], row["replica"], row["first"], row["last"], row["n"])
+            found[wanted[row["task"]]].append(span)
+        return found
+
+    def _read_blocks(self, wanted: Sequence[WantedBlocks]) -> dict[WantedBlocks, Found]:
+        if not wanted:
+            return {}
+        by_table: dict[str, list[_Task]] = {}
+        for number, one in enumerate(wanted):
+            for suffix, part in self._by_resolution(one.blocks):
+                task = _Task(number, one.endpoint, one.metric, one.variant, part, one.blocks)
+                by_table.setdefault(suffix, []).append(task)
+        hist, cell = (self._sums(by_table, kind) for kind in ("hist", "cell"))
+        return {
+            one: assemble(hist.get(number), cell.get(number), one.blocks.total)
+            for number, one in enumerate(wanted)
+        }
+
+    def _sums(self, by_table: Mapping[str, Sequence[_Task]], kind: str) -> dict[int, pa.Table]:
+        """Summed rows of one kind of table by the number of the question."""
+        keys, sums = SUMS[kind]
+        selects, tables = [], {}
+        for suffix, tasks in by_table.items():
+            files = self._files(kind + suffix, _hull(tasks))
+            if files:
+                name = f"tasks{suffix}"
+                tables[name] = _table(tasks)
+                joined = _joined(files, tasks, name)
+                selects.append(f"SELECT r.*, t.task, {BLOCK}::INTEGER AS block FROM {joined}")
+        if not selects:
+            return {}
+        rows = " UNION ALL BY NAME ".join(selects)
+        sql = f"SELECT {keys}, {sums} FROM ({rows}) GROUP BY {keys} ORDER BY task"
+        return dict(_split(self._run(sql, tables)))
+
+    def _run(self, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
+        connection = duckdb.connect()
+        try:
+            for name, table in tables.items():
+                connection.register(name, table)
+            return connection.sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise unreadable(self._lake.root, error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One question against one resolution: the part of its window that is read there."""
+
+    number: int
+    endpoint: str
+    metric: str
+    variant: str | None
+    part: Window
+    blocks: Blocks
+
+
+def _table(tasks: Sequence[_Task]) -> pa.Table:
+    return pa.table(
+        {
+            "task": pa.array([t.number for t in tasks], pa.int32()),
+            "endpoint": pa.array([t.endpoint for t in tasks], pa.string()),
+            "metric": pa.array([t.metric for t in tasks], pa.string()),
+            "variant": pa.array([t.variant for t in tasks], pa.string()),
+            "since": pa.array([int(t.part.start) for t in tasks], pa.int64()),
+            "until": pa.array([int(t.part.end) for t in tasks], pa.int64()),
+            "start": pa.array([t.blocks.window.start for t in tasks], pa.float64()),
+            "seconds": pa.array([t.blocks.seconds for t in tasks], pa.float64()),
+            "blocks": pa.array([t.blocks.count for t in tasks], pa.int32()),
+        }
+    )
+
+
+def _joined(files: str, tasks: Sequence[_Task], name: str) -> str:
+    """Rows of the files with the questions they belong to; closed days are sorted by endpoint."""
+    names = sorted({t.endpoint for t in tasks})
+    metrics = ", ".join(literal(metric) for metric in sorted({t.metric for t in tasks}))
+    hull = _hull(tasks)
+    near = (
+        f"endpoint >= {literal(names[0])} AND endpoint <= {literal(names[-1])} "
+        f"AND metric IN ({metrics}) "
+        f"AND minute >= {int(hull.start) // 60} AND minute <= {int(hull.end) // 60}"
+    )
+    return (
+        f"(SELECT * FROM {files} WHERE {near}) r JOIN {name} t ON r.endpoint = t.endpoint "
+        "AND r.metric = t.metric AND (t.variant IS NULL OR r.variant = t.variant) "
+        "AND r.minute * 60::BIGINT >= t.since AND r.minute * 60::BIGINT < t.until"
+    )
+
+
+def _hull(tasks: Sequence[_Task]) -> Window:
+    return Window(min(t.part.start for t in tasks), max(t.part.end for t in tasks))
+
+
+def _split(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """Parts of a table sorted by task."""
+    task = numbers(table.column("task"))
+    starts = np.flatnonzero(np.r_[True, task[1:] != task[:-1]]) if len(task) else task
+    for start, end in zip(starts, [*starts[1:], len(task)], strict=True):
+        yield int(task[start]), table.slice(int(start), int(end - start)).drop_columns(["task"])

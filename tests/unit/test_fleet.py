@@ -1,0 +1,263 @@
+"""Many endpoints at once: each judged as alone, decided together, stored and shown again."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from support.fleets import DAY, MONDAY, fill
+
+from nibai import cli
+from nibai.app.audit import Desk
+from nibai.app.compare import load_analyzers
+from nibai.app.fleet import Selection, audit_fleet, judge_chunk
+from nibai.audit import judge
+from nibai.claims import parse
+from nibai.errors import UsageError
+from nibai.fleet import EndpointResult, PartResult, fleet_audit
+from nibai.fleet_document import dumps, from_document, to_document
+from nibai.model import Change, Promise, Reason, ReasonCode, Verdict, Window
+from nibai.store.engine import Engine
+from nibai.store.lake import Lake
+from nibai.store.state import open_state
+from nibai.store.windows import LakeWindows
+
+AT = MONDAY + DAY
+CLAIM = "2x faster at p50 and p90"
+FACTORS = {
+    "onprem/tokyo/a": 0.4, "onprem/tokyo/b": 0.45, "onprem/tokyo/c": 0.5, "onprem/tokyo/d": 0.6,
+    "onprem/tokyo/e": 1.0, "onprem/tokyo/o'hara": 0.4,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    found = tmp_path_factory.mktemp("fleet")
+    fill(Lake(found / "lake"), FACTORS, segments=("size=s", "size=l"))
+    return found
+
+
+@pytest.fixture
+def desk(folder, tmp_path):
+    state = open_state(tmp_path / "state.sqlite")
+    yield Desk(state, Lake(folder / "lake"), lambda: AT + 2 * DAY)
+    state.close()
+
+
+def changes(**more):
+    sentences = (parse(CLAIM), parse("errors up at most 1pp"))
+    return [Change(f"c{i}", name, effective_at=AT, sentences=sentences, **more)
+            for i, name in enumerate(FACTORS)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"baseline_window": Window(MONDAY, AT), "candidate_window": Window(AT, AT + DAY)},
+        {"baseline_window": Window(MONDAY + 60, AT), "candidate_window": Window(AT, AT + DAY / 3)},
+        {"baseline_variant": "prod", "candidate_variant": "nobody"},
+        {"baseline_variant": "prod", "candidate_variant": "prod", "runs": True},
+    ],
+    ids=["cut", "windows", "odd windows", "no data", "runs"],
+)
+def test_every_endpoint_is_judged_exactly_as_alone(folder, more):
+    analyzers = load_analyzers(0.95)
+    judged = changes(**more)
+    together = {r.endpoint: r for r in judge_chunk(str(folder / "lake"), None, judged, 0.95)}
+    for change in judged:
+        windows = LakeWindows(Engine(Lake(folder / "lake")), change)
+        findings = [f for result in judge(change, windows, analyzers) for f in result.findings]
+        result = together[change.endpoint]
+        assert [part.estimate for part in result.parts] == [f.estimate for f in findings]
+        assert [part.verdict for part in result.parts] == [f.verdict for f in findings]
+        assert [part.variance_factor for part in result.parts] == [
+            f.evidence.variance_factor for f in findings
+        ]
+        assert result.reason.text in {f.reason.text for f in findings}
+
+
+def test_days_come_from_the_hour_tables_where_they_are_rolled_up(folder):
+    # The hour tables of this lake are empty: what is believed to be rolled up is not found.
+    (first, *_) = judge_chunk(str(folder / "lake"), "2022-01-10", changes(), 0.95)
+    assert first.requests[0] == 0
+    assert first.requests[1] > 0
+    assert first.alone is Verdict.INCONCLUSIVE
+
+
+def test_processes_say_the_same_as_one(desk):
+    one = audit_fleet(desk, Selection(at=AT), [CLAIM], processes=1)
+    two = audit_fleet(desk, Selection(at=AT), [CLAIM], processes=2)
+    assert one.endpoints == two.endpoints
+
+
+def test_the_fleet_is_decided_and_stored(desk):
+    steps = []
+    audit = audit_fleet(
+        desk, Selection(at=AT), [CLAIM], progress=lambda done, total: steps.append((done, total))
+    )
+    verdicts = {r.endpoint.rpartition("/")[2]: r.verdict for r in audit.endpoints}
+    assert verdicts["a"] is verdicts["o'hara"] is Verdict.CONFIRMED
+    assert verdicts["d"] is verdicts["e"] is Verdict.REFUTED
+    assert audit.verdict is Verdict.PARTLY
+    assert audit.confirmed.share == pytest.approx(audit.confirmed.endpoints / 6)
+    assert audit.confirmed.traffic == pytest.approx(audit.confirmed.share), "equal traffic"
+    assert audit.true_endpoints.low <= 3 / 6 <= audit.true_endpoints.high
+    assert steps[-1] == (6, 6)
+    assert desk.stored(audit.id) == audit
+    assert desk.state.audits()[0][:2] == (audit.id, "fleet")
+
+
+def declared(desk, name, **more):
+    change = Change("", f"onprem/tokyo/{name}", effective_at=AT, sentences=(parse(CLAIM),))
+    return desk.declare(replace(change, **more))
+
+
+def test_the_newest_fitting_change_of_an_endpoint_counts(desk):
+    declared(desk, "a", effective_at=AT - 3600)
+    newest = declared(desk, "a")
+    declared(desk, "b")
+    audit = audit_fleet(desk, Selection(since=AT - 1))
+    assert [(r.endpoint, r.change == newest.id) for r in audit.endpoints] == [
+        ("onprem/tokyo/a", True), ("onprem/tokyo/b", False),
+    ]  # fmt: skip
+    assert audit.notes == ()
+    assert audit_fleet(desk, Selection()).notes == (
+        "1 older changes of the same endpoints were left out",
+    )
+
+
+def test_nothing_to_audit_is_said(desk):
+    with pytest.raises(UsageError, match="gives no endpoint"):
+        audit_fleet(desk, Selection(kinds=("precision",)), [CLAIM])
+    with pytest.raises(UsageError, match="nothing was claimed"):
+        audit_fleet(desk, Selection(at=AT))
+    declared(desk, "a", sentences=())
+    with pytest.raises(UsageError, match="declared without a claim"):
+        audit_fleet(desk, Selection())
+
+
+# -- the decision, without data ---------------------------------------------------------------
+
+
+def result(name, alone, p_confirm=1.0, p_refute=1.0, *, traffic=1.0, factor=1.0):
+    part = PartResult("2x faster at p50", Promise.FASTER, alone, None, 0.1, p_confirm, p_refute, 24,
+                      factor)  # fmt: skip
+    code = {
+        Verdict.CONFIRMED: ReasonCode.MEETS_CLAIM,
+        Verdict.REFUTED: ReasonCode.FALLS_SHORT,
+    }.get(alone, ReasonCode.INTERVAL_STRADDLES)
+    reason = Reason(code, f"{name} was measured")
+    return EndpointResult(name, "c", traffic, (10, 10), alone, alone, reason, (part,))
+
+
+def decide(results, **more):
+    return fleet_audit(
+        results, audit_id="f", created_at=0.0, claims=("2x faster",), scope="", version="0", **more
+    )
+
+
+def test_enough_alone_is_not_enough_among_many():
+    lucky = result("lucky", Verdict.CONFIRMED, 0.02)
+    others = [result(f"x{i}", Verdict.INCONCLUSIVE, 0.5, 0.5) for i in range(99)]
+    audit = decide([lucky, *others])
+    found = audit.endpoints[0]
+    assert (found.alone, found.verdict) == (Verdict.CONFIRMED, Verdict.INCONCLUSIVE)
+    assert found.reason.code is ReasonCode.FLEET_LEVEL
+    assert found.reason.text == (
+        "lucky was measured; alone that is enough, among 100 endpoints it is not"
+    )
+    assert found.adjusted_confirm == 1.0
+    assert audit.verdict is Verdict.INCONCLUSIVE
+    assert decide([lucky]).verdict is Verdict.CONFIRMED
+
+
+def test_what_the_own_audit_does_not_confirm_the_fleet_does_not_either():
+    # A p-value of 0.04 passes Benjamini-Hochberg among many small ones, but not its own interval.
+    sure = [result(f"s{i}", Verdict.CONFIRMED, 1e-9) for i in range(99)]
+    audit = decide([*sure, result("open", Verdict.INCONCLUSIVE, 0.04)])
+    assert audit.endpoints[-1].verdict is Verdict.INCONCLUSIVE
+    assert audit.confirmed.endpoints == 99
+
+
+def test_correlated_blocks_raise_small_p_values():
+    calm = decide([result(f"x{i}", Verdict.CONFIRMED, 1e-4, factor=1.0) for i in range(20)])
+    wild = decide([result(f"x{i}", Verdict.CONFIRMED, 1e-4, factor=2.5) for i in range(20)])
+    assert calm.correlation == 0.0
+    assert calm.endpoints[0].p_confirm == 1e-4
+    assert wild.correlation == pytest.approx(3 / 7, abs=0.02)
+    assert wild.endpoints[0].p_confirm > 1e-3
+
+
+def test_shares_of_traffic_weigh_endpoints():
+    some = [
+        result("big", Verdict.REFUTED, p_refute=1e-9, traffic=90.0),
+        result("small", Verdict.CONFIRMED, 1e-9, traffic=10.0),
+    ]
+    audit = decide(some)
+    assert (audit.confirmed.share, audit.confirmed.traffic) == (0.5, 0.1)
+    assert (audit.true_endpoints.low, audit.true_endpoints.high) == (0.5, 0.5)
+    assert (audit.true_traffic.low, audit.true_traffic.high) == pytest.approx((0.1, 0.1))
+    assert audit.reason == (
+        "of 2 endpoints: confirmed 1 (50.0%, 10.0% of traffic), refuted 1 (50.0%, 90.0% of traffic)"
+    )
+
+
+def test_without_traffic_the_share_is_not_known():
+    audit = decide([result("x", Verdict.NOT_COMPARABLE, traffic=0.0)])
+    assert audit.verdict is Verdict.NOT_COMPARABLE
+    assert (audit.true_traffic.low, audit.true_traffic.high) == (0.0, 1.0)
+
+
+def test_a_document_comes_back_whole(desk):
+    audit = audit_fleet(desk, Selection(at=AT), [CLAIM, "errors up at most 1pp"])
+    assert from_document(json.loads(dumps(audit))) == audit
+    assert to_document(audit)["schema"] == "nibai.fleet/1"
+    with pytest.raises(ValueError, match="not a nibai"):
+        from_document({"schema": "nibai.audit/1"})
+
+
+# -- the command ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nibai(folder, capsys):
+    def run(*arguments):
+        code = cli.invoke([*arguments, "--data", str(folder)])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def test_the_command_judges_stores_and_shows_again(nibai, tmp_path):
+    page = tmp_path / "fleet.html"
+    code, out, err = nibai(
+        "audit", "fleet", "--at", "2022-01-11T00:00Z", "--claim", CLAIM, "--html", str(page)
+    )
+    assert code == 1, "some are refuted"
+    assert "6 of 6 endpoints judged" in err
+    assert re.search(r"confirmed\s+\d of 6\s+\d\d\.\d% of endpoints", out)
+    assert "<svg" in page.read_text(encoding="utf-8")
+    code, listed, _ = nibai("audit", "list")
+    audit = listed.split()[0]
+    assert audit.startswith("fleet-")
+    assert nibai("audit", "show", audit)[:2] == (1, out)
+    document = json.loads(nibai("audit", "show", audit, "--format", "json")[1])
+    assert len(document["endpoints"]) == 6
+    assert "| verdict | endpoints |" in nibai("audit", "show", audit, "--format", "markdown")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--at", "2022-01-11T00:00Z"), "nothing was claimed of these endpoints"),
+        (("--baseline", "2022-01-10T00:00Z/2022-01-11T00:00Z"), "give both windows"),
+        (("--at", "2022-01-11T00:00Z", "--kind", "precision"), "leave one of them out"),
+        (("--kind", "precision"), "gives no endpoint"),
+    ],
+)
+def test_wrong_use_is_said(nibai, arguments, said):
+    code, _, err = nibai("audit", "fleet", *arguments)
+    assert code == 2
+    assert said in err
