@@ -15,12 +15,14 @@ import numpy as np
 
 from collector.columns import find_failures, find_time, find_value, has_metric, require
 from collector.inputs import Opened, expand, open_source
+from collector.past import PastSource, past_of_files
 from nibai.conventions import METRICS
 from nibai.errors import UsageError
 from nibai.histogram import OVERFLOW_BUCKET, BlockHistograms
 from nibai.model import (
     BlockSeries,
     Comparison,
+    History,
     ReplicaSample,
     Side,
     UnitKind,
@@ -38,6 +40,9 @@ HALF_SPLIT_GAPS = 3.0
 """Two files whose runs follow each other within this many mean gaps are parts of one run."""
 
 ROLES = ("baseline", "candidate")
+PAST = 2
+"""Role of files that hold the unchanged past."""
+
 PARALLEL = 2
 
 Survey = tuple[list[ReplicaSpan], int]
@@ -78,7 +83,10 @@ class FilesReader:
             for role, side in enumerate(sources)
             for i, source in enumerate(side)
         ]
-        return FilesWindows(request, opened)
+        past = [
+            open_source(source, len(opened) + i) for i, source in enumerate(expand(request.history))
+        ]
+        return FilesWindows(request, opened, past)
 
 
 def build(options: Mapping[str, object]) -> FileReader:
@@ -90,9 +98,12 @@ def build(options: Mapping[str, object]) -> FileReader:
 class FilesWindows:
     """Both sides of every metric the files hold, counted on demand."""
 
-    def __init__(self, request: FileRequest, opened: list[tuple[int, Opened]]) -> None:
+    def __init__(
+        self, request: FileRequest, opened: list[tuple[int, Opened]], past: list[Opened]
+    ) -> None:
         self._request = request
         self._opened = opened
+        self._past = past
         self._found: dict[str, Comparison | None] = {}
         self.metric = self._settle_metric()
 
@@ -136,7 +147,25 @@ class FilesWindows:
             for piece in reading.pieces(role, opened, layout, survey)
         ]
         pieces = _cut(pieces, request)
-        return _Assembly(request, metric, reading, pieces, notes).comparison()
+        past = self._past_pieces(request, metric, notes)
+        return _Assembly(request, metric, reading, pieces, past).comparison()
+
+    def _past_pieces(self, request: FileRequest, metric: str, notes: list[str]) -> list[_Piece]:
+        """The files of the unchanged past that have the metric."""
+        reading = _Reading(replace(request, at=None, split=None), metric, notes)
+        pieces = []
+        for opened in self._past:
+            if metric != self.metric and not has_metric(opened.table, metric):
+                continue
+            layout = reading.layout(opened)
+            if layout is not None and layout.time is None:
+                raise UsageError(
+                    f"{opened.table.name}: a history needs times: give a file with a time column, "
+                    "or name it with --time"
+                )
+            survey = _survey(opened, layout, by_statistics=False)
+            pieces += reading.pieces(PAST, opened, layout, survey)
+        return pieces
 
 
 class _Reading:
@@ -237,13 +266,14 @@ class _Assembly:
         metric: str,
         reading: _Reading,
         pieces: list[_Piece],
-        notes: list[str],
+        past: list[_Piece],
     ) -> None:
         self.request = request
         self.metric = metric
         self.reading = reading
         self.pieces = pieces
-        self.notes = notes
+        self.past = past
+        self.notes = reading.notes
         self.offered = _offered(request, pieces)
         windows = [piece.window for piece in pieces if piece.span.rows]
         self.clock = bool(windows) and all(window is not None for window in windows)
@@ -281,6 +311,7 @@ class _Assembly:
             half_split=not live and self._half_split(),
             arrivals_known=self.reading.failures_known or None not in self.offered,
             gate=None if plan is None else plan.gate,
+            history=None if plan is None or hosts else self._history(plan),
             notes=tuple(self.notes),
         )
 
@@ -288,11 +319,13 @@ class _Assembly:
     def _kind(self, windows: list[Window]) -> WindowKind:
         if self.request.runs:
             self._say("judged as runs (--runs): every file is one run")
+            if self.past:
+                self._say("the history is not used: runs are judged by repetition")
             return WindowKind.RUNS
         if not self.clock:
             return WindowKind.RUNS
         longest = max(window.seconds for window in windows)
-        if longest < HOUR:
+        if longest < HOUR and not self.past:
             self._say(
                 f"judged as runs: no replica spans an hour (the longest {longest:.0f} s); "
                 "the verdict speaks for these runs"
@@ -335,6 +368,14 @@ class _Assembly:
         gap = max(b.start, c.start) - min(b.end, c.end)
         pace = (b.seconds + c.seconds) / max(rows, 1)
         return 0 <= gap <= HALF_SPLIT_GAPS * pace
+
+    def _history(self, plan: BlockPlan) -> History | None:
+        sources = [
+            PastSource(piece.opened.table, piece.layout, piece.span, own=piece.role == 0)
+            for piece in (*self.pieces, *self.past)
+            if piece.role != 1 and piece.span.rows
+        ]
+        return past_of_files(plan, sources)
 
     # -- counting -------------------------------------------------------------------------
     def _replica(self, piece: _Piece, plan: BlockPlan | None) -> ReplicaSample:

@@ -115,6 +115,7 @@ class FileRequest:
 
     With `at` (seconds since the epoch) or `split` (a column, optionally "COLUMN=BASE,CAND") the one
     baseline source holds both sides. `offered` counts requests sent, per source, baseline first.
+    `history`: sources of the unchanged past of the baseline, read as the baseline is.
     """
 
     baseline: tuple[str | pa.Table, ...]
@@ -131,6 +132,7 @@ class FileRequest:
     ok: str | None = None
     offered: tuple[int, ...] = ()
     runs: bool = False
+    history: tuple[str | pa.Table, ...] = ()
 
 
 @runtime_checkable

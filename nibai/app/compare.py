@@ -34,7 +34,7 @@ def compare(
     `baseline` and `candidate` are each one of, or a list of: a path, folder or glob; an array of
     values (then `unit` is required); an Arrow table or any data frame that exports an Arrow stream.
     `options` are those of the command line: metric, value, unit, higher_is_better, time, segments,
-    replica, ok, offered, runs, at (seconds since the epoch), split.
+    replica, ok, offered, runs, at (seconds since the epoch), split, history (sources, as baseline).
 
     Raises UsageError for wrong claims, files and columns, CollectError for unreadable files. Thin
     data raises nothing: the verdict is `inconclusive`.
@@ -115,9 +115,10 @@ def _options(options: dict[str, Any]) -> dict[str, Any]:
         raise UsageError(
             f"compare() has no option {unknown[0]!r}; there are {', '.join(sorted(known))}"
         )
-    return {
+    made = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
     }
+    return made | {"history": _sources(options.get("history"))}
 
 
 def _sources(given: Any) -> tuple[Any, ...]:  # noqa: ANN401 - see compare

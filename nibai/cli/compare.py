@@ -65,6 +65,12 @@ DEFAULT_CLAIM = "not slower"
     help="Requests sent, per replica, baseline first.",
 )
 @click.option("--runs", is_flag=True, help="Every replica is one bounded run.")
+@click.option(
+    "--history",
+    multiple=True,
+    metavar="FILE",
+    help="The unchanged past of the baseline, same columns; repeat.",
+)
 @output.audit_options
 def command(**given: object) -> int:
     r"""Is it really faster? The answer from files.
@@ -117,6 +123,7 @@ def _request(given: dict[str, object]) -> FileRequest:
         ok=_text(given["ok"]),
         offered=tuple(int(n) for n in _texts(given["offered"])),
         runs=bool(given["runs"]),
+        history=_texts(given["history"]),
     )
 
 

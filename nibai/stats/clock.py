@@ -47,6 +47,7 @@ def plan_blocks(baseline: Window, candidate: Window) -> BlockPlan:
     >>> plan.blocks, plan.block_seconds, plan.gate
     (24, 3600.0, None)
     """
+    baseline = _nearest(baseline, candidate)
     shifts = [_aligned(baseline, candidate), _aligned(candidate, baseline)[::-1]]
     lengths = [min(b.seconds, c.seconds) for b, c in shifts]
     longest = lengths.index(max(lengths))
@@ -59,6 +60,23 @@ def plan_blocks(baseline: Window, candidate: Window) -> BlockPlan:
     b, c = Window(b.start, b.start + length), Window(c.start, c.start + length)
     gate = None if _same_weekdays(b, c, max(days, 1)) else _unmatched("other days of the week")
     return BlockPlan(b, c, _block_count(length), gate)
+
+
+def _nearest(baseline: Window, candidate: Window) -> Window:
+    """The last stretch of a much longer baseline that can be paired: nearest to the change."""
+    length = candidate.seconds
+    if length >= DAY:
+        length = math.floor(length / DAY + DAY_TOLERANCE) * DAY
+    if length <= 0 or baseline.seconds < length + DAY or candidate.start < baseline.end:
+        return baseline
+    last = min(baseline.end + DAY_TOLERANCE * length, candidate.start) - length
+    last -= (last - candidate.start) % DAY
+    for week_day in range(WEEK_DAYS):
+        found = Window(last - week_day * DAY, last - week_day * DAY + length)
+        days = max(math.floor(length / DAY), 1)
+        if found.start >= baseline.start and _same_weekdays(found, candidate, days):
+            return found
+    return Window(last, last + length)
 
 
 def _aligned(fixed: Window, moved: Window) -> tuple[Window, Window]:

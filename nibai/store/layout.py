@@ -51,20 +51,31 @@ class ReplicaSpan:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Equal blocks of time, one after the other; without a clock, equal parts of the rows."""
+    """Equal blocks of time, one after the other; without a clock, equal parts of the rows.
+
+    With `repeats` the same stretch of blocks follows every `period` seconds; blocks are numbered
+    through.
+    """
 
     start: float
     seconds: float
     count: int
+    repeats: int = 1
+    period: float = 0.0
+
+    @property
+    def stretch(self) -> float:
+        """Length of one stretch."""
+        return self.seconds * self.count
 
     @property
     def end(self) -> float:
         """Where the last block ends."""
-        return self.start + self.seconds * self.count
+        return self.start + self.period * (self.repeats - 1) + self.stretch
 
     def cover(self, span: ReplicaSpan) -> bool:
         """Whether every row of a span lies in a block."""
-        if span.start is None or span.end is None:
+        if span.start is None or span.end is None or self.repeats > 1:
             return False
         return self.start <= span.start and span.end <= self.end
 

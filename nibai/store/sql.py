@@ -78,5 +78,11 @@ def _block(layout: Layout, blocks: Blocks, span: ReplicaSpan) -> tuple[str, str]
     inside = f"{time} >= {blocks.start!r} AND {time} <= {blocks.end!r}"
     if blocks.seconds <= 0:
         return "0", inside
+    if blocks.repeats > 1:
+        since = f"({time} - {blocks.start!r})"
+        within = f"({since} % {blocks.period!r})"
+        first = f"{blocks.count} * floor({since} / {blocks.period!r})"
+        part = f"least(floor({within} / {blocks.seconds!r}), {last})"
+        return f"{first} + {part}", f"{inside} AND {within} < {blocks.stretch!r}"
     # The last moment of the window belongs to the last block.
     return f"least(floor(({time} - {blocks.start!r}) / {blocks.seconds!r}), {last})", inside
