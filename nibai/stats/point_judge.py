@@ -157,7 +157,9 @@ def verdict_at(calibrated: CalibratedPairs, k: int, *, margin: float = 0.0) -> P
     i = int(calibrated.judging()[k])
     statistic, rule = calibrated.statistics[i], calibrated.rules[i]
     calibration = calibrated.walks[i].at(k, rule)
-    value, low, high = statistic.interval(calibrated.pairs, k, calibration.critical)
+    row = np.array([k])
+    (bounds,) = statistic.intervals(calibrated.pairs, row, calibration.critical).tolist()
+    value, low, high = bounds
     if calibration.reason is not None:
         reason = calibration.reason
         return PointVerdict(

@@ -34,6 +34,9 @@ HISTORY = 240
 """Pairs over which the standard error of an upper quantile is taken (40 windows)."""
 
 
+Rows = NDArray[np.int64]
+
+
 class PointStatistic(Protocol):
     """What calibration and judge need to know of a statistic."""
 
@@ -54,8 +57,8 @@ class PointStatistic(Protocol):
         """T of every pair at the trial log2 ratio `shift`, shape (K,)."""
         ...
 
-    def interval(self, pairs: PairWindows, k: int, critical: float) -> tuple[float, float, float]:
-        """(value, low, high) of log2 baseline/candidate of pair k; bounds may be infinite."""
+    def intervals(self, pairs: PairWindows, rows: Rows, critical: float) -> Float64Array:
+        """(value, low, high) of log2 baseline/candidate of R pairs, (R, 3); may be infinite."""
         ...
 
 
@@ -96,11 +99,17 @@ class Level:
         error = np.sqrt(w * w / (2 * w * (2 * w - 1)) * squares)
         return np.asarray(excess / np.where(error > 0, error, 1.0))
 
-    def interval(self, pairs: PairWindows, k: int, critical: float) -> tuple[float, float, float]:
+    def intervals(self, pairs: PairWindows, rows: Rows, critical: float) -> Float64Array:
         """Exact: z only changes where d passes a difference of two points."""
-        w = pairs.window
-        difference = np.sort(np.subtract.outer(pairs.baseline[k], pairs.candidate[k]).ravel())
-        separate = Level._within(pairs.baseline[k]) + Level._within(pairs.candidate[k])
+        found = [self._interval(pairs.baseline[k], pairs.candidate[k], critical) for k in rows]
+        return np.array(found).reshape(-1, 3)
+
+    def _interval(
+        self, baseline: Float64Array, candidate: Float64Array, critical: float
+    ) -> tuple[float, float, float]:
+        w = len(baseline)
+        difference = np.sort(np.subtract.outer(baseline, candidate).ravel())
+        separate = self._within(baseline) + self._within(candidate)
         squares = ((2 * w) ** 3 - 2 * w - separate) / 12
         error = math.sqrt(max(w * w / (2 * w * (2 * w - 1)) * squares, 0.0))
         most = w * w / 2 + critical * error  # differences above d that are still compatible
@@ -146,17 +155,17 @@ class Quantile:
         trial = np.full(len(pairs), shift)
         return np.asarray(t_statistic(self._differences(pairs, trial)) / np.sqrt(factor))
 
-    def interval(self, pairs: PairWindows, k: int, critical: float) -> tuple[float, float, float]:
-        """From the estimate to the first crossing on either side, 6 octaves at most."""
-        one = pairs.take([k])
-        value = self._estimate(one)
-        factor = variance_factor(self._differences(one, value))
+    def intervals(self, pairs: PairWindows, rows: Rows, critical: float) -> Float64Array:
+        """From the estimates to the first crossings on either side, 6 octaves at most."""
+        chosen = pairs.take(rows)
+        value = self._estimate(chosen)
+        factor = variance_factor(self._differences(chosen, value))
 
         def t(row: NDArray[np.int64], trial: Float64Array) -> Float64Array:
-            return t_statistic(self._differences(one.take(row), trial))
+            return t_statistic(self._differences(chosen.take(row), trial))
 
-        ((low, high),) = first_crossings(t, value, critical * np.sqrt(factor))
-        return float(value[0]), low, high
+        bounds = np.array(first_crossings(t, value, critical * np.sqrt(factor))).reshape(-1, 2)
+        return np.column_stack([value, bounds])
 
     def _estimate(self, pairs: PairWindows) -> Float64Array:
         b, c = (_quantiles(side, self.p) for side in (pairs.baseline, pairs.candidate))
@@ -211,10 +220,9 @@ class UpperQuantile:
         """(difference - shift) over root two times the median error of past baselines."""
         return np.asarray((self._difference(pairs) - shift) / self._error(pairs))
 
-    def interval(self, pairs: PairWindows, k: int, critical: float) -> tuple[float, float, float]:
+    def intervals(self, pairs: PairWindows, rows: Rows, critical: float) -> Float64Array:
         """Difference plus and minus critical errors."""
-        until = pairs.take(np.arange(k + 1))
-        return _around(float(self._difference(until)[k]), critical * float(self._error(until)[k]))
+        return _around(self._difference(pairs)[rows], critical * self._error(pairs)[rows])
 
     def _difference(self, pairs: PairWindows) -> Float64Array:
         b, c = (_quantiles(side, self.p) for side in (pairs.baseline, pairs.candidate))
@@ -261,10 +269,10 @@ class Spread:
         error = SPREAD_ERROR / math.sqrt(pairs.window)
         return np.asarray((self._difference(pairs) - shift) / error)
 
-    def interval(self, pairs: PairWindows, k: int, critical: float) -> tuple[float, float, float]:
+    def intervals(self, pairs: PairWindows, rows: Rows, critical: float) -> Float64Array:
         """Difference plus and minus critical errors."""
         error = SPREAD_ERROR / math.sqrt(pairs.window)
-        return _around(float(self._difference(pairs.take([k]))[0]), critical * error)
+        return _around(self._difference(pairs.take(rows)), np.full(len(rows), critical * error))
 
     @staticmethod
     def _difference(pairs: PairWindows) -> Float64Array:
@@ -287,5 +295,5 @@ def _quantiles(points: Float64Array, p: ArrayLike) -> Float64Array:
     return np.asarray(np.quantile(points, np.asarray(p), axis=1, method="hazen"))
 
 
-def _around(value: float, half: float) -> tuple[float, float, float]:
-    return value, value - half, value + half
+def _around(value: Float64Array, half: Float64Array) -> Float64Array:
+    return np.column_stack([value, value - half, value + half])

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
+from support.points import unchanged
 
 from nibai.model import ReasonCode
 from nibai.stats.placebo import walk
@@ -23,14 +24,19 @@ from nibai.stats.point_statistics import (
     Spread,
     UpperQuantile,
 )
-from nibai.stats.point_windows import log2_points, pair_windows
+from nibai.stats.point_windows import PairWindows, log2_points, pair_windows
 from nibai.stats.printed_rate import non_overlapping, printed_rate, rate_text, shrunk_rate
+from nibai.stats.resolution import smallest_effect
 
 ALL: list[PointStatistic] = [Level(), Quantile(0.5), Quantile(0.9), UpperQuantile(), Spread()]
 
 
 def lognormal(size: int, seed: int = 1, sd: float = 0.1) -> np.ndarray:
     return np.exp(np.random.default_rng(seed).normal(0, sd, size))
+
+
+def interval(statistic: PointStatistic, pairs: PairWindows, k: int, critical: float) -> tuple:
+    return tuple(statistic.intervals(pairs, np.array([k]), critical)[0].tolist())
 
 
 # -- windows ------------------------------------------------------------------------------------
@@ -96,7 +102,7 @@ def test_statistics_see_the_direction_and_mirror_when_sides_swap(statistic):
     points = lognormal(400, sd=0.05)
     points[260:] = 1.0 + (points[260:] - 1.0) / 2 - (statistic.name != "spread") * 0.3
     pairs = pair_windows(points, 60, last_start=200)
-    value, low, high = statistic.interval(pairs, len(pairs) - 1, 2.5)
+    value, low, high = interval(statistic, pairs, len(pairs) - 1, 2.5)
     assert low < value < high
     assert low > 0
     assert statistic.signed(pairs)[-1] > 2.5
@@ -105,7 +111,7 @@ def test_statistics_see_the_direction_and_mirror_when_sides_swap(statistic):
     ).take([len(pairs) - 1])
     if not isinstance(statistic, UpperQuantile):  # its error comes from past baselines
         assert statistic.signed(mirrored)[0] == pytest.approx(-statistic.signed(pairs)[-1])
-        assert statistic.interval(mirrored, 0, 2.5) == pytest.approx((-value, -high, -low))
+        assert interval(statistic, mirrored, 0, 2.5) == pytest.approx((-value, -high, -low))
 
 
 @pytest.mark.parametrize("digits", [2, 9])
@@ -113,7 +119,7 @@ def test_statistics_see_the_direction_and_mirror_when_sides_swap(statistic):
 def test_interval_holds_the_ratios_that_the_statistic_allows(statistic, digits):
     pairs = pair_windows(np.round(lognormal(600, 3), digits), 60)
     for k in (10, 40):
-        value, low, high = statistic.interval(pairs, k, 2.0)
+        value, low, high = interval(statistic, pairs, k, 2.0)
         width = high - low
         assert low <= value <= high
         for d in (low + 0.01 * width, value, high - 0.01 * width):
@@ -126,7 +132,7 @@ def test_interval_holds_the_ratios_that_the_statistic_allows(statistic, digits):
 def test_constant_points_on_both_sides_are_the_same(statistic):
     pairs = pair_windows(np.full(300, 0.25), 60)
     assert (statistic.signed(pairs) == 0).all()
-    value, low, high = statistic.interval(pairs, 3, 3.0)
+    value, low, high = interval(statistic, pairs, 3, 3.0)
     assert value == 0.0
     assert low <= 0.0 <= high
 
@@ -135,7 +141,7 @@ def test_level_is_bounded_and_its_interval_is_infinite_at_the_bound():
     points = np.concatenate([np.full(60, 1.0) + np.arange(60), 1e-3 * (1 + np.arange(60))])
     pairs = pair_windows(points, 60)
     assert Level().signed(pairs)[0] == pytest.approx(Level().ceiling(60))
-    assert Level().interval(pairs, 0, Level().ceiling(60))[1:] == (-math.inf, math.inf)
+    assert interval(Level(), pairs, 0, Level().ceiling(60))[1:] == (-math.inf, math.inf)
 
 
 # -- the judge ----------------------------------------------------------------------------------
@@ -292,3 +298,43 @@ def test_past_windows_of_the_rate_lie_a_window_apart():
     valid = np.ones(40, dtype=bool)
     valid[[6, 7]] = False
     assert non_overlapping(valid, 6).tolist() == [0, 8, 14, 20, 26, 32, 38]
+
+
+# -- smallest effect, and the whole on known truth (big simulations: tests/statistical) -----------
+
+
+def test_smallest_effect_is_that_of_the_past_at_todays_critical_value():
+    calibrated = calibrate_pairs(pair_windows(lognormal(3000, 14), 60), Level())
+    pairs, k = calibrated.pairs, len(calibrated.pairs) - 1
+    effect = smallest_effect(calibrated, k)
+    assert effect is not None
+    critical = calibrated.walks[0].critical[k]
+    past = np.arange(0, k - 5, 6)[-40:]
+
+    def found(size: float) -> float:
+        shifts = (math.log2(1 + size), -math.log2(1 + size))
+        return float(np.mean([np.abs(Level().signed(pairs, d)[past]) > critical for d in shifts]))
+
+    assert found(effect * 1.02) >= 0.8 > found(effect * 0.95)
+    wider = smallest_effect(calibrated, k, margin=0.05)
+    assert wider == pytest.approx((1 + effect) * 1.05 - 1)
+
+
+def test_no_smallest_effect_without_history():
+    calibrated = calibrate_pairs(pair_windows(lognormal(300, 15), 60), Level())
+    assert smallest_effect(calibrated, len(calibrated.pairs) - 1) is None
+
+
+@pytest.mark.parametrize("statistic", ALL, ids=lambda s: s.name)
+def test_unchanged_drifting_series_stay_quiet(statistic):
+    """Twelve series; the rate is at most 5 % plus three standard errors between series."""
+    rates, alone = [], []
+    for r in range(12):
+        points = unchanged(np.random.default_rng([20261126, 99, r]), "drift", 3600)
+        calibrated = calibrate_pairs(pair_windows(points, 60), statistic)
+        found = judge_all(calibrated)
+        rates.append(found.changed[found.decided].mean())
+        alone.append((np.abs(statistic.signed(calibrated.pairs)) > statistic.floor(0.05)).mean())
+    error = np.std(rates, ddof=1) / math.sqrt(len(rates))
+    assert np.mean(rates) <= 0.05 + 3 * error
+    assert np.mean(rates) < np.mean(alone)
