@@ -33,6 +33,7 @@ COMMANDS = {
         "The same answer for a change in the lake; stored, printed again.",
     ),
     "changes": ("nibai.cli.changes", "Declare, list and show changes and what they promised."),
+    "plan": ("nibai.cli.plan", "How long a claim must be watched, said beforehand."),
     "run": ("nibai.cli.run", "Receive, store and serve: one process."),
     "lake": ("nibai.cli.lake", "What is stored, and how to remove it."),
     "check-config": (
