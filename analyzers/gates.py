@@ -18,6 +18,7 @@ from nibai.model import (
     Verdict,
     WindowKind,
 )
+from nibai.stats.load import MIN_OVERLAP, load_range
 from nibai.stats.sides import Segments, requests
 from nibai.stats.verdict import ONE_RUN_MAX_QUANTILE
 
@@ -70,6 +71,7 @@ def first_gate(
     return (
         survivors(comparison)
         or _sweep_order(comparison, quantile)
+        or load_overlap(comparison)
         or comparison.gate
         or _half_split(comparison)
         or _one_host(comparison)
@@ -117,6 +119,21 @@ def survivors(comparison: Comparison) -> Reason | None:
         f"only survivors were measured: {done[0]} completed requests in the baseline, {done[1]} in "
         f"the candidate ({runs[0]} and {runs[1]} runs), and nothing says how many were sent; those "
         "missing may be the slowest. Give the number sent to each run: --offered N, baseline first",
+    )
+
+
+def load_overlap(comparison: Comparison) -> Reason | None:
+    """The two sides hardly ever ran at the same load."""
+    load = comparison.load
+    if load is None or load.overlap >= MIN_OVERLAP:
+        return None
+    baseline, candidate = map(load_range, load.arrivals)
+    return Reason(
+        ReasonCode.LOAD_OVERLAP,
+        f"the loads differ too much: {baseline} arrivals per minute and replica in the baseline, "
+        f"{candidate} in the candidate; they share {load.overlap:.0%} of the requests by load, "
+        f"{MIN_OVERLAP:.0%} are needed: compare windows of similar load, or send both the same "
+        "traffic",
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from analyzers.wording import block_unit
 from nibai.histogram import BlockHistograms, merge
 from nibai.model import Claim, Comparison, Side, UnitKind, WindowKind
+from nibai.stats.cells import Load, LoadCells, load_cells, load_of, replica_strata
 from nibai.stats.mix import (
     MIN_REQUESTS,
     MixAnalysis,
@@ -120,6 +121,21 @@ class Sample:
         b, c = (float(log2_quantiles(side, [p])[0]) for side in self.sides)
         return b, c
 
+    # -- load -----------------------------------------------------------------------------
+    @cached_property
+    def load(self) -> Load | None:
+        """The sides by stratum of load in the order of the log ratio, None where not matched."""
+        return load_of(self.comparison, self.segment)
+
+    @cached_property
+    def cells(self) -> LoadCells | None:
+        """Segments by load that both sides have, weighted by the baseline's mix."""
+        if self.load is None:
+            return None
+        kept = common_support(self._baseline, self._candidate, self.min_requests)
+        first, second = self.oriented(self.load.first, self.load.second)
+        return load_cells(first, second, kept, self.load.groups)
+
     # -- evidence -------------------------------------------------------------------------
     @cached_property
     def min_requests(self) -> int:
@@ -130,18 +146,26 @@ class Sample:
         """Raw interval, like-for-like interval and decomposition of time blocks."""
         first, second = self.ordered
         (found,) = analyse_mix(
-            first, second, [p], level=level, critical=critical, min_requests=self.min_requests
+            first,
+            second,
+            [p],
+            level=level,
+            critical=critical,
+            min_requests=self.min_requests,
+            load=self.load,
         )
         return found
 
     def like_for_like(self) -> PairedScores | None:
-        """Both sides at the same segment shares, for p-values."""
+        """Both sides at the same segment shares and loads, for p-values."""
         first, second = self.ordered
-        return standardised(first, second, min_requests=self.min_requests)
+        return standardised(first, second, min_requests=self.min_requests, load=self.load)
 
     @cached_property
     def weights(self) -> Mapping[str, float] | None:
-        """Baseline shares of the segments that both sides have, None without several segments."""
+        """Baseline shares of the segments (by load) of both sides, None without several."""
+        if self.cells is not None:
+            return self.cells.weights
         kept = common_support(self._baseline, self._candidate, self.min_requests)
         return shares(self._baseline, kept) if len(kept) > 1 else None
 
@@ -167,7 +191,7 @@ class Sample:
         """The t interval over runs (or hosts) at fixed segment shares."""
         first, second = self.oriented(self.comparison.baseline, self.comparison.candidate)
         quantiles = [
-            run_log2_quantiles(self._runs(side), p, self.weights) for side in (first, second)
+            run_log2_quantiles(self._cut(side), p, self.weights) for side in (first, second)
         ]
         return run_interval(*quantiles, matched=self.comparison.matched, level=level)
 
@@ -178,7 +202,7 @@ class Sample:
     def scored_pairs(self) -> list[PairedScores]:
         """Score tables of the pairs of runs."""
         first, second = (
-            self._runs(side)
+            self._cut(side)
             for side in self.oriented(self.comparison.baseline, self.comparison.candidate)
         )
         couples = (
@@ -186,8 +210,11 @@ class Sample:
             if self.comparison.matched
             else [(b, c) for b in first for c in second]
         )
+        groups = None if self.cells is None else self.cells.groups
         found = [
-            standardised(b, c, min_requests=1, weights=self.weights) for b, c in couples if b and c
+            standardised(b, c, min_requests=1, weights=self.weights, groups=groups)
+            for b, c in couples
+            if b and c
         ]
         return [pair for pair in found if pair is not None]
 
@@ -200,6 +227,12 @@ class Sample:
             if run
         ]
         return min(sizes, default=0)
+
+    def _cut(self, side: Side) -> list[Segments]:
+        """Each run or host by the segments (and loads) that `weights` name."""
+        if self.cells is None:
+            return self._runs(side)
+        return [self.cells.cut(replica_strata(replica, self.segment)) for replica in side.replicas]
 
     def _runs(self, side: Side) -> list[Segments]:
         return [replica_segments(replica, self.segment) for replica in side.replicas]

@@ -173,7 +173,8 @@ class Speedup:
         )
 
     def _mix_of_runs(self, sample: Sample, p: float) -> MixAnalysis | None:
-        return sample.mix(p, self.level) if len(sample.sides[0]) > 1 else None
+        cut = len(sample.sides[0]) > 1 or sample.load is not None
+        return sample.mix(p, self.level) if cut else None
 
     # -- deciding -------------------------------------------------------------------------
     def _decide(
@@ -367,6 +368,7 @@ def _evidence(claim: Claim, sample: Sample, p: float, reading: Reading | None) -
         margin=claim.margin,
         threshold=2.0 ** threshold_of(claim),
         mix_coverage=None if terms is None else sample.oriented(*terms.coverage),
+        load_overlap=None if sample.comparison.load is None else sample.comparison.load.overlap,
         simpson=None if terms is None else terms.simpson,
         terms=None
         if terms is None

@@ -20,6 +20,7 @@ from nibai.model import (
     TimelinePoint,
     UnitKind,
 )
+from nibai.stats.cells import load_of
 from nibai.stats.floors import raw_floor
 from nibai.stats.inversion import RatioInterval
 from nibai.stats.mix import MixAnalysis, analyse_mix
@@ -70,7 +71,7 @@ def describe(comparison: Comparison, *, level: float) -> Exhibits:
     first, second = (candidate, baseline) if comparison.higher_is_better else (baseline, candidate)
     least = min(requests(baseline), requests(candidate))
     ps = [p for p in CURVE if raw_floor(p) <= least]
-    analyses = analyse_mix(first, second, ps, level=level) if ps else []
+    analyses = analyse_mix(first, second, ps, level=level, load=load_of(comparison)) if ps else []
     return Exhibits(
         comparison.metric,
         comparison.value_unit,

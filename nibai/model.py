@@ -197,13 +197,15 @@ class BlockSeries:
     """One metric of one unit and segment in G blocks of equal length.
 
     `histograms` has G blocks. `errors`, `timeouts` (already in the overflow bin) and `sums` (of the
-    finite values, base units) have shape (G,).
+    finite values, base units) have shape (G,). `strata`: the same requests by stratum of load, each
+    with G blocks; empty where load is not matched.
     """
 
     histograms: BlockHistograms
     errors: NDArray[np.int64]
     timeouts: NDArray[np.int64]
     sums: NDArray[np.float64]
+    strata: tuple[BlockHistograms, ...] = ()
 
     @property
     def blocks(self) -> int:
@@ -239,6 +241,24 @@ class Side:
     replicas: tuple[ReplicaSample, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class LoadStrata:
+    """Load of (baseline, candidate) in arrivals per minute and replica, cut into joint strata.
+
+    `edges` stand between fine strata, which weigh requests; `groups` number the stratum that each
+    of them belongs to. No edges: load barely varies and is not matched. `shares` are those of the
+    requests in each stratum, `overlap` is the sum of the smaller shares, and `arrivals` the 5th,
+    50th and 95th percentile over slots of `slot_seconds`.
+    """
+
+    edges: tuple[float, ...]
+    groups: tuple[int, ...]
+    shares: tuple[tuple[float, ...], tuple[float, ...]]
+    overlap: float
+    arrivals: tuple[tuple[float, float, float], tuple[float, float, float]]
+    slot_seconds: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class History:
     """The unchanged past of the judged series, all replicas together, in parts finer than blocks.
@@ -270,7 +290,8 @@ class Comparison:
     halves in time of one run. `higher_is_better` inverts ratios; unit is that of the values.
     `matched`: units of both sides pair up by design point, in order. `arrivals_known`: failed
     requests are in the data (or `offered` was given), so that completed counts may differ.
-    `history` is None where no calibration applies (runs, hosts) and where nothing is known.
+    `history` is None where no calibration applies (runs, hosts) and where nothing is known; `load`
+    where no load rule applies (runs, no clock).
     """
 
     metric: str
@@ -289,6 +310,7 @@ class Comparison:
     gate: Reason | None = None
     notes: tuple[str, ...] = ()
     history: History | None = None
+    load: LoadStrata | None = None
 
 
 # -- what analyzers answer ------------------------------------------------------------------

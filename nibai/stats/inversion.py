@@ -96,6 +96,11 @@ class PairedScores:
         """Non-empty blocks of the side that has fewer."""
         return min(self.baseline.filled, self.candidate.filled)
 
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the block differences, G - 1 for pooled sides."""
+        return max((self.baseline.freedom + self.candidate.freedom) / 2, 1.0)
+
     # -- statistics -----------------------------------------------------------------------
     def estimate(self, p: float) -> float:
         """log2 of the ratio of p-quantiles; NaN when both are infinite or both zero."""
@@ -148,7 +153,7 @@ class PairedScores:
         self, ps: Sequence[float], *, level: float = 0.95, critical: float | None = None
     ) -> list[RatioInterval]:
         """Two-sided intervals for several quantiles (cheaper than one by one)."""
-        crit = critical_value(level, self.blocks - 1) if critical is None else critical
+        crit = critical_value(level, self.freedom) if critical is None else critical
         sound = [p for p in ps if math.isfinite(self.estimate(p)) and self.filled >= MIN_BLOCKS]
         points = dict(zip(sound, self._points(sound), strict=True))
         bounds = dict(zip(sound, self._bounds(sound, points, crit), strict=True))
@@ -179,7 +184,8 @@ class PairedScores:
             return []
         p, d = np.array(ps), np.array([self.estimate(p) for p in ps])
         scores = self.differences(p, d)
-        factor = variance_factor(scores)
+        factor = variance_factor(scores, self.blocks - self.freedom)
+        factor = factor * (self.blocks - 1) / self.freedom
         variance = factor * scores.var(axis=1, ddof=1) / self.blocks
         independent = p * (1 - p) * (1 / self.baseline.requests + 1 / self.candidate.requests)
         return [
@@ -201,7 +207,7 @@ class PairedScores:
     def _p_value(
         self, p: float, threshold: float, level: float, critical: float | None, *, upward: bool
     ) -> float:
-        usual = critical_value(level, self.blocks - 1)
+        usual = critical_value(level, self.freedom)
         pair, direction = self._usable(p)
         if pair is None or direction == (-1 if upward else 1):
             return 1.0
@@ -216,7 +222,7 @@ class PairedScores:
         scaled = (
             extreme / math.sqrt(point.factor) * usual / (usual if critical is None else critical)
         )
-        return lower_tail(scaled, self.blocks - 1)
+        return lower_tail(scaled, self.freedom)
 
     def _usable(self, p: float) -> tuple[PairedScores | None, int]:
         """Tables with a finite estimate, and which bound they can give: -1 low, 1 high, 0 both."""

@@ -1,8 +1,8 @@
 """Like for like: the ratio with the traffic mix held at the baseline's, and what the mix explains.
 
 log2(raw) = like_for_like + load + mix + support holds exactly, by telescoping. Assumes that within
-a segment requests are alike; a shift inside a segment counts as like-for-like.
-Source: nibai's statistics.md, section 8.
+a segment (and a stratum of load) requests are alike; a shift inside counts as like-for-like.
+Source: nibai's statistics.md, sections 8 and 9.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from nibai.histogram import BlockHistograms, merge
+from nibai.stats.cells import Load, LoadCells
 from nibai.stats.inversion import PairedScores, RatioInterval
 from nibai.stats.ratio import paired
 from nibai.stats.score import ScoreTable, standardised_table
@@ -42,6 +43,7 @@ class Scope(StrEnum):
 class Decomposition:
     """Exact log2 terms of one quantile: raw = like_for_like + load + mix + support.
 
+    `load` is what both sides' move to their common loads explains; 0 where load is not matched.
     `reverse_like_for_like` and `reverse_mix` use the candidate's weights; `shapley_like_for_like`
     is the mean of both orders. `coverage` is the share of (baseline, candidate) requests in the
     `kept` segments, `segment_ratios` the log2 ratio of each. Infinite quantiles make NaN terms.
@@ -154,17 +156,24 @@ def standardised(
     *,
     min_requests: int = MIN_REQUESTS,
     weights: Mapping[str, float] | None = None,
+    groups: Mapping[str, str] | None = None,
+    load: Load | None = None,
     ceiling_log2: float | None = None,
 ) -> PairedScores | None:
     """Both sides at the same segment shares, ready for intervals and p-values.
 
-    A single kept segment uses the score of section 5, so that raw and like-for-like agree.
+    A single kept segment uses the score of section 5, so that raw and like-for-like agree. `load`
+    (the same sides by stratum) holds their loads alike too.
     """
     kept = common_support(baseline, candidate, min_requests)
     if not kept:
         return None
+    cells = None if load is None else load.cells(kept)
+    if load is not None and cells is not None:
+        first, second = cells.cut(load.first), cells.cut(load.second)
+        return _paired(first, second, cells.weights, ceiling_log2, cells.groups)
     fixed = shares(baseline, kept) if weights is None else _normalised(weights, kept)
-    return _paired(baseline, candidate, fixed, ceiling_log2)
+    return _paired(baseline, candidate, fixed, ceiling_log2, groups)
 
 
 def analyse_mix(
@@ -175,9 +184,10 @@ def analyse_mix(
     level: float = 0.95,
     critical: float | None = None,
     min_requests: int = MIN_REQUESTS,
+    load: Load | None = None,
 ) -> list[MixAnalysis]:
     """Raw interval, like-for-like interval and decomposition of several quantiles at once."""
-    mix = _Mix(baseline, candidate, min_requests)
+    mix = _Mix(baseline, candidate, min_requests, load)
     raw = mix.raw.intervals(ps, level=level, critical=critical)
     like = mix.like_for_like
     found = None if like is None else like.intervals(ps, level=level, critical=critical)
@@ -205,7 +215,13 @@ def _paradox(raw: RatioInterval, like_for_like: RatioInterval | None, terms: Dec
 class _Mix:
     """Tables of one comparison, made once for all quantiles."""
 
-    def __init__(self, baseline: Segments, candidate: Segments, min_requests: int) -> None:
+    def __init__(
+        self,
+        baseline: Segments,
+        candidate: Segments,
+        min_requests: int,
+        load: Load | None = None,
+    ) -> None:
         self.kept = common_support(baseline, candidate, min_requests)
         self.raw = _pooled(baseline, candidate)
         totals = (self.raw.baseline.requests, self.raw.candidate.requests)
@@ -215,11 +231,26 @@ class _Mix:
         if not self.kept:
             return
         self._own = _pooled(own, other) if self._partial(baseline, candidate) else self.raw
-        self.like_for_like = _paired(own, other, shares(own, self.kept))
-        self._reverse = _paired(own, other, shares(other, self.kept))
+        self._at_mix = _paired(own, other, shares(own, self.kept))
+        self._at_other_mix = _paired(own, other, shares(other, self.kept))
+        self._cells = None if load is None else load.cells(self.kept)
+        self.like_for_like, self._reverse = self._matched(load, self._cells)
         self._segments = {
             name: _pooled({name: own[name]}, {name: other[name]}) for name in self.kept
         }
+
+    def _matched(
+        self, load: Load | None, cells: LoadCells | None
+    ) -> tuple[PairedScores, PairedScores]:
+        """Both sides alike in mix and load, at the baseline's and at the candidate's mix."""
+        if load is None or cells is None:
+            return self._at_mix, self._at_other_mix
+        first, second = cells.cut(load.first), cells.cut(load.second)
+        default, reverse = (
+            _paired(first, second, weights, groups=cells.groups)
+            for weights in (cells.weights, cells.reverse)
+        )
+        return default, reverse
 
     def _partial(self, baseline: Segments, candidate: Segments) -> bool:
         return {*baseline, *candidate} != set(self.kept)
@@ -231,18 +262,24 @@ class _Mix:
             return Decomposition(
                 p, raw, math.nan, 0.0, *nothing, math.nan, self.coverage, (), {}, simpson=False
             )
-        own_b, own_c = (_quantile(side, p) for side in (self._own.baseline, self._own.candidate))
-        at_baseline_mix = _quantile(self.like_for_like.candidate, p)
-        at_candidate_mix = _quantile(self._reverse.baseline, p)
+        own_b, own_c = _quantiles(self._own, p)
+        like_b, like_c = _quantiles(self.like_for_like, p)
+        reverse_b, reverse_c = _quantiles(self._reverse, p)
+        if self._cells is None:
+            # With load matched both sides move, from their own loads to the common ones; else not.
+            like_b, reverse_c = own_b, own_c
+        at_baseline_mix, at_candidate_mix = (
+            _quantile(self._at_mix.candidate, p), _quantile(self._at_other_mix.baseline, p),
+        )  # fmt: skip
         ratios = {name: pair.estimate(p) for name, pair in self._segments.items()}
         return Decomposition(
             p=p,
             raw=raw,
-            like_for_like=own_b - at_baseline_mix,
-            load=0.0,
+            like_for_like=like_b - like_c,
+            load=(own_b - like_b) + (like_c - at_baseline_mix),
             mix=at_baseline_mix - own_c,
             support=raw - (own_b - own_c),
-            reverse_like_for_like=at_candidate_mix - own_c,
+            reverse_like_for_like=reverse_b - reverse_c,
             reverse_mix=own_b - at_candidate_mix,
             coverage=self.coverage,
             kept=self.kept,
@@ -263,6 +300,7 @@ def _paired(
     candidate: Segments,
     weights: Mapping[str, float],
     ceiling_log2: float | None = None,
+    groups: Mapping[str, str] | None = None,
 ) -> PairedScores:
     """Both sides at the given shares of the segments that `weights` names."""
     chosen = [{name: side[name] for name in weights} for side in (baseline, candidate)]
@@ -270,7 +308,7 @@ def _paired(
         return _pooled(*chosen, ceiling_log2=ceiling_log2)
     scale = min(part.scale for side in chosen for part in side.values())
     first, second = (
-        standardised_table({k: v.downscale(scale) for k, v in side.items()}, weights)
+        standardised_table({k: v.downscale(scale) for k, v in side.items()}, weights, groups)
         for side in chosen
     )
     return PairedScores(first, second, ceiling_log2=ceiling_log2)
@@ -280,6 +318,10 @@ def _pooled(
     baseline: Segments, candidate: Segments, *, ceiling_log2: float | None = None
 ) -> PairedScores:
     return paired(merge(baseline.values()), merge(candidate.values()), ceiling_log2=ceiling_log2)
+
+
+def _quantiles(pair: PairedScores, p: float) -> tuple[float, float]:
+    return _quantile(pair.baseline, p), _quantile(pair.candidate, p)
 
 
 def _quantile(side: ScoreTable, p: float) -> float:

@@ -182,6 +182,7 @@ class _Windows:
             slope=self.slope[window],
             full=self.full[window],
             per_block=self.per_block[window],
+            freedom=self.slope.shape[1] - 1.0,
         )
 
     def _share(self, window: Int64Array, position: Float64Array) -> Float64Array:

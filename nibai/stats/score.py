@@ -25,6 +25,7 @@ class ScoreTable:
     Edge k is log2 value `(offset + k) / 2**scale`. `cdf` has shape (K+1,), `body` (K+1, G),
     `slope` (G,); `full` (G,) is the body once every request counts, the infinite ones too.
     `filled` is the number of blocks with at least one request, `per_block` their requests (G,).
+    `freedom`: degrees of freedom of the scores, G - 1 less what centring in strata of load takes.
     """
 
     scale: int
@@ -34,6 +35,7 @@ class ScoreTable:
     slope: Float64Array
     full: Float64Array
     per_block: Float64Array
+    freedom: float
 
     @property
     def blocks(self) -> int:
@@ -118,30 +120,45 @@ def pooled_table(histograms: BlockHistograms) -> ScoreTable:
         slope=weight,
         full=-weight,
         per_block=per_block,
+        freedom=blocks - 1.0,
     )
 
 
 def standardised_table(
-    segments: Mapping[str, BlockHistograms], weights: Mapping[str, float]
+    segments: Mapping[str, BlockHistograms],
+    weights: Mapping[str, float],
+    groups: Mapping[str, str] | None = None,
 ) -> ScoreTable:
     """Segment-centred scores of one side re-weighted to given segment shares (they sum to 1).
 
     `u_g(x) = (p - sum_s w_s F_s(x)) + sum_s (w_s G / N_s) (F_s(x) n_sg - c_sg(x))`: a change of the
     mix from block to block moves nothing. Every segment in `weights` needs at least one request.
+
+    With `groups` the segments of a group are weighted alone and centred together. A group that
+    fills few blocks is centred on few numbers; `freedom` counts what that costs: G-L for L groups
+    that each fill blocks of their own, G-1 for groups spread over all blocks.
     """
     chosen = [segments[name] for name in weights]
     everything = merge(chosen)
     offset, probe = _cumulative(everything)
     edges = len(probe)
     cdf, body = np.zeros(edges), np.zeros(probe.shape)
-    for histograms, weight in zip(chosen, weights.values(), strict=True):
-        cumulative = _on_grid(histograms.downscale(everything.scale), offset, edges)
-        per_block = histograms.n.astype(np.float64)
-        total = float(per_block.sum())
-        share = cumulative.sum(axis=1) / total
-        cdf += weight * share
-        centred = share[:, None] * per_block[None, :] - cumulative
-        body += weight * (histograms.blocks / total) * centred
+    seen, left = 0.0, 0.0
+    for members in _members(weights, groups):
+        cumulative, per_block = np.zeros(probe.shape), np.zeros(everything.blocks)
+        for name in members:
+            histograms = segments[name].downscale(everything.scale)
+            part = weights[name] / float(histograms.n.sum())
+            cumulative += part * _on_grid(histograms, offset, edges)
+            per_block += part * histograms.n
+        weight = float(per_block.sum())
+        leverage = per_block / weight
+        summed = cumulative.sum(axis=1)
+        cdf += summed
+        body += everything.blocks * (summed[:, None] * leverage[None, :] - cumulative)
+        square = float((leverage**2).sum())
+        seen += weight**2 * square
+        left += weight**2 * (square - 2 * float((leverage**3).sum()) + square**2)
     blocks = everything.blocks
     return ScoreTable(
         scale=everything.scale,
@@ -151,7 +168,15 @@ def standardised_table(
         slope=np.ones(blocks),
         full=-np.ones(blocks),
         per_block=everything.n.astype(np.float64),
+        freedom=blocks - 1.0 if groups is None else blocks * left / seen,
     )
+
+
+def _members(weights: Mapping[str, float], groups: Mapping[str, str] | None) -> list[list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in weights:
+        found.setdefault(name if groups is None else groups[name], []).append(name)
+    return list(found.values())
 
 
 def _cumulative(histograms: BlockHistograms) -> tuple[int, Float64Array]:

@@ -12,12 +12,13 @@ NEGLIGIBLE = 1e-12
 """Scores are shares of order 1: smaller ones are rounding, and count as exactly zero."""
 
 
-def variance_factor(scores: Float64Array) -> Float64Array:
+def variance_factor(scores: Float64Array, lost: float = 1.0) -> Float64Array:
     """AR(1) factor (1+r)/(1-r) of block scores of shape (..., G).
 
-    r is the lag-1 correlation with the small-sample correction (1+3r)/G, clipped to [0, 0.8]: the
-    factor lies in [1, 9]. Constant scores give 1. Assumes blocks in order of time; correlation
-    beyond lag 1 and drift slower than the window are not seen.
+    r is the lag-1 correlation with the small-sample correction (1+3r)/G for each of the `lost`
+    degrees of freedom, clipped to [0, 0.8]: the factor lies in [1, 9]. Constant scores give 1.
+    Assumes blocks in order of time; correlation beyond lag 1 and drift slower than the window are
+    not seen.
 
     >>> variance_factor(np.array([1.0, 1.0, 1.0, 1.0])).item()
     1.0
@@ -28,7 +29,7 @@ def variance_factor(scores: Float64Array) -> Float64Array:
     constant = power <= blocks * NEGLIGIBLE**2
     product = (deviation[..., :-1] * deviation[..., 1:]).sum(axis=-1)
     lag1 = product / np.where(constant, 1.0, power)
-    r = np.clip(lag1 + (1 + 3 * lag1) / blocks, 0.0, MAX_CORRELATION)
+    r = np.clip(lag1 + lost * (1 + 3 * lag1) / blocks, 0.0, MAX_CORRELATION)
     return np.asarray(np.where(constant, 1.0, (1 + r) / (1 - r)), dtype=np.float64)
 
 

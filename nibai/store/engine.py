@@ -6,6 +6,7 @@ minutes everywhere else, never both for one day.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -16,13 +17,17 @@ import numpy as np
 import pyarrow as pa
 
 from nibai.errors import StoreError
-from nibai.histogram import BlockHistograms, merge
-from nibai.model import BlockSeries, Window
+from nibai.histogram import BlockHistograms, Int64Array
+from nibai.model import Window
+from nibai.stats.load import SLOT_SECONDS
+from nibai.store.grouped import Found, Grouped, assemble, per_slot
 from nibai.store.lake import Lake
-from nibai.store.rows import numbers
 from nibai.store.sql import literal
 
 HOUR_MINUTES = 60
+
+LONG_SECONDS = 7 * 86400.0
+"""Windows from this length on are cut into slots of an hour, for which roll-ups suffice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,21 @@ class Blocks:
 
 
 @dataclass(frozen=True, slots=True)
+class Slots:
+    """Slots of `seconds` from a window's start on, and the load stratum of each (-1: empty)."""
+
+    seconds: float
+    stratum: tuple[int, ...]
+    strata: int
+
+    def table(self, blocks: int) -> pa.Table:
+        """Number of a slot -> number of the first block of its stratum."""
+        stratum = np.array(self.stratum, dtype=np.int64)
+        slot = np.flatnonzero(stratum >= 0)
+        return pa.table({"slot": slot, "first": stratum[slot] * blocks})
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesSpan:
     """First and last minute (epoch minutes) that a series has, and its requests."""
 
@@ -68,10 +88,6 @@ class SeriesSpan:
     first_minute: int
     last_minute: int
     count: int
-
-
-Found = dict[str, dict[str, BlockSeries]]
-"""replica -> segment -> blocks."""
 
 
 class Engine:
@@ -107,35 +123,60 @@ class Engine:
             )
         ]
 
-    def blocks(self, endpoint: str, metric: str, variant: str | None, blocks: Blocks) -> Found:
-        """Block series of one variant (None: all) by replica and segment."""
-        parts = self._by_resolution(blocks)
-        where = f"endpoint = {literal(endpoint)} AND metric = {literal(metric)}"
-        if variant is not None:
-            where += f" AND variant = {literal(variant)}"
+    def blocks(
+        self,
+        endpoint: str,
+        metric: str,
+        variant: str | None,
+        blocks: Blocks,
+        slots: Slots | None = None,
+    ) -> Found:
+        """Block series of one variant (None: all) by replica and segment, and by load stratum."""
+        parts = self._by_resolution(blocks, None if slots is None else slots.seconds)
+        where = _series(endpoint, metric, variant)
         hist = self._read(
-            "hist", parts, blocks, where, "scale, bucket, sum(count)::BIGINT AS count"
+            "hist",
+            parts,
+            blocks,
+            where,
+            "scale, bucket, sum(count)::BIGINT AS count",
+            slots=slots,
         )
         cell = self._read(
-            "cell", parts, blocks, where,
+            "cell", self._by_resolution(blocks), blocks, where,
             "sum(sum) AS sum, sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",
         )  # fmt: skip
-        return assemble(hist, cell, blocks.total)
+        return assemble(hist, cell, blocks.total, 1 if slots is None else slots.strata)
 
     def pooled(
         self, endpoint: str, metric: str, variant: str | None, blocks: Blocks
     ) -> dict[str, BlockHistograms]:
         """Block histograms by segment, all replicas together: the cheap way to a long history."""
-        where = f"endpoint = {literal(endpoint)} AND metric = {literal(metric)}"
-        if variant is not None:
-            where += f" AND variant = {literal(variant)}"
+        where = _series(endpoint, metric, variant)
         columns = "'' AS replica, scale, bucket, sum(count)::BIGINT AS count"
         parts = self._by_resolution(blocks)
         hist = self._read("hist", parts, blocks, where, columns, by="segment")
         if hist is None:
             return {}
-        rows = _Grouped(hist)
+        rows = Grouped(hist)
         return {key[1]: rows.histograms(at, blocks.total) for key, at in rows.groups()}
+
+    def slot_seconds(self, blocks: Blocks) -> float:
+        """Length of the slots that a window's load is looked at in."""
+        hours = any(suffix for suffix, _ in self._by_resolution(blocks))
+        return 3600.0 if hours and blocks.window.seconds >= LONG_SECONDS else SLOT_SECONDS
+
+    def arrivals(
+        self, endpoint: str, metric: str, variant: str | None, window: Window, slot_seconds: float
+    ) -> Int64Array:
+        """Requests, failed ones included, of each replica in each slot, shape (R, T)."""
+        count = math.ceil(window.seconds / slot_seconds)
+        slots = Blocks(Window(window.start, window.start + count * slot_seconds), count)
+        found = self._read(
+            "cell", self._by_resolution(slots), slots, _series(endpoint, metric, variant),
+            "sum(count)::BIGINT AS count",
+        )  # fmt: skip
+        return per_slot(found, count)
 
     # -- SQL ------------------------------------------------------------------------------
     def _read(
@@ -147,14 +188,20 @@ class Engine:
         columns: str,
         *,
         by: str = "replica, segment",
+        slots: Slots | None = None,
     ) -> pa.Table | None:
         block, inside = _numbered(blocks)
+        connection, joined = duckdb.connect(), ""
+        if slots is not None:
+            connection.register("slots", slots.table(blocks.total))
+            at = f"floor((minute * 60::BIGINT - {blocks.window.start!r}) / {slots.seconds!r})"
+            joined, block = f"JOIN slots ON slot = {at}::INTEGER", f"({block} + first)"
         selects = []
         for suffix, window in parts:
             files = self._files(kind + suffix, window)
             if files:
                 selects.append(
-                    f"SELECT *, {block} AS block FROM {files} "
+                    f"SELECT *, {block} AS block FROM {files} {joined} "
                     f"WHERE {where} AND {_inside(window)}{inside}"
                 )
         if not selects:
@@ -163,15 +210,21 @@ class Engine:
         rows = " UNION ALL BY NAME ".join(selects)
         sql = f"SELECT {by}, block, {columns} FROM ({rows}) GROUP BY {grouped}"
         try:
-            return duckdb.connect().sql(sql).to_arrow_table()
+            return connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:
             raise unreadable(self._lake.root, error) from error
 
-    def _by_resolution(self, blocks: Blocks) -> list[tuple[str, Window]]:
-        """Which part of the window is read from the hour tables, which from the minutes."""
+    def _by_resolution(
+        self, blocks: Blocks, finest: float | None = None
+    ) -> list[tuple[str, Window]]:
+        """Which part of the window is read from the hour tables, which from the minutes.
+
+        `finest`: seconds of slots that must be told apart, besides the blocks.
+        """
         window = blocks.hull
         cut = window.start
-        if self._rolled is not None and blocks.hourly:
+        hourly = blocks.hourly and (finest or 0.0) % 3600 == 0
+        if self._rolled is not None and hourly:
             rolled_end = _midnight(self._rolled + timedelta(days=1))
             cut = min(max(rolled_end, window.start), window.end)
         parts = [("_hour", Window(window.start, cut)), ("", Window(cut, window.end))]
@@ -194,66 +247,9 @@ class Engine:
             raise unreadable(self._lake.root, error) from error
 
 
-def assemble(hist: pa.Table | None, cell: pa.Table | None, count: int) -> Found:
-    """Rows of one side as block series by replica and segment."""
-    found: Found = {}
-    if hist is None or cell is None:
-        return found
-    h, c = _Grouped(hist), _Grouped(cell)
-    for key, rows in h.groups():
-        at = c.positions.get(key, np.zeros(0, dtype=np.int64))
-        block = c.column("block")[at]
-        totals = {
-            name: np.bincount(block, weights=c.column(name)[at], minlength=count)
-            for name in ("sum", "errors", "timeouts")
-        }
-        found.setdefault(key[0], {})[key[1]] = BlockSeries(
-            h.histograms(rows, count),
-            totals["errors"].astype(np.int64),
-            totals["timeouts"].astype(np.int64),
-            totals["sum"].astype(np.float64),
-        )
-    return found
-
-
-class _Grouped:
-    """A result table with the positions of its rows by (replica, segment)."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self._columns: dict[str, np.ndarray] = {
-            name: numbers(table.column(name))
-            for name in table.column_names
-            if name not in ("replica", "segment")
-        }
-        codes, names = [], []
-        for name in ("replica", "segment"):
-            encoded = table.column(name).combine_chunks().dictionary_encode()
-            codes.append(np.from_dlpack(encoded.indices))
-            names.append([str(text) for text in encoded.dictionary.to_pylist()])
-        pair = codes[0].astype(np.int64) * max(len(names[1]), 1) + codes[1]
-        order = np.argsort(pair, kind="stable")
-        values, starts = np.unique(pair[order], return_index=True)
-        width = max(len(names[1]), 1)
-        self.positions = {
-            (names[0][value // width], names[1][value % width]): rows
-            for value, rows in zip(values, np.split(order, starts[1:]), strict=True)
-        } if len(order) else {}  # fmt: skip
-
-    def column(self, name: str) -> np.ndarray:
-        return self._columns[name]
-
-    def groups(self) -> Iterable[tuple[tuple[str, str], np.ndarray]]:
-        return self.positions.items()
-
-    def histograms(self, rows: np.ndarray, count: int) -> BlockHistograms:
-        """One group's histograms, at the coarsest scale present."""
-        scales = self.column("scale")[rows]
-        parts = []
-        for scale in np.unique(scales):
-            at = rows[scales == scale]
-            columns = (self.column(name)[at] for name in ("block", "bucket", "count"))
-            parts.append(BlockHistograms.from_rows(*columns, blocks=count, scale=int(scale)))
-        return merge(parts)
+def _series(endpoint: str, metric: str, variant: str | None) -> str:
+    where = f"endpoint = {literal(endpoint)} AND metric = {literal(metric)}"
+    return where if variant is None else f"{where} AND variant = {literal(variant)}"
 
 
 def _numbered(blocks: Blocks) -> tuple[str, str]:

@@ -7,6 +7,7 @@ same integers that single queries would have given it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -15,9 +16,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from nibai.histogram import BlockHistograms
+from nibai.histogram import BlockHistograms, Int64Array
 from nibai.model import Window
-from nibai.store.engine import Blocks, Engine, Found, SeriesSpan, assemble, unreadable
+from nibai.store.engine import Blocks, Engine, SeriesSpan, Slots, unreadable
+from nibai.store.grouped import Found, assemble, per_slot
 from nibai.store.lake import Lake
 from nibai.store.rows import numbers
 from nibai.store.sql import literal
@@ -32,12 +34,15 @@ BLOCK = (
     "CASE WHEN t.blocks = 1 THEN 0 ELSE floor((r.minute * 60::BIGINT - t.start) / t.seconds) END"
 )
 
+SLOT = "floor((r.minute * 60::BIGINT - t.start) / t.slot)::BIGINT"
+
 SUMS = {
     "hist": ("task, replica, segment, block, scale, bucket", "sum(count)::BIGINT AS count"),
     "cell": (
         "task, replica, segment, block",
         "sum(sum) AS sum, sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",
     ),
+    "arrivals": ("task, replica, block", "sum(count)::BIGINT AS count"),
 }
 """(what rows are grouped by, what is summed) by kind of table."""
 
@@ -59,6 +64,18 @@ class WantedBlocks:
     metric: str
     variant: str | None
     blocks: Blocks
+    slots: Slots | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WantedArrivals:
+    """One question for arrivals per slot; each slot is a block."""
+
+    endpoint: str
+    metric: str
+    variant: str | None
+    blocks: Blocks
+    slots: None = None
 
 
 class FleetEngine(Engine):
@@ -73,6 +90,8 @@ class FleetEngine(Engine):
         self._blocks: dict[WantedBlocks, Found] = {}
         self._open_spans: dict[WantedSpans, None] = {}
         self._open_blocks: dict[WantedBlocks, None] = {}
+        self._arrivals: dict[WantedArrivals, Int64Array] = {}
+        self._open_arrivals: dict[WantedArrivals, None] = {}
 
     # -- what windows ask -------------------------------------------------------------------
     def spans(self, endpoint: str, metric: str, window: Window | None = None) -> list[SeriesSpan]:
@@ -83,15 +102,34 @@ class FleetEngine(Engine):
             return []
         return self._spans[wanted]
 
-    def blocks(self, endpoint: str, metric: str, variant: str | None, blocks: Blocks) -> Found:
+    def blocks(
+        self,
+        endpoint: str,
+        metric: str,
+        variant: str | None,
+        blocks: Blocks,
+        slots: Slots | None = None,
+    ) -> Found:
         """Block series of one variant; none yet when they were not read."""
         if blocks.repeats > 1:
-            return super().blocks(endpoint, metric, variant, blocks)
-        wanted = WantedBlocks(endpoint, metric, variant, blocks)
+            return super().blocks(endpoint, metric, variant, blocks, slots)
+        wanted = WantedBlocks(endpoint, metric, variant, blocks, slots)
         if wanted not in self._blocks:
             self._open_blocks[wanted] = None
             return {}
         return self._blocks[wanted]
+
+    def arrivals(
+        self, endpoint: str, metric: str, variant: str | None, window: Window, slot_seconds: float
+    ) -> Int64Array:
+        """Requests of each replica in each slot; none yet when they were not read."""
+        count = math.ceil(window.seconds / slot_seconds)
+        slots = Blocks(Window(window.start, window.start + count * slot_seconds), count)
+        wanted = WantedArrivals(endpoint, metric, variant, slots)
+        if wanted not in self._arrivals:
+            self._open_arrivals[wanted] = None
+            return np.zeros((1, count), dtype=np.int64)
+        return self._arrivals[wanted]
 
     def pooled(
         self, endpoint: str, metric: str, variant: str | None, blocks: Blocks
@@ -105,13 +143,19 @@ class FleetEngine(Engine):
         """Read everything that `ask` asks of this engine; what was read before is let go."""
         self._spans.clear()
         self._blocks.clear()
+        self._arrivals.clear()
         for _ in range(MAX_ROUNDS):
             ask()
-            if not (self._open_spans or self._open_blocks):
+            if not (self._open_spans or self._open_blocks or self._open_arrivals):
                 return
             self._spans |= self._read_spans(list(self._open_spans))
+            if self._open_arrivals:
+                # Which blocks are wanted depends on the arrivals: those asked so far are guesses.
+                self._open_blocks.clear()
+            self._arrivals |= self._read_arrivals(list(self._open_arrivals))
             self._blocks |= self._read_blocks(list(self._open_blocks))
             self._open_spans.clear()
+            self._open_arrivals.clear()
             self._open_blocks.clear()
 
     def _read_spans(self, wanted: Sequence[WantedSpans]) -> dict[WantedSpans, list[SeriesSpan]]:
@@ -136,28 +180,54 @@ class FleetEngine(Engine):
     def _read_blocks(self, wanted: Sequence[WantedBlocks]) -> dict[WantedBlocks, Found]:
         if not wanted:
             return {}
-        by_table: dict[str, list[_Task]] = {}
-        for number, one in enumerate(wanted):
-            for suffix, part in self._by_resolution(one.blocks):
-                task = _Task(number, one.endpoint, one.metric, one.variant, part, one.blocks)
-                by_table.setdefault(suffix, []).append(task)
+        by_table = self._tasks(wanted)
         hist, cell = (self._sums(by_table, kind) for kind in ("hist", "cell"))
         return {
-            one: assemble(hist.get(number), cell.get(number), one.blocks.total)
+            one: assemble(
+                hist.get(number),
+                cell.get(number),
+                one.blocks.total,
+                1 if one.slots is None else one.slots.strata,
+            )
             for number, one in enumerate(wanted)
         }
+
+    def _read_arrivals(self, wanted: Sequence[WantedArrivals]) -> dict[WantedArrivals, Int64Array]:
+        if not wanted:
+            return {}
+        found = self._sums(self._tasks(wanted), "arrivals")
+        return {
+            one: per_slot(found.get(number), one.blocks.count) for number, one in enumerate(wanted)
+        }
+
+    def _tasks(self, wanted: Sequence[WantedBlocks | WantedArrivals]) -> dict[str, list[_Task]]:
+        """The questions by the table that they are read from."""
+        found: dict[str, list[_Task]] = {}
+        for number, one in enumerate(wanted):
+            finest = None if one.slots is None else one.slots.seconds
+            for suffix, part in self._by_resolution(one.blocks, finest):
+                task = _Task(
+                    number, one.endpoint, one.metric, one.variant, part, one.blocks, one.slots
+                )
+                found.setdefault(suffix, []).append(task)
+        return found
 
     def _sums(self, by_table: Mapping[str, Sequence[_Task]], kind: str) -> dict[int, pa.Table]:
         """Summed rows of one kind of table by the number of the question."""
         keys, sums = SUMS[kind]
         selects, tables = [], {}
         for suffix, tasks in by_table.items():
-            files = self._files(kind + suffix, _hull(tasks))
+            files = self._files(("hist" if kind == "hist" else "cell") + suffix, _hull(tasks))
             if files:
                 name = f"tasks{suffix}"
                 tables[name] = _table(tasks)
-                joined = _joined(files, tasks, name)
-                selects.append(f"SELECT r.*, t.task, {BLOCK}::INTEGER AS block FROM {joined}")
+                joined, block = _joined(files, tasks, name), BLOCK
+                strata = [task.strata() for task in tasks if task.slots is not None]
+                if strata and kind == "hist":
+                    tables[f"strata{suffix}"] = pa.concat_tables(strata)
+                    joined += f" LEFT JOIN strata{suffix} s ON s.task = t.task AND s.slot = {SLOT}"
+                    block = f"({BLOCK} + coalesce(s.first, 0))"
+                selects.append(f"SELECT r.*, t.task, {block}::INTEGER AS block FROM {joined}")
         if not selects:
             return {}
         rows = " UNION ALL BY NAME ".join(selects)
@@ -184,6 +254,13 @@ class _Task:
     variant: str | None
     part: Window
     blocks: Blocks
+    slots: Slots | None = None
+
+    def strata(self) -> pa.Table:
+        """Task and slot -> number of the first block of the slot's stratum."""
+        table = (self.slots or Slots(1.0, (), 1)).table(self.blocks.total)
+        task = pa.array(np.full(table.num_rows, self.number), pa.int32())
+        return table.append_column("task", task)
 
 
 def _table(tasks: Sequence[_Task]) -> pa.Table:
@@ -198,6 +275,7 @@ def _table(tasks: Sequence[_Task]) -> pa.Table:
             "start": pa.array([t.blocks.window.start for t in tasks], pa.float64()),
             "seconds": pa.array([t.blocks.seconds for t in tasks], pa.float64()),
             "blocks": pa.array([t.blocks.count for t in tasks], pa.int32()),
+            "slot": pa.array([t.slots.seconds if t.slots else 1e9 for t in tasks], pa.float64()),
         }
     )
 

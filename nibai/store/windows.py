@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,8 +22,10 @@ from nibai.model import (
     Window,
     WindowKind,
 )
-from nibai.stats.clock import DAY, WEEK_DAYS, plan_blocks
-from nibai.store.engine import Blocks, Engine, Found, SeriesSpan
+from nibai.stats.clock import DAY, DAY_TOLERANCE, WEEK_DAYS, plan_blocks
+from nibai.stats.load import Stratified, load_note, stratify
+from nibai.store.engine import Blocks, Engine, SeriesSpan, Slots
+from nibai.store.grouped import Found
 from nibai.store.past import past_of
 
 RUN_BLOCKS = 1
@@ -120,12 +123,16 @@ class LakeWindows:
         windows = self._live_windows(baseline, candidate)
         plan = plan_blocks(*windows)
         variants = (change.baseline_variant, change.candidate_variant)
+        blocks = [Blocks(window, plan.blocks) for window in (plan.baseline, plan.candidate)]
+        load = None if plan.gate is not None else self._stratify(metric, variants, blocks)
         sides = []
-        for variant, window in zip(variants, (plan.baseline, plan.candidate), strict=True):
-            found = self._engine.blocks(
-                change.endpoint, metric, variant, Blocks(window, plan.blocks)
-            )
-            sides.append(_replicas(found, window, plan.blocks))
+        for i, variant in enumerate(variants):
+            slots = None
+            if load is not None and load.load.edges:
+                strata = len(load.load.edges) + 1
+                slots = Slots(load.load.slot_seconds, tuple(load.slots[i].tolist()), strata)
+            found = self._engine.blocks(change.endpoint, metric, variant, blocks[i], slots)
+            sides.append(_replicas(found, blocks[i].window, plan.blocks))
         names = [{replica.name for replica in side} for side in sides]
         # The same replicas before and after, or one variant cut in time: time blocks are the unit.
         same = names[0] == names[1] or change.baseline_variant == change.candidate_variant
@@ -143,9 +150,26 @@ class LakeWindows:
             gate=_defect(change) or plan.gate,
             notes=(
                 f"{plan.blocks} blocks of {plan.block_seconds / 60:g} minutes, paired by the clock",
+                *(() if load is None else (load_note(load.load),)),
             ),
             history=history,
+            load=None if load is None else load.load,
         )
+
+    def _stratify(
+        self, metric: str, variants: Sequence[str | None], blocks: Sequence[Blocks]
+    ) -> Stratified | None:
+        """Strata of load over both windows, None when a side has no requests."""
+        if min(one.window.seconds for one in blocks) <= 0:
+            return None
+        seconds = max(self._engine.slot_seconds(one) for one in blocks)
+        baseline, candidate = (
+            self._engine.arrivals(self._change.endpoint, metric, variant, one.window, seconds)
+            for variant, one in zip(variants, blocks, strict=True)
+        )
+        if not (baseline.any() and candidate.any()):
+            return None
+        return stratify(baseline, candidate, seconds)
 
     def _live_windows(
         self, baseline: Sequence[SeriesSpan], candidate: Sequence[SeriesSpan]
@@ -161,8 +185,9 @@ class LakeWindows:
         if after < DAY <= before:
             return _same_hours(cut, after, before)
         length = min(before, after)
-        if length >= DAY:
-            length -= length % DAY
+        # A last minute that is still to come must not make the days before reach over the cut.
+        if days := math.floor(length / DAY + DAY_TOLERANCE):
+            length = days * DAY
         return Window(cut - length, cut), Window(cut, cut + length)
 
 

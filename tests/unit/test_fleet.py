@@ -79,7 +79,9 @@ def test_every_endpoint_is_judged_exactly_as_alone(folder, more):
 
 def test_days_come_from_the_hour_tables_where_they_are_rolled_up(folder):
     # The hour tables of this lake are empty: what is believed to be rolled up is not found.
-    (first, *_) = judge_chunk(str(folder / "lake"), "2022-01-10", changes(), 0.95)
+    weeks = (Window(MONDAY - 6 * DAY, MONDAY + DAY), Window(MONDAY + DAY, MONDAY + 8 * DAY))
+    judged = changes(baseline_window=weeks[0], candidate_window=weeks[1])
+    (first, *_) = judge_chunk(str(folder / "lake"), "2022-01-10", judged, 0.95)
     assert first.requests[0] == 0
     assert first.requests[1] > 0
     assert first.alone is Verdict.INCONCLUSIVE

@@ -7,7 +7,7 @@ import pytest
 from support.spans import batch
 
 from nibai.errors import UsageError
-from nibai.histogram import BlockHistograms
+from nibai.histogram import BlockHistograms, merge
 from nibai.model import Change, ReasonCode, UnitKind, Window, WindowKind
 from nibai.store.engine import Blocks, Engine
 from nibai.store.ingest import Ingest, MemoryLedger
@@ -193,3 +193,54 @@ def test_days_are_read_from_hours_or_minutes_never_both(lake):
 def test_a_change_must_say_what_to_compare():
     with pytest.raises(UsageError, match="declare --at TIME, two variants"):
         require_sides(Change("c", ENDPOINT))
+
+
+def test_load_is_matched_on_arrivals_from_the_cells(lake):
+    """Two days of one rhythm: strata of load, the same counts, histograms that add up."""
+    for day, level in ((0, 1.0), (1, 0.9)):
+        for hour in range(24):
+            lake.put(
+                MONDAY + day * DAY + hour * 3600, 3600, step=300,
+                n=max(round(level * 40 * np.exp(np.sin(hour / 24 * 2 * np.pi))), 1),
+            )  # fmt: skip
+    lake.fold()
+    found = lake.compare(effective_at=MONDAY + DAY)
+    assert found.load is not None
+    assert 0.7 < found.load.overlap < 1
+    assert found.load.slot_seconds == 300.0
+    assert found.notes[1].startswith("load: a median of ")
+    assert found.baseline.replicas[0].window == Window(MONDAY, MONDAY + DAY), "ends at the cut"
+    series = found.baseline.replicas[0].segments[""]
+    assert len(series.strata) == len(found.load.edges) + 1
+    assert merge(series.strata).n.tolist() == series.histograms.n.tolist()
+    plain = lake.engine.blocks(ENDPOINT, "latency", None, Blocks(Window(MONDAY, MONDAY + DAY), 24))[
+        "r1"
+    ][""]
+    assert series.histograms.counts.tolist() == plain.histograms.counts.tolist()
+    # Each slot lies in one stratum: no block has more strata than slots.
+    assert all(sum(part.n[g] > 0 for part in series.strata) <= 12 for g in range(24))
+
+
+def test_failed_requests_are_arrivals(lake):
+    lake.ingest.append(batch(np.array([0.1, np.inf, np.inf]), minute=int(MONDAY // 60)))
+    lake.fold()
+    window = Window(MONDAY, MONDAY + 3600)
+    arrivals = lake.engine.arrivals(ENDPOINT, "latency", None, window, 300.0)
+    assert arrivals.tolist() == [[3, *[0] * 11]]
+
+
+def test_steady_load_is_not_cut_into_strata(lake):
+    lake.put(MONDAY, 2 * DAY, step=300, n=30)
+    lake.fold()
+    found = lake.compare(effective_at=MONDAY + DAY)
+    assert found.load.edges == ()
+    assert found.baseline.replicas[0].segments[""].strata == ()
+    assert "it barely varies, not matched" in found.notes[1]
+
+
+def test_long_windows_look_at_load_by_the_hour(lake):
+    rolled = Engine(lake.engine._lake, date(2022, 2, 1))
+    week = Blocks(Window(MONDAY, MONDAY + 7 * DAY), 28)
+    assert rolled.slot_seconds(week) == 3600.0
+    assert rolled.slot_seconds(Blocks(Window(MONDAY, MONDAY + DAY), 24)) == 300.0
+    assert lake.engine.slot_seconds(week) == 300.0, "without roll-ups there are only minutes"
