@@ -223,8 +223,8 @@ class _Reading:
         sql = table.value_sql(value.column, factor)
         plain = None
         cut = replica or side or failed != "false"
-        if times is not None and times.plain and table.is_number(value.column) and not cut:
-            plain = PlainColumns(value.column, times.column)
+        if times is not None and times.per_second and table.is_number(value.column) and not cut:
+            plain = PlainColumns(value.column, factor or 1.0, times.column, times.per_second)
         time_sql = None if times is None else times.sql
         return Layout(sql, time_sql, failed, tuple(request.segments), replica, side, plain)
 

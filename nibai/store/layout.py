@@ -9,10 +9,21 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class PlainColumns:
-    """The two columns that values and times are made of, where statistics may be asked."""
+    """The two columns of numbers that values and times are, where statistics may be asked.
+
+    A value times `factor` is in base units, a time divided by `per_second` in seconds since the
+    epoch (timestamps know it themselves).
+    """
 
     value: str
+    factor: float
     time: str
+    per_second: float = 1.0
+
+    @property
+    def columns(self) -> tuple[str, str]:
+        """Both columns."""
+        return self.value, self.time
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +84,29 @@ class Blocks:
         """Where the last block ends."""
         return self.start + self.period * (self.repeats - 1) + self.stretch
 
-    def cover(self, span: ReplicaSpan) -> bool:
-        """Whether every row of a span lies in a block."""
-        if span.start is None or span.end is None or self.repeats > 1:
-            return False
-        return self.start <= span.start and span.end <= self.end
+    @property
+    def edges(self) -> np.ndarray:
+        """Where the blocks start and the stretches end: after every `count` blocks is a gap.
+
+        A time on an edge belongs to what follows it; only the end of a single stretch still belongs
+        to its last block.
+        """
+        if self.seconds <= 0:
+            return np.array([self.start, np.nextafter(self.start, np.inf)])
+        stretch = self.start + self.seconds * np.arange(self.count + 1)
+        if self.repeats == 1:
+            stretch[-1] = np.nextafter(stretch[-1], np.inf)
+        return (stretch + self.period * np.arange(self.repeats)[:, None]).ravel()
+
+    def after(self, edge: int) -> int | None:
+        """Number of the block that starts at an edge; None where a gap does.
+
+        >>> blocks = Blocks(0.0, 1.0, 2, repeats=2, period=10.0)
+        >>> blocks.edges.tolist(), [blocks.after(i) for i in range(6)]
+        ([0.0, 1.0, 2.0, 10.0, 11.0, 12.0], [0, 1, None, 2, 3, None])
+        """
+        stretch, block = divmod(edge, self.count + 1)
+        return None if block == self.count else stretch * self.count + block
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -20,7 +21,7 @@ import pyarrow as pa
 from nibai.errors import CollectError, UsageError
 from nibai.histogram import ZERO_BUCKET
 from nibai.store.layout import Bins, Blocks, Layout, ReplicaSpan
-from nibai.store.row_groups import StatisticsError, proven_span
+from nibai.store.row_groups import WORTH_ROWS, RowGroups, StatisticsError
 from nibai.store.rows import numbers
 from nibai.store.sql import BUCKETS, bad, bins_query, literal, quote, text
 
@@ -42,13 +43,13 @@ NUMBER_WITH_UNIT = r"^\s*([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(s|ms|us|µs|ns)?\
 class Times:
     """A column of times: SQL in seconds since the epoch, and what was understood.
 
-    `plain`: numbers or timestamps, as they stand in the column.
+    `per_second`: ticks of a column of numbers or timestamps, None for everything else.
     """
 
     column: str
     sql: str
     understood: str
-    plain: bool = False
+    per_second: float | None = None
 
 
 @dataclass(slots=True)
@@ -132,10 +133,10 @@ class Table:
         """How to read a column of times; UsageError for text that is none."""
         kind, name = self.columns[column], quote(column)
         if kind == "TIMESTAMP WITH TIME ZONE":
-            return Times(column, f"(epoch_us({name}) / 1e6)", "timestamps", plain=True)
+            return Times(column, f"(epoch_us({name}) / 1e6)", "timestamps", 1e6)
         if kind.startswith(("TIMESTAMP", "DATE")):
             sql = f"(epoch_us({name}::TIMESTAMP) / 1e6)"
-            return Times(column, sql, "timestamps", plain=kind != "DATE")
+            return Times(column, sql, "timestamps", None if kind == "DATE" else 1e6)
         if self.is_number(column):
             return self._epoch(column)
         bad = self._rows(
@@ -151,20 +152,18 @@ class Table:
 
     def _epoch(self, column: str) -> Times:
         """Numbers: the size tells seconds from milli-, micro- and nanoseconds since 1970."""
-        name = quote(column)
-        sample = f"(SELECT {name} FROM {self.source} LIMIT {SAMPLE_ROWS})"
-        row = self._rows(f"SELECT max(abs({name}::DOUBLE)) FROM {sample}")[0]
+        name = f"{quote(column)}::DOUBLE"
+        if self.columns[column] in {"FLOAT", "DOUBLE"}:
+            name = f"(CASE WHEN isfinite({name}) THEN {name} END)"  # NaN is no time
+        sample = f"(SELECT {quote(column)} FROM {self.source} LIMIT {SAMPLE_ROWS})"
+        row = self._rows(f"SELECT max(abs({name})) FROM {sample}")[0]
         largest = float(row[0] or 0.0)
-        for limit, factor, word in (
-            (1e17, 1e-9, "nano"),
-            (1e14, 1e-6, "micro"),
-            (1e11, 1e-3, "milli"),
-        ):
+        for limit, ticks, word in ((1e17, 1e9, "nano"), (1e14, 1e6, "micro"), (1e11, 1e3, "milli")):
             if largest > limit:
-                sql = f"({name}::DOUBLE * {factor!r})"
-                return Times(column, sql, f"{word}seconds since 1970", plain=True)
+                sql = f"({name} / {ticks!r})"
+                return Times(column, sql, f"{word}seconds since 1970", ticks)
         understood = "seconds since 1970" if largest > 1e8 else "seconds"  # noqa: PLR2004 - 1973
-        return Times(column, f"{name}::DOUBLE", understood, plain=True)
+        return Times(column, name, understood, 1.0)
 
     def ok_sql(self, expression: str) -> str:
         """A user's boolean expression, checked on a locked connection that holds only the rows."""
@@ -204,13 +203,17 @@ class Table:
         Large Parquet files are taken at their statistics' word; `bins` raises StatisticsError
         where the rows contradict it, and then the rows themselves must be surveyed.
         """
-        if by_statistics and self.parquet is not None:
-            span = proven_span(self.connection, self.parquet, layout, self.columns)
-            if span is not None:
-                return [span], 0
+        if by_statistics and self._large(layout):
+            with suppress(StatisticsError):
+                return [RowGroups(str(self.parquet), layout).span()], 0
         if layout.time is not None and not (layout.side or layout.replica):
             return self._one_pass(layout)
         return self._spans(layout), self._disorder(layout)
+
+    def _large(self, layout: Layout) -> bool:
+        if self.parquet is None or layout.plain is None or self.count() < WORTH_ROWS:
+            return False
+        return all(self.columns[name] == "VARCHAR" for name in layout.segments)
 
     def _one_pass(self, layout: Layout) -> tuple[list[ReplicaSpan], int]:
         sql = (
@@ -259,10 +262,10 @@ class Table:
         span: ReplicaSpan,
     ) -> Iterator[Bins]:
         """Additive rows of one replica by segment; rows outside the blocks are left out."""
+        if span.proven:
+            return RowGroups(str(self.parquet), layout).bins(blocks)
         found = self._arrow(bins_query(layout, self.source, blocks, span))
-        if span.proven and found.column("k").null_count:
-            raise StatisticsError(self.name)
-        yield from _by_segment(found, layout.segments, span)
+        return _by_segment(found, layout.segments, span)
 
     # -- DuckDB ---------------------------------------------------------------------------
     def _relation(self) -> duckdb.DuckDBPyRelation:
