@@ -7,6 +7,7 @@ import gzip
 import json
 import sys
 import tempfile
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ class Opened:
     """One opened source: its table, what format it is (said aloud), and what it already knows.
 
     `unit` is the unit of its value columns when the format defines it; `failed` likewise.
+    `copy` lives as long as the table that reads it.
     """
 
     table: Table
@@ -40,6 +42,19 @@ class Opened:
     failed: str | None = None
     time: str | None = None
     notes: tuple[str, ...] = ()
+    copy: _Copy | None = None
+
+
+class _Copy:
+    """A stream as a local file, removed with its last user."""
+
+    def __init__(self, data: bytes, ending: str = "") -> None:
+        with tempfile.NamedTemporaryFile(
+            prefix="nibai-", suffix=f".input{ending}", delete=False
+        ) as file:
+            file.write(data)
+        self.path = Path(file.name)
+        weakref.finalize(self, self.path.unlink, missing_ok=True)
 
 
 def expand(sources: tuple[str | pa.Table, ...]) -> list[str | pa.Table]:
@@ -55,7 +70,8 @@ def open_source(source: str | pa.Table, index: int) -> Opened:
     if isinstance(source, pa.Table):
         return Opened(open_arrow(source, f"table {index + 1}"), "a table")
     name = "standard input" if source == "-" else source
-    path = _local(source)
+    copy = _local_copy(source)
+    path = Path(source) if copy is None else copy.path
     if path.stat().st_size == 0:
         return Opened(open_arrow(pa.table({}), name), "an empty file")
     kind = _kind(path, name)
@@ -64,7 +80,7 @@ def open_source(source: str | pa.Table, index: int) -> Opened:
         if special is not None:
             return special
     _check_packed(path, name)
-    return Opened(open_file(path, kind, name), kind)
+    return Opened(open_file(path, kind, name), kind, copy=copy)
 
 
 def _expand_text(source: str) -> list[str | pa.Table]:
@@ -95,35 +111,26 @@ def _ending(path: Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def _local(source: str) -> Path:
+def _local_copy(source: str) -> _Copy | None:
+    """Standard input and remote files as local ones; None for what is local already."""
     if source == "-":
-        return _kept(sys.stdin.buffer.read())
-    if "://" in source:
-        return _download(source)
-    return Path(source)
+        return _Copy(sys.stdin.buffer.read())
+    return _download(source) if "://" in source else None
 
 
-def _kept(data: bytes) -> Path:
-    with tempfile.NamedTemporaryFile(prefix="nibai-", suffix=".input", delete=False) as file:
-        file.write(data)
-    return Path(file.name)
-
-
-def _download(url: str) -> Path:
-    """A remote file as a local copy; credentials come from the usual provider chain."""
+def _download(url: str) -> _Copy:
+    """A remote file; credentials come from the usual provider chain."""
     from pyarrow import fs  # noqa: PLC0415 - only for remote files
 
     try:
         filesystem, path = fs.FileSystem.from_uri(url)
         with filesystem.open_input_stream(path, compression=None) as stream:
-            local = _kept(stream.read())
+            return _Copy(stream.read(), "".join(Path(path).suffixes[-2:]))
     except (OSError, pa.ArrowInvalid) as error:
         text = str(error).splitlines()[0][:200]
         raise CollectError(
             f"{url} cannot be fetched ({text}): check the address and your credentials"
         ) from error
-    ending = "".join(Path(path).suffixes[-2:])
-    return local.rename(local.with_name(local.name + ending))
 
 
 def _kind(path: Path, name: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from collector.otlp_decode import SERVING, Attributes, Point, Signature, SpanGroup, Wanted
-from nibai.conventions import OTHER_SEGMENT
+from nibai.conventions import OTHER_SEGMENT, SERIES_ATTRIBUTES
 from nibai.histogram import (
     OVERFLOW_BUCKET,
     SCALE,
@@ -69,19 +69,15 @@ class Rejected:
 class Mapper:
     """Maps attributes to series by rules; keeps what cumulative histograms said last."""
 
-    endpoint: tuple[str, ...] = ("nibai.endpoint",)
+    endpoint: tuple[str, ...] = SERIES_ATTRIBUTES["endpoint"]
     provider: str = "otel"
-    scope: tuple[str, ...] = (
-        "service.namespace",
-        "deployment.environment.name",
-        "deployment.environment",
-    )
-    name: tuple[str, ...] = ("service.name",)
-    variant: tuple[str, ...] = ("nibai.variant", "service.version")
-    replica: tuple[str, ...] = ("nibai.replica", "service.instance.id", "host.name", "k8s.pod.name")
-    segment: tuple[str, ...] = ("nibai.segment",)
+    scope: tuple[str, ...] = SERIES_ATTRIBUTES["scope"]
+    name: tuple[str, ...] = SERIES_ATTRIBUTES["name"]
+    variant: tuple[str, ...] = SERIES_ATTRIBUTES["variant"]
+    replica: tuple[str, ...] = SERIES_ATTRIBUTES["replica"]
+    segment: tuple[str, ...] = SERIES_ATTRIBUTES["segment"]
     segment_by: tuple[str, ...] = ()
-    input_tokens: tuple[str, ...] = ("gen_ai.usage.input_tokens",)
+    input_tokens: tuple[str, ...] = SERIES_ATTRIBUTES["input_tokens"]
     token_buckets: tuple[int, ...] = ()
     max_series: int = 10_000
     _names: tuple[str, ...] = ()

@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from nibai.conventions import SERIES_ATTRIBUTES
 from nibai.errors import ConfigError
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
@@ -86,19 +87,15 @@ class _Model(BaseModel):
 class MappingRules(_Model):
     """Which attributes name the parts of a series; the first present one wins."""
 
-    endpoint: tuple[str, ...] = ("nibai.endpoint",)
+    endpoint: tuple[str, ...] = SERIES_ATTRIBUTES["endpoint"]
     provider: str = "otel"
-    scope: tuple[str, ...] = (
-        "service.namespace",
-        "deployment.environment.name",
-        "deployment.environment",
-    )
-    name: tuple[str, ...] = ("service.name",)
-    variant: tuple[str, ...] = ("nibai.variant", "service.version")
-    replica: tuple[str, ...] = ("nibai.replica", "service.instance.id", "host.name", "k8s.pod.name")
-    segment: tuple[str, ...] = ("nibai.segment",)
+    scope: tuple[str, ...] = SERIES_ATTRIBUTES["scope"]
+    name: tuple[str, ...] = SERIES_ATTRIBUTES["name"]
+    variant: tuple[str, ...] = SERIES_ATTRIBUTES["variant"]
+    replica: tuple[str, ...] = SERIES_ATTRIBUTES["replica"]
+    segment: tuple[str, ...] = SERIES_ATTRIBUTES["segment"]
     segment_by: tuple[str, ...] = ()
-    input_tokens: tuple[str, ...] = ("gen_ai.usage.input_tokens",)
+    input_tokens: tuple[str, ...] = SERIES_ATTRIBUTES["input_tokens"]
     token_buckets: tuple[int, ...] = ()
 
 

@@ -27,6 +27,17 @@ WAL_COLUMNS = (
 )  # fmt: skip
 """Columns of a write-ahead-log batch: additive rows, one per span or per bucket."""
 
+SERIES_ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "endpoint": ("nibai.endpoint",),
+    "scope": ("service.namespace", "deployment.environment.name", "deployment.environment"),
+    "name": ("service.name",),
+    "variant": ("nibai.variant", "service.version"),
+    "replica": ("nibai.replica", "service.instance.id", "host.name", "k8s.pod.name"),
+    "segment": ("nibai.segment",),
+    "input_tokens": ("gen_ai.usage.input_tokens",),
+}
+"""Attributes of a span or metric that name the parts of its series; the first present one wins."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:

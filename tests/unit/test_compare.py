@@ -1,5 +1,6 @@
 """`nibai compare` answers for every kind of file and says what it assumed."""
 
+import gc
 import gzip
 import io
 import json
@@ -220,9 +221,12 @@ def test_standard_input(here, capsys, monkeypatch):
     expected = answer(capsys, "-b", before, "-c", after)[1]["claims"][0]["estimate"]
     stdin = io.TextIOWrapper(io.BytesIO((here / "before.csv").read_bytes()))
     monkeypatch.setattr("sys.stdin", stdin)
+    monkeypatch.setattr("tempfile.tempdir", str(here))
     found = answer(capsys, "-b", "-", "-c", after)[1]
     assert found["claims"][0]["estimate"] == expected
     assert found["baseline"]["label"] == "standard input"
+    gc.collect()
+    assert not list(here.glob("nibai-*"))
 
 
 def test_a_folder_holds_several_runs(here, capsys):
