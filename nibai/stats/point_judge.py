@@ -38,7 +38,8 @@ class Outcome(StrEnum):
 class PointVerdict:
     """One judged pair: log2 baseline/candidate with its interval, which never contradicts it.
 
-    `statistic` is the one that judged (a level may be judged by the median).
+    `statistic` is the one that judged (a level may be judged by the median). `reason` says why a
+    pair is inconclusive, or that a bound of an unchanged one is infinite for want of tail points.
     """
 
     outcome: Outcome
@@ -160,16 +161,17 @@ def verdict_at(calibrated: CalibratedPairs, k: int, *, margin: float = 0.0) -> P
     row = np.array([k])
     (bounds,) = statistic.intervals(calibrated.pairs, row, calibration.critical).tolist()
     value, low, high = bounds
-    if calibration.reason is not None:
-        reason = calibration.reason
+    if (why := calibration.reason) is not None:
         return PointVerdict(
-            Outcome.INCONCLUSIVE, reason, value, -math.inf, math.inf, statistic, calibration
+            Outcome.INCONCLUSIVE, why, value, -math.inf, math.inf, statistic, calibration
         )
     until = calibrated.pairs.take(np.arange(k + 1))
     changed = bool(_reach(statistic, until, margin)[k] > calibration.critical)
     low, high = _agreeing(value, low, high, math.log2(1 + margin), changed=changed)
     outcome = Outcome.CHANGED if changed else Outcome.UNCHANGED
-    return PointVerdict(outcome, None, value, low, high, statistic, calibration)
+    endless = not changed and math.isinf(max(-low, high))
+    reason = ReasonCode.TOO_FEW_TAIL_EPISODES if endless else None
+    return PointVerdict(outcome, reason, value, low, high, statistic, calibration)
 
 
 def _reach(statistic: PointStatistic, pairs: PairWindows, margin: float) -> Float64Array:

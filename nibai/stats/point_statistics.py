@@ -9,6 +9,7 @@ that of the estimate: positive means the candidate is lower. Source: nibai's cal
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Protocol
@@ -234,14 +235,25 @@ class UpperQuantile:
         ends = np.clip([self.p - reach, self.p + reach], 0.0, 1.0)
         low, high = _quantiles(pairs.baseline, ends)
         own = (high - low) / 2
-        past = np.zeros(len(own), dtype=np.int64)
-        past[pairs.lag :] = np.cumsum(pairs.valid)[: max(len(own) - pairs.lag, 0)]
-        known = own[pairs.valid]
-        median = [
-            np.median(known[max(n - HISTORY, 0) : n]) if n else mine
-            for n, mine in zip(past, own, strict=True)
-        ]
-        return math.sqrt(2) * np.maximum(np.array(median, dtype=np.float64), MIN_SPREAD)
+        error = _running_median(own, pairs.valid, pairs.lag)
+        return math.sqrt(2) * np.maximum(error, MIN_SPREAD)
+
+
+def _running_median(own: Float64Array, valid: NDArray[np.bool_], lag: int) -> Float64Array:
+    """Median of the last 240 valid values j <= k - lag for every k; `own` while there is none."""
+    median = own.copy()
+    recent: list[float] = []
+    ordered: list[float] = []
+    for k in range(lag, len(own)):
+        if valid[k - lag]:
+            recent.append(float(own[k - lag]))
+            insort(ordered, recent[-1])
+        if len(ordered) > HISTORY:
+            del ordered[bisect_left(ordered, recent[-HISTORY - 1])]
+        if ordered:
+            middle = len(ordered) // 2
+            median[k] = (ordered[middle] + ordered[-middle - 1]) / 2
+    return median
 
 
 # -- spread -----------------------------------------------------------------------------------

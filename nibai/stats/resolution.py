@@ -23,7 +23,8 @@ POWER = 0.8
 def smallest_effect(calibrated: CalibratedPairs, k: int, *, margin: float = 0.0) -> float | None:
     """As a share (0.05: a change by 5 % is found in 4 of 5 windows) for the judge of grid pair k.
 
-    None when pair k cannot be judged or no finite change would be found.
+    None when pair k cannot be judged, or when no change, however large, would be found that often
+    (at p90 of 60 points, where block counts bound t).
 
     >>> from nibai.stats.point_judge import calibrate_pairs
     >>> from nibai.stats.point_statistics import Level
