@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from collector.columns import find_failures, find_time, find_value, has_metric, require
+from collector.counting import PARALLEL, Piece, count_live, count_runs
 from collector.inputs import Opened, expand, open_source
 from collector.past import PastSource, past_of_files
 from nibai.conventions import METRICS
 from nibai.errors import UsageError
-from nibai.histogram import OVERFLOW_BUCKET, BlockHistograms
 from nibai.model import (
     BlockSeries,
     Comparison,
     History,
+    LoadStrata,
     ReplicaSample,
     Side,
     UnitKind,
@@ -30,8 +31,9 @@ from nibai.model import (
     WindowKind,
 )
 from nibai.protocols import FileReader, FileRequest, FileWindows
-from nibai.stats.clock import HOUR, RUN_BLOCKS, BlockPlan, plan_blocks
-from nibai.store.layout import Bins, Blocks, Layout, PlainColumns, ReplicaSpan
+from nibai.stats.clock import HOUR, BlockPlan, plan_blocks
+from nibai.stats.load import load_note
+from nibai.store.layout import Layout, PlainColumns, ReplicaSpan
 from nibai.store.row_groups import StatisticsError
 from nibai.units import Unit
 
@@ -43,26 +45,7 @@ ROLES = ("baseline", "candidate")
 PAST = 2
 """Role of files that hold the unchanged past."""
 
-PARALLEL = 2
-
 Survey = tuple[list[ReplicaSpan], int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """The rows of one replica of one side inside one opened source."""
-
-    role: int
-    name: str
-    opened: Opened
-    layout: Layout
-    span: ReplicaSpan
-
-    @property
-    def window(self) -> Window | None:
-        if self.span.start is None or self.span.end is None:
-            return None
-        return Window(self.span.start, self.span.end)
 
 
 class FilesReader:
@@ -150,7 +133,7 @@ class FilesWindows:
         past = self._past_pieces(request, metric, notes)
         return _Assembly(request, metric, reading, pieces, past).comparison()
 
-    def _past_pieces(self, request: FileRequest, metric: str, notes: list[str]) -> list[_Piece]:
+    def _past_pieces(self, request: FileRequest, metric: str, notes: list[str]) -> list[Piece]:
         """The files of the unchanged past that have the metric."""
         reading = _Reading(replace(request, at=None, split=None), metric, notes)
         pieces = []
@@ -180,17 +163,17 @@ class _Reading:
 
     def pieces(
         self, role: int, opened: Opened, layout: Layout | None, survey: Survey
-    ) -> list[_Piece]:
+    ) -> list[Piece]:
         table = opened.table
         name = Path(table.name).name or table.name
         if layout is None:
             self.say(f"{name} holds no rows")
-            return [_Piece(role, name, opened, Layout("NULL::DOUBLE"), _nothing())]
+            return [Piece(role, name, opened, Layout("NULL::DOUBLE"), _nothing())]
         spans, disorder = survey
         self._check_bad(table.name, spans)
         if disorder:
             self.say(f"{name}: {disorder:,} rows were not in order of time; sorted")
-        return [_Piece(role, _piece_name(name, span), opened, layout, span) for span in spans]
+        return [Piece(role, _piece_name(name, span), opened, layout, span) for span in spans]
 
     def layout(self, opened: Opened) -> Layout | None:
         """How to read a source; None when it holds no rows."""
@@ -265,8 +248,8 @@ class _Assembly:
         request: FileRequest,
         metric: str,
         reading: _Reading,
-        pieces: list[_Piece],
-        past: list[_Piece],
+        pieces: list[Piece],
+        past: list[Piece],
     ) -> None:
         self.request = request
         self.metric = metric
@@ -282,12 +265,16 @@ class _Assembly:
     def comparison(self) -> Comparison:
         live = self.kind is WindowKind.LIVE
         plan = self._plan() if live else None
-        # Each source has its own connection; sources without a free core wait their turn.
-        with ThreadPoolExecutor(PARALLEL) as pool:
-            counted = list(pool.map(lambda piece: self._replica(piece, plan), self.pieces))
+        rates = self.reading.unit is Unit.PER_SECOND
+        counted = (
+            count_runs(self.pieces)
+            if plan is None
+            else count_live(self.pieces, plan, match_load=not rates)
+        )
+        self._say_load(counted.load, live=live, rates=rates)
         replicas = [
             _with_offered(replica, offered)
-            for replica, offered in zip(counted, self.offered, strict=True)
+            for replica, offered in zip(counted.replicas, self.offered, strict=True)
         ]
         sides = [
             [r for piece, r in zip(self.pieces, replicas, strict=True) if piece.role == role]
@@ -313,6 +300,7 @@ class _Assembly:
             gate=None if plan is None else plan.gate,
             history=None if plan is None or hosts else self._history(plan),
             notes=tuple(self.notes),
+            load=counted.load,
         )
 
     # -- windows --------------------------------------------------------------------------
@@ -377,26 +365,6 @@ class _Assembly:
         ]
         return past_of_files(plan, sources)
 
-    # -- counting -------------------------------------------------------------------------
-    def _replica(self, piece: _Piece, plan: BlockPlan | None) -> ReplicaSample:
-        blocks, start, seconds = RUN_BLOCKS, 0.0, 0.0
-        window = piece.window
-        if plan is not None:
-            window = plan.baseline if piece.role == 0 else plan.candidate
-            blocks, start, seconds = plan.blocks, window.start, plan.block_seconds
-        elif window is not None:
-            start, seconds = window.start, window.seconds / blocks
-        segments: dict[str, BlockSeries] = {}
-        if piece.span.rows:
-            found = piece.opened.table.bins(
-                piece.layout, Blocks(start, seconds, blocks), piece.span
-            )
-            segments = {one.segment: _series(one, blocks) for one in found}
-        times = start + seconds * np.arange(blocks, dtype=np.float64)
-        return ReplicaSample(
-            piece.name, segments or {"": _empty(blocks)}, times, seconds, window=window
-        )
-
     # -- words ----------------------------------------------------------------------------
     def _same_names(self, sides: list[list[ReplicaSample]]) -> bool:
         names = [{replica.name for replica in side} for side in sides]
@@ -410,6 +378,14 @@ class _Assembly:
             return f"{self.request.split.partition('=')[0]}={pieces[0].span.side}"
         names = list(dict.fromkeys(piece.name for piece in pieces))
         return names[0] if len(names) == 1 else f"{len(names)} replicas ({', '.join(names[:3])})"
+
+    def _say_load(self, load: LoadStrata | None, *, live: bool, rates: bool) -> None:
+        if load is not None:
+            self._say(load_note(load))
+        elif live and rates:
+            self._say("load: not matched, rows are rates and not requests")
+        elif self.clock and not live:
+            self._say("load: not matched between runs, each has its own")
 
     def _say(self, note: str) -> None:
         self.notes.append(note)
@@ -439,7 +415,7 @@ def _piece_name(name: str, span: ReplicaSpan) -> str:
     return span.replica or name
 
 
-def _cut(pieces: list[_Piece], request: FileRequest) -> list[_Piece]:
+def _cut(pieces: list[Piece], request: FileRequest) -> list[Piece]:
     """Both sides of one source: by time (--at) or by a column's two values (--split)."""
     if request.at is not None:
         return [half for piece in pieces for half in _halves(piece, request.at)]
@@ -461,7 +437,7 @@ def _cut(pieces: list[_Piece], request: FileRequest) -> list[_Piece]:
     ]
 
 
-def _halves(piece: _Piece, at: float) -> list[_Piece]:
+def _halves(piece: Piece, at: float) -> list[Piece]:
     start, end = piece.span.start, piece.span.end
     if start is None or end is None or not start < at < end:
         raise UsageError(
@@ -477,7 +453,7 @@ def _halves(piece: _Piece, at: float) -> list[_Piece]:
     return [before, after]
 
 
-def _offered(request: FileRequest, pieces: list[_Piece]) -> list[int | None]:
+def _offered(request: FileRequest, pieces: list[Piece]) -> list[int | None]:
     """Requests sent per piece: one number each, or one per side when a side is one piece."""
     if not request.offered:
         return [None] * len(pieces)
@@ -487,20 +463,6 @@ def _offered(request: FileRequest, pieces: list[_Piece]) -> list[int | None]:
             "give one number for each, those of the baseline first"
         )
     return list(request.offered)
-
-
-def _series(bins: Bins, blocks: int) -> BlockSeries:
-    histograms = BlockHistograms.from_rows(bins.block, bins.bucket, bins.count, blocks=blocks)
-    failed = bins.bucket == OVERFLOW_BUCKET
-    errors = np.bincount(bins.block[failed], weights=bins.count[failed], minlength=blocks)
-    finite = np.where(np.isfinite(bins.sum), bins.sum, 0.0)
-    sums = np.bincount(bins.block, weights=finite, minlength=blocks).astype(np.float64)
-    return BlockSeries(histograms, errors.astype(np.int64), np.zeros(blocks, dtype=np.int64), sums)
-
-
-def _empty(blocks: int) -> BlockSeries:
-    none = np.zeros(blocks, dtype=np.int64)
-    return BlockSeries(BlockHistograms.empty(blocks), none, none.copy(), np.zeros(blocks))
 
 
 def _with_offered(replica: ReplicaSample, offered: int | None) -> ReplicaSample:

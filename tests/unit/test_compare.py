@@ -336,3 +336,54 @@ def test_gzip_that_was_cut_is_noticed(here, capsys):
     (here / "cut.csv.gz").write_bytes(packed[: len(packed) // 2])
     assert cli.invoke(["compare", "-b", before, "-c", "cut.csv.gz"]) == 5
     assert "cut.csv.gz cannot be read" in capsys.readouterr().err
+
+
+def rhythm(path, *, rate, seed, start, effect=0.5):
+    """A day of requests whose latency grows with the root of the load; some requests fail."""
+    rng = np.random.default_rng(seed)
+    level = rate * np.exp(1.5 * np.sin(np.arange(1440) / 1440 * 2 * np.pi))
+    minute = np.repeat(np.arange(1440), rng.poisson(level))
+    values = 0.1 * (level[minute] / 20) ** effect * np.exp(rng.normal(0, 0.3, len(minute)))
+    table = pa.table(
+        {
+            "timestamp": start + 60 * (minute + rng.random(len(minute))),
+            "latency_s": values,
+            "status": np.where(rng.random(len(minute)) < 0.001, 500, 200),
+        }
+    )
+    pq.write_table(table, path)
+
+
+def test_live_windows_are_matched_on_load(capsys):
+    """Three quarters of the load look faster; at the same load nothing changed."""
+    rhythm("mon.parquet", rate=20, seed=1, start=1_750_032_000.0)
+    rhythm("tue.parquet", rate=15, seed=2, start=1_750_118_400.0)
+    rhythm("wed.parquet", rate=5, seed=3, start=1_750_204_800.0)
+    claim = ("--claim", "no more than 8% slower at p50")
+    code, document = answer(capsys, "-b", "mon.parquet", "-c", "tue.parquet", *claim)
+    found = document["claims"][0]
+    assert code == 0, document["reason"]
+    assert found["estimate"]["low"] < 1.0 < found["estimate"]["high"]
+    assert found["evidence"]["raw_ratio"] > 1.1
+    assert 0.7 < found["evidence"]["load_overlap"] < 0.9
+    terms = found["evidence"]["terms"]
+    assert sum(terms.values()) == pytest.approx(np.log2(found["evidence"]["raw_ratio"]), abs=1e-12)
+    assert terms["load"] > 0.1
+    assert any(note.startswith("load: a median of ") for note in document["notes"])
+    code, document = answer(capsys, "-b", "mon.parquet", "-c", "wed.parquet", *claim)
+    assert code == 3
+    assert document["claims"][0]["reason_code"] == "load_overlap"
+    assert "compare windows of similar load" in document["reason"]
+
+
+def test_rates_and_runs_are_not_matched_on_load(here, capsys):
+    before, after = pair(here)
+    document = answer(capsys, "-b", before, "-c", after)[1]
+    assert "load: not matched between runs, each has its own" in document["notes"]
+    assert document["claims"][0]["evidence"]["load_overlap"] is None
+    rhythm("mon.parquet", rate=2, seed=1, start=1_750_032_000.0)
+    rhythm("tue.parquet", rate=1, seed=2, start=1_750_118_400.0)
+    document = answer(
+        capsys, "-b", "mon.parquet", "-c", "tue.parquet", "--value", "latency_s", "--unit", "1/s"
+    )[1]
+    assert "load: not matched, rows are rates and not requests" in document["notes"]
