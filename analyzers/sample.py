@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -44,11 +44,13 @@ class Sample:
 
     `first` and `second` are the sides in the order of the log ratio first - second: (baseline,
     candidate) for times, (candidate, baseline) where higher is better, so that a ratio above 1
-    always means that the candidate is better.
+    always means that the candidate is better. `asked`: quantiles that will be asked for; they are
+    analysed together, which is several times cheaper than one by one.
     """
 
     comparison: Comparison
     segment: tuple[str, str] | None
+    asked: tuple[float, ...] = ()
 
     @property
     def sides(self) -> tuple[Segments, Segments]:
@@ -144,18 +146,21 @@ class Sample:
 
     def mix(self, p: float, level: float, critical: float | None = None) -> MixAnalysis:
         """Raw interval, like-for-like interval and decomposition of time blocks."""
-        first, second = self.ordered
-        (found,) = analyse_mix(
-            first,
-            second,
-            [p],
-            level=level,
-            critical=critical,
-            min_requests=self.min_requests,
-            load=self.load,
-        )
-        return found
+        if (p, level, critical) not in self._mixes:
+            first, second = self.ordered
+            together = self.asked if critical is None and p in self.asked else (p,)
+            found = analyse_mix(
+                first, second, together, level=level, critical=critical,
+                min_requests=self.min_requests, load=self.load,
+            )  # fmt: skip
+            self._mixes.update({(one.raw.p, level, critical): one for one in found})
+        return self._mixes[p, level, critical]
 
+    @cached_property
+    def _mixes(self) -> dict[tuple[float, float, float | None], MixAnalysis]:
+        return {}
+
+    @cached_property
     def like_for_like(self) -> PairedScores | None:
         """Both sides at the same segment shares and loads, for p-values."""
         first, second = self.ordered
@@ -242,6 +247,6 @@ def _parts(segments: Segments) -> list[BlockHistograms]:
     return list(segments.values())
 
 
-def sample_of(comparison: Comparison, claim: Claim) -> Sample:
-    """The sample a claim is about."""
-    return Sample(comparison, claim.segment)
+def sample_of(comparison: Comparison, claim: Claim, asked: Sequence[float] = ()) -> Sample:
+    """The sample a claim is about; `asked` are all quantiles that will be asked of it."""
+    return Sample(comparison, claim.segment, tuple(dict.fromkeys(asked)))

@@ -85,11 +85,13 @@ class Speedup:
             if part.promise in PROMISES
         ]
         # Parts about the same traffic share its tables, those of its past above all.
-        about = {(part.metric, part.segment): part for part in parts}
+        about: dict[tuple[str, tuple[str, str] | None], list[Claim]] = {}
+        for part in parts:
+            about.setdefault((part.metric, part.segment), []).append(part)
         samples = {
-            key: sample_of(comparison, part)
-            for key, part in about.items()
-            if (comparison := windows.comparison(part.metric)) is not None
+            key: sample_of(comparison, claims[0], [quantile_of(claim) for claim in claims])
+            for key, claims in about.items()
+            if (comparison := windows.comparison(key[0])) is not None
         }
         return [self._judge(part, samples.get((part.metric, part.segment))) for part in parts]
 
@@ -101,7 +103,7 @@ class Speedup:
                 claim, Verdict.INCONCLUSIVE, reason, None, _no_evidence(claim), "speedup"
             )
         comparison = sample.comparison
-        p = claim.quantile if claim.quantile is not None else 0.5
+        p = quantile_of(claim)
         if 0 in sample.counts:
             reason = comparison.gate or no_data(comparison, sample.counts)
             evidence = _evidence(claim, sample, p, None)
@@ -124,7 +126,7 @@ class Speedup:
         critical = None if past is None else past.critical
         mix = sample.mix(p, self.level, critical)
         found = mix.like_for_like or mix.raw
-        pair = sample.like_for_like()
+        pair = sample.like_for_like
         seconds = sample.comparison.baseline.replicas[0].block_seconds
         return Reading(
             found.value,
@@ -223,6 +225,11 @@ def build(options: Mapping[str, object]) -> Analyzer:
     """The analyzer; option `level` (0.95)."""
     level = options.get("level", DEFAULT_LEVEL)
     return Speedup(float(str(level)))
+
+
+def quantile_of(claim: Claim) -> float:
+    """The quantile a claim is about; the median when it names none."""
+    return 0.5 if claim.quantile is None else claim.quantile
 
 
 def threshold_of(claim: Claim) -> float:

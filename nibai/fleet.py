@@ -188,8 +188,7 @@ def fleet_audit(
 ) -> FleetAudit:
     """Decide over all endpoints together."""
     correlation = _correlation(results)
-    lifted_ = [_with_p_values(result, correlation) for result in results]
-    decided = _decide(lifted_, q, any_dependence=any_dependence)
+    decided = _decide(_with_p_values(results, correlation), q, any_dependence=any_dependence)
     traffic = sum(result.traffic for result in decided)
     shares = {
         verdict: _share([r for r in decided if r.verdict is verdict], len(decided), traffic)
@@ -237,23 +236,25 @@ def _correlation(results: Sequence[EndpointResult]) -> float:
     return typical_correlation(factors, float(np.median(blocks)))
 
 
-def _with_p_values(result: EndpointResult, correlation: float) -> EndpointResult:
-    """p-values of the conjunction: the weakest part confirms, any part refutes (times parts)."""
+def _with_p_values(results: Sequence[EndpointResult], correlation: float) -> list[EndpointResult]:
+    """p-values of the conjunctions: the weakest part confirms, any part refutes (times parts)."""
+    parts = [part for result in results for part in result.parts]
+    by_blocks = np.array([part.variance_factor is not None for part in parts], dtype=np.bool_)
     confirm, refute = (
-        [
-            float(lifted([p], 0.0 if part.variance_factor is None else correlation)[0])
-            for p, part in zip(values, result.parts, strict=True)
-        ]
-        for values in (
-            [part.p_confirm for part in result.parts],
-            [part.p_refute for part in result.parts],
+        np.where(by_blocks, lifted(p, correlation), p)
+        for p in (
+            np.array([part.p_confirm for part in parts]),
+            np.array([part.p_refute for part in parts]),
         )
     )
-    return replace(
-        result,
-        p_confirm=max(confirm, default=1.0),
-        p_refute=min(min(refute, default=1.0) * len(refute), 1.0),
-    )
+    found, at = [], 0
+    for result in results:
+        mine = slice(at, at := at + len(result.parts))
+        weakest = float(confirm[mine].max(initial=0.0 if result.parts else 1.0))
+        smallest = float(refute[mine].min(initial=1.0))
+        refuting = min(smallest * len(result.parts), 1.0) if result.parts else 1.0
+        found.append(replace(result, p_confirm=weakest, p_refute=refuting))
+    return found
 
 
 def _decide(

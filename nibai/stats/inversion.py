@@ -101,6 +101,16 @@ class PairedScores:
         """Degrees of freedom of the block differences, G - 1 for pooled sides."""
         return max((self.baseline.freedom + self.candidate.freedom) / 2, 1.0)
 
+    def same_as(self, other: PairedScores) -> bool:
+        """Whether both hold the same scores, so that all answers are the same."""
+        return all(
+            (one.offset, one.freedom) == (two.offset, two.freedom)
+            and np.array_equal(one.cdf, two.cdf)
+            and np.array_equal(one.body, two.body)
+            and np.array_equal(one.slope, two.slope)
+            for one, two in ((self.baseline, other.baseline), (self.candidate, other.candidate))
+        )
+
     # -- statistics -----------------------------------------------------------------------
     def estimate(self, p: float) -> float:
         """log2 of the ratio of p-quantiles; NaN when both are infinite or both zero."""

@@ -190,7 +190,10 @@ def analyse_mix(
     mix = _Mix(baseline, candidate, min_requests, load)
     raw = mix.raw.intervals(ps, level=level, critical=critical)
     like = mix.like_for_like
-    found = None if like is None else like.intervals(ps, level=level, critical=critical)
+    if like is None or like.same_as(mix.raw):
+        found = None if like is None else raw
+    else:
+        found = like.intervals(ps, level=level, critical=critical)
     results = []
     for i, p in enumerate(ps):
         terms = mix.decomposition(p)

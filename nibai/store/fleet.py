@@ -236,6 +236,7 @@ class FleetEngine(Engine):
 
     def _run(self, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
         connection = duckdb.connect()
+        connection.execute("SET enable_progress_bar = false")
         try:
             for name, table in tables.items():
                 connection.register(name, table)
