@@ -26,6 +26,8 @@ from nibai.store.migrations import (
 )
 
 BUSY_TIMEOUT_MS = 10_000
+ONE_AT_A_TIME = 7_524_897_124_210
+"""Key of PostgreSQL's advisory lock: transactions of the state follow one another, as in SQLite."""
 
 
 class State:
@@ -194,13 +196,7 @@ def open_state(where: str | Path) -> State:
     else:
         Path(text).parent.mkdir(parents=True, exist_ok=True)
         name, url = text, f"sqlite:///{text}"
-    engine = sa.create_engine(url)
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _sqlite_settings)
-        # pysqlite begins transactions late; BEGIN IMMEDIATE makes read-then-write safe.
-        sa.event.listen(
-            engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
-        )
+    engine = _engine(url, name)
     state = State(engine, name)
     try:
         with state._begin() as connection:  # noqa: SLF001 - same module
@@ -209,6 +205,29 @@ def open_state(where: str | Path) -> State:
         state.close()
         raise
     return state
+
+
+def _engine(url: str, name: str) -> sa.Engine:
+    """Transactions that read and then write are safe: one runs at a time."""
+    try:
+        engine = sa.create_engine(url, pool_pre_ping=True)
+    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as error:
+        raise StoreError(
+            f"{name}: no database address nibai knows ({_line(error)}): "
+            "write postgresql://USER@HOST/DATABASE, or the path of a SQLite file"
+        ) from error
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"{name}: the driver {error.name} is not installed: pip install 'nibai[postgresql]'"
+        ) from error
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _sqlite_settings)
+        # pysqlite begins transactions late; this one locks at once.
+        begin = "BEGIN IMMEDIATE"
+    else:
+        begin = f"SELECT pg_advisory_xact_lock({ONE_AT_A_TIME})"
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
 
 
 def _sqlite_settings(connection: Any, _record: object) -> None:  # noqa: ANN401 - DB-API has no types

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
+from support import postgres
 
 from nibai.errors import StoreError
 from nibai.store import migrations
@@ -22,6 +23,16 @@ for i in range(int(sys.argv[3])):
 state.close()
 """
 
+RIVAL = """
+import sys
+from nibai.store.state import open_state
+state = open_state(sys.argv[1])
+for i in range(100):
+    if state.lease(str(i), sys.argv[2], now=0.0, seconds=60):
+        print(i)
+state.close()
+"""
+
 
 def change(name="chg-1", at=1.0, **more):
     return {"id": name, "endpoint": "p/s/n", "declared_at": at, "sentences": [], **more}
@@ -31,15 +42,30 @@ def audit(name="aud-1", **more):
     return {"id": name, "change": {"id": "chg-1"}, "verdict": "confirmed", "level": 0.95, **more}
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "folder" / "state.sqlite"
+@pytest.fixture(scope="session")
+def postgres_server():
+    folder = postgres.programs()
+    if folder is None:
+        pytest.skip("no PostgreSQL on this machine: the state was tested on SQLite only")
+    with postgres.server(folder) as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)])
+def path(request, tmp_path):
+    """Where the state is: a file, or an empty database."""
+    if request.param == "sqlite":
+        return tmp_path / "folder" / "state.sqlite"
+    return postgres.new_database(request.getfixturevalue("postgres_server"))
+
+
+on_sqlite = pytest.mark.parametrize("path", ["sqlite"], indirect=True)
 
 
 @contextmanager
 def looking_into(path):
-    engine = sa.create_engine(f"sqlite:///{path}")
-    with engine.connect() as connection:
+    engine = sa.create_engine(str(path) if "://" in str(path) else f"sqlite:///{path}")
+    with engine.begin() as connection:
         yield connection
     engine.dispose()
 
@@ -117,7 +143,6 @@ def test_a_lease_is_held_renewed_and_taken_over_when_it_ends(state):
 
 
 def test_two_processes_write_at_once_and_nothing_is_lost(path):
-    path.parent.mkdir()
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, str(path), name, "40"], stderr=subprocess.PIPE, text=True
@@ -133,6 +158,7 @@ def test_two_processes_write_at_once_and_nothing_is_lost(path):
     state.close()
 
 
+@on_sqlite
 def test_the_file_is_in_wal_mode(state, path):
     state.put_change(change())
     with looking_into(path) as connection:
@@ -149,10 +175,8 @@ def test_opening_twice_migrates_once(path):
 
 def test_a_newer_schema_is_refused(path):
     open_state(path).close()
-    engine = sa.create_engine(f"sqlite:///{path}")
-    with engine.begin() as connection:
+    with looking_into(path) as connection:
         connection.execute(migrations.SCHEMA_VERSION.update().values(version=99))
-    engine.dispose()
     with pytest.raises(StoreError) as caught:
         open_state(path)
     assert str(caught.value) == (
@@ -175,9 +199,8 @@ def test_a_failed_step_leaves_the_old_version(path, monkeypatch):
     state = open_state(path)
     assert state.changes() == []
     state.close()
-    engine = sa.create_engine(f"sqlite:///{path}")
-    assert not sa.inspect(engine).has_table("half")
-    engine.dispose()
+    with looking_into(path) as connection:
+        assert not sa.inspect(connection).has_table("half")
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path):
@@ -185,6 +208,49 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(StoreError, match=r"state\.sqlite.*cannot be read"):
         open_state(path)
+
+
+def test_two_processes_never_hold_one_lease(path):
+    open_state(path).close()
+    rivals = [
+        subprocess.Popen(
+            [sys.executable, "-c", RIVAL, str(path), name], stdout=subprocess.PIPE, text=True
+        )
+        for name in ("a", "b")
+    ]
+    won = [rival.communicate(timeout=60)[0].split() for rival in rivals]
+    assert all(rival.returncode == 0 for rival in rivals)
+    assert sorted(won[0] + won[1], key=int) == [str(i) for i in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        (
+            "postgresql://me:secret@localhost:1/nibai",
+            "postgresql://me:***@localhost:1/nibai: the state cannot be read or written (",
+        ),
+        (
+            "redis://localhost/0",
+            "redis://localhost/0: no database address nibai knows (",
+        ),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_named_without_its_password(address, said):
+    with pytest.raises(StoreError) as caught:
+        open_state(address)
+    assert str(caught.value).startswith(said)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_missing_driver_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StoreError) as caught:
+        open_state("postgresql://me@localhost/nibai")
+    assert str(caught.value) == (
+        "postgresql://me@localhost/nibai: the driver psycopg is not installed: "
+        "pip install 'nibai[postgresql]'"
+    )
 
 
 def test_every_table_of_the_specification_exists():
