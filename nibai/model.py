@@ -354,6 +354,7 @@ class ReasonCode(StrEnum):
     SETUP_DEFECT = "setup_defect"
     SIDES_DIFFER = "sides_differ"
     NOT_JUDGED_YET = "not_judged_yet"
+    FIXED_WINDOW_ONLY = "fixed_window_only"
     OTHER_SENTENCES = "other_sentences"
     FLEET_LEVEL = "fleet_level"
 
@@ -406,6 +407,8 @@ class Evidence:
     `variance_factor` is how much correlation between blocks of time widened the variance.
     `critical` is the critical value that the endpoint's past gave from `effective_windows` windows;
     `smallest_effect` the share by which a quantile must change to be found in 4 of 5 windows.
+    `log_e_value` is set where the finding holds at any number of looks: ln of the evidence for its
+    verdict (or for the side the estimate lies on); at a level of 95 % a verdict needs ln 20.
     """
 
     requests: tuple[int, int]
@@ -435,6 +438,7 @@ class Evidence:
     critical: float | None = None
     effective_windows: float | None = None
     smallest_effect: float | None = None
+    log_e_value: float | None = None
     notes: tuple[str, ...] = ()
 
 

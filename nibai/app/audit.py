@@ -43,7 +43,7 @@ class Desk:
     def declare(self, change: Change) -> Change:
         """Store a change under a new id and the present time."""
         require_sides(change)
-        stored = replace(change, id=_new_id("chg"), declared_at=self.clock())
+        stored = replace(change, id=new_id("chg"), declared_at=self.clock())
         self.state.put_change(change_document(stored))
         return stored
 
@@ -76,20 +76,15 @@ class Desk:
         level: float = 0.95,
     ) -> Audit:
         """Judge a change by its own claims (or other ones) and store the audit."""
-        sentences = tuple(parse(claim) for claim in claims) or change.sentences
-        judged = replace(change, sentences=sentences, runs=runs or change.runs)
+        judged = replace(with_claims(change, claims), runs=runs or change.runs)
         if windows is not None:
             judged = replace(judged, baseline_window=windows[0], candidate_window=windows[1])
         require_sides(judged)
-        if not sentences:
-            raise UsageError(
-                f"change {change.id} was declared without a claim: give one (--claim “2x faster”)"
-            )
         audit = run_audit(
             judged,
-            LakeWindows(self.engine(), judged, self._other_changes(judged)),
+            LakeWindows(self.engine(), judged, self.other_changes(judged)),
             load_analyzers(level),
-            audit_id=_new_id("aud"),
+            audit_id=new_id("aud"),
             created_at=self.clock(),
             version=nibai.__version__,
             level=level,
@@ -97,7 +92,7 @@ class Desk:
         self.state.put_audit(to_document(audit), audit.created_at)
         return audit
 
-    def _other_changes(self, judged: Change) -> list[float]:
+    def other_changes(self, judged: Change) -> list[float]:
         """Moments of the other known changes of the endpoint."""
         moments = [
             moment_of(change)
@@ -133,6 +128,16 @@ def open_desk(config: Config, clock: Callable[[], float]) -> Iterator[Desk]:
         state.close()
 
 
+def with_claims(change: Change, claims: Sequence[str]) -> Change:
+    """The change with other claims, or its own; UsageError when there is none."""
+    sentences = tuple(parse(claim) for claim in claims) or change.sentences
+    if not sentences:
+        raise UsageError(
+            f"change {change.id} was declared without a claim: give one (--claim “2x faster”)"
+        )
+    return replace(change, sentences=sentences)
+
+
 def change_document(change: Change) -> dict[str, object]:
     """A change as plain data; its sentences as texts."""
     document: dict[str, object] = encode(change)
@@ -154,5 +159,6 @@ def _listed(ids: Sequence[str]) -> str:
     return f"there are {', '.join(ids[:10])}" if ids else "there is none"
 
 
-def _new_id(prefix: str) -> str:
+def new_id(prefix: str) -> str:
+    """A fresh id, such as chg-1a2b3c4d."""
     return f"{prefix}-{secrets.token_hex(4)}"

@@ -10,10 +10,14 @@ import click
 from nibai.cli import output
 from nibai.cli.common import configuration, data_options, window
 from nibai.cli.compare import moment
+from nibai.cli.watch import watch_options
 from nibai.errors import UsageError
 
 if TYPE_CHECKING:
-    from nibai.model import Window
+    from collections.abc import Sequence
+
+    from nibai.app.audit import Desk
+    from nibai.model import Audit, Change, Window
 
 
 class _Audit(click.Group):
@@ -78,6 +82,7 @@ class _What(click.Argument):
 @click.option("--until", metavar="TIME", help="See --since.")
 @click.option("--baseline", metavar="START/END", help="The window before.")
 @click.option("--candidate", metavar="START/END", help="The window after.")
+@watch_options
 @output.audit_options
 @data_options
 def command(
@@ -96,13 +101,16 @@ def command(
     CHANGE is an id of `nibai changes list`; the only change needs no id. `nibai audit list` lists
     stored audits, `nibai audit show ID` prints one again. `nibai audit fleet` judges many
     endpoints.
+
+    With --watch it looks at every closed block of time until the claims are decided; looking often
+    costs nothing, and a verdict reached is final for the change.
     """
     from nibai.app.audit import open_desk  # noqa: PLC0415 - numpy, duckdb, sqlalchemy
 
     with open_desk(configuration(config_file, data), time.time) as desk:
         if what[:1] == ("list",):
-            for audit_id, change, created_at, verdict in desk.state.audits():
-                click.echo(f"{audit_id}  {_moment(created_at)}  {change}  {verdict}")
+            for audit_id, about, created_at, verdict in desk.state.audits():
+                click.echo(f"{audit_id}  {_moment(created_at)}  {about}  {verdict}")
             return 0
         if what[:1] == ("show",):
             if len(what) != 2:  # noqa: PLR2004 - show and its id
@@ -111,15 +119,37 @@ def command(
         else:
             if len(what) > 1:
                 raise UsageError(f"one change at a time, not {len(what)}: {', '.join(what)}")
-            audit = desk.audit(
-                desk.change(what[0] if what else None),
-                claim,
-                runs=bool(given["runs"]),
-                windows=_windows(given),
-                level=float(str(given["level"])),
-            )
+            change = desk.change(what[0] if what else None)
+            level, windows = float(str(given["level"])), _windows(given)
+            if given["watch"]:
+                audit = _watched(desk, change, claim, level, given)
+            else:
+                audit = desk.audit(
+                    change, claim, runs=bool(given["runs"]), windows=windows, level=level
+                )
     output.show(audit, form, html)
     return output.exit_code(audit, inconclusive_ok=inconclusive_ok)
+
+
+def _watched(
+    desk: Desk, change: Change, claims: Sequence[str], level: float, given: dict[str, object]
+) -> Audit:
+    from nibai.app.audit import with_claims  # noqa: PLC0415 - see command
+    from nibai.cli import watch  # noqa: PLC0415 - only here
+
+    fixed = ("runs", "since", "until", "baseline", "candidate")
+    wrong = [f"--{name}" for name in fixed if given[name]]
+    if wrong:
+        raise UsageError(f"{wrong[0]} names a fixed window, --watch follows the change as it goes")
+    limit = given["limit"]
+    return watch.command(
+        desk,
+        with_claims(change, claims),
+        level=level,
+        every=str(given["every"]),
+        limit=None if limit is None else str(limit),
+        sleep=time.sleep,
+    )
 
 
 def _windows(given: dict[str, object]) -> tuple[Window, Window] | None:

@@ -99,10 +99,11 @@ def _same_weekdays(b: Window, c: Window, days: int) -> bool:
     """Whether day i of both windows is a working day or a weekend day alike."""
     if days % WEEK_DAYS == 0:
         return True
-    return all(_weekend(b.start + i * DAY) == _weekend(c.start + i * DAY) for i in range(days))
+    return all(is_weekend(b.start + i * DAY) == is_weekend(c.start + i * DAY) for i in range(days))
 
 
-def _weekend(seconds: float) -> bool:
+def is_weekend(seconds: float) -> bool:
+    """Whether a moment lies on a Saturday or Sunday (UTC)."""
     return datetime.fromtimestamp(seconds, UTC).weekday() >= SATURDAY
 
 

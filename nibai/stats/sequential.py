@@ -18,6 +18,9 @@ from nibai.stats.whitening import clipped_correlation
 TUNED_FOR_BLOCKS = 24
 """The interval is narrowest, for its kind, at about so many blocks."""
 
+MOST_PAIRS = 1000
+"""Beyond so many blocks nobody waits."""
+
 FARTHEST = 64.0
 """How far from the estimate a bound is looked for, in log2 units."""
 
@@ -158,6 +161,24 @@ class MixtureTest:
         variance = max(square - mean * mean, 0.0)
         half = math.sqrt(variance * (reach - 1) / (1 - reach / grown))
         return middle - half, middle + half
+
+    def pairs_needed(self, sums: BlockSums, theta: float) -> int | None:
+        """Roughly how many pairs of blocks reject theta, mean and scatter staying as they are.
+
+        None when that cannot be said: too few blocks, or more than a thousand.
+        """
+        if sums.pairs < 2:  # noqa: PLR2004 - see log_e
+            return None
+        mean, square = _innovations(sums, theta, self._phi_at(sums, theta))
+        variance = max(square - mean * mean, NEGLIGIBLE * square)
+        ratio = mean * mean / variance if variance > 0 else 0.0
+        limit = -math.log(1 - self.level)
+        for n in range(2, MOST_PAIRS + 1):
+            grown = 1 + n * self.spread
+            gain = math.log1p(ratio) - math.log1p(ratio / grown)
+            if n / 2 * gain - math.log(grown) / 2 >= limit:
+                return n
+        return None
 
     def _phi_at(self, sums: BlockSums, theta: float) -> float:
         if self.phi is not None:

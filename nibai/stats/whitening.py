@@ -20,7 +20,8 @@ MIN_PLACEBOS = 6
 def history_correlation(placebos: Sequence[ArrayLike]) -> float | None:
     """Pooled lag-1 correlation of block values of pairs of unchanged days; None below 6 pairs.
 
-    Each placebo is the series of one pair of days, shape (G,), NaN where a block has no value.
+    Each placebo is the series of one pair of days, shape (G,), NaN where a block has no value; one
+    with less than half of its blocks does not count.
     Deviations are from zero, the true value there: a day that differs as a whole counts as strong
     correlation. Kendall's small-sample correction comes on top, so the result errs upwards.
 
@@ -35,7 +36,7 @@ def history_correlation(placebos: Sequence[ArrayLike]) -> float | None:
         values = np.asarray(placebo, dtype=np.float64)
         before, after = values[:-1], values[1:]
         both = np.isfinite(before) & np.isfinite(after)
-        if both.sum() < 2:  # noqa: PLR2004 - nothing can be correlated
+        if both.sum() < 2 or 2 * both.sum() < len(both):  # noqa: PLR2004 - too little of a day
             continue
         product += 2 * float((before[both] * after[both]).sum())
         power += float((before[both] ** 2 + after[both] ** 2).sum())

@@ -87,12 +87,26 @@ ALERT_DELIVERIES = sa.Table(
     sa.Column("document", sa.Text, nullable=False),
 )
 
+WATCHES = sa.Table(
+    "watches",
+    METADATA,
+    sa.Column("change", sa.String, primary_key=True),
+    sa.Column("part", sa.String, primary_key=True),
+    sa.Column("last_block", sa.Integer, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+)
+
 
 def _first(connection: sa.Connection) -> None:
     METADATA.create_all(connection)
 
 
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first,)
+def _watches(connection: sa.Connection) -> None:
+    # A state made by this version has the table from the first step.
+    WATCHES.create(connection, checkfirst=True)
+
+
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _watches)
 """Step i leads from version i to i + 1; steps are only ever added."""
 
 

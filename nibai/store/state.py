@@ -23,6 +23,7 @@ from nibai.store.migrations import (
     CURSORS,
     MAINTENANCE,
     PAYLOAD_DIGESTS,
+    WATCHES,
 )
 
 BUSY_TIMEOUT_MS = 10_000
@@ -93,6 +94,35 @@ class State:
         with self._begin() as connection:
             rows = connection.execute(sa.select(*columns).order_by(AUDITS.c.created_at.desc()))
             return [(str(a), str(b), float(c), str(d)) for a, b, c, d in rows]
+
+    # -- watches ---------------------------------------------------------------------------
+    def put_watch(
+        self, change: str, part: str, last_block: int, document: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Store how far a part of a change was watched; the document that counts from now on.
+
+        What was stored wins when it has seen as many blocks: two watchers cannot undo each other.
+        """
+        key = (WATCHES.c.change == change, WATCHES.c.part == part)
+        text = json.dumps(document)
+        row = {"change": change, "part": part, "last_block": last_block, "document": text}
+        with self._begin() as connection:
+            stored = connection.execute(
+                sa.select(WATCHES.c.last_block, WATCHES.c.document).where(*key)
+            ).first()
+            if stored is not None and stored[0] >= last_block:
+                return dict(json.loads(stored[1]))
+            connection.execute(WATCHES.delete().where(*key))
+            connection.execute(WATCHES.insert().values(row))
+        return dict(json.loads(text))
+
+    def watch(self, change: str, part: str) -> dict[str, Any] | None:
+        """What was stored of a watched part, None before the first look."""
+        query = sa.select(WATCHES.c.document).where(
+            WATCHES.c.change == change, WATCHES.c.part == part
+        )
+        found = self._documents(query)
+        return found[0] if found else None
 
     # -- what collectors keep (nibai.store.ingest.Ledger) -----------------------------------
     def put_digests(self, collector: str, digests: Sequence[tuple[bytes, float]]) -> None:

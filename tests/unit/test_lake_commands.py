@@ -87,6 +87,39 @@ def test_windows_can_be_given(nibai):
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("filled")
+def test_a_change_is_watched_until_nothing_more_can_be_learnt(nibai):
+    """One day before, one after: 12 requests in five minutes are enough for p50."""
+    declare(nibai, "--at", AT, "--claim", "1.5x faster at p50")
+    code, out, err = nibai("audit", "--watch", "--for", "0s")
+    assert code == 3, "without six pairs of unchanged days a day of blocks has little power"
+    assert "costs power" in out
+    assert "p50: 1.98x faster [" in err
+    assert err.strip().endswith("nothing more to wait for, or out of time")
+    code, out, _ = nibai("audit", "--watch", "--for", "0s", "--format", "json")
+    evidence = json.loads(out)["claims"][0]["evidence"]
+    assert evidence["scope"] == "live window, watched block by block"
+    assert evidence["log_e_value"] is not None
+    assert len(nibai("audit", "list")[1].splitlines()) == 2
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--since", AT, "--until", "2022-01-12T00:00Z"),
+         "--since names a fixed window, --watch follows the change as it goes"),
+        (("--every", "5"), "--every '5' is no duration: write 90s, 5m, 24h or 2d"),
+        (("--every", "0s"), "--every 0s: look at most once a second"),
+        (("--for", "long"), "--for 'long' is no duration: write 90s, 5m, 24h or 2d"),
+    ],
+)  # fmt: skip
+def test_wrong_options_of_a_watch_are_named(nibai, options, message):
+    declare(nibai, "--at", AT, "--claim", "1.5x faster at p50")
+    code, _, err = nibai("audit", "--watch", *options)
+    assert (code, err.strip()) == (2, f"nibai: {message}")
+
+
 def test_without_data_the_verdict_is_inconclusive(nibai):
     declare(nibai, "--at", AT, "--claim", "2x faster")
     assert nibai("audit")[0] == 3

@@ -85,6 +85,22 @@ def test_the_same_data_on_both_sides_are_no_evidence_and_a_constant_ratio_is():
     assert twice.low == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("phi", [0.0, 0.4])
+def test_the_wait_is_about_what_it_turns_out_to_be(phi):
+    """Repeating the same blocks keeps mean and scatter: the evidence is enough where it says so."""
+    test, few = MixtureTest(phi), BlockSums.of(VALUES)
+    theta = 0.095
+    needed = test.pairs_needed(few, theta)
+    assert needed > few.pairs
+    many = BlockSums.of(VALUES * 30)
+    exact = next(
+        n for n in range(2, 360) if test.log_e(BlockSums.of((VALUES * 30)[:n]), theta) > LIMIT
+    )
+    assert needed == pytest.approx(exact, rel=0.5)
+    assert test.pairs_needed(many, test.estimate(many)) is None
+    assert test.pairs_needed(BlockSums(), 0.0) is None
+
+
 # -- state -----------------------------------------------------------------------------------
 
 

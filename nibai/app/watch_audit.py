@@ -1,0 +1,184 @@
+"""The audit of a watched change: findings from the tracks, stored like any other audit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import nibai
+from nibai.app.audit import Desk, new_id
+from nibai.app.watch import Followed, Watch
+from nibai.app.watch_words import missing_blocks, reason_of, subject
+from nibai.audit import run_audit
+from nibai.document import to_document
+from nibai.model import (
+    Audit,
+    Change,
+    Comparison,
+    Estimate,
+    Evidence,
+    Finding,
+    ReasonCode,
+    Verdict,
+    Window,
+)
+from nibai.protocols import Windows
+from nibai.stats.clock import DAY
+from nibai.stats.following import Track
+from nibai.stats.sequential_rates import Trials
+from nibai.store.windows import LakeWindows
+
+SCOPE = "live window, watched block by block"
+
+WATCHED_NOTE = (
+    "watched block by block: intervals and verdicts hold however often one looked, and a verdict "
+    "reached stays"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Followers:
+    """An analyzer whose answers are there already."""
+
+    findings: tuple[Finding, ...]
+
+    def analyze(self, change: Change, windows: Windows) -> Sequence[Finding]:
+        """The findings of the tracks."""
+        del change, windows
+        return self.findings
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The windows for the charts, without notes on blocks that did not decide."""
+
+    windows: Windows
+
+    def comparison(self, metric: str) -> Comparison | None:
+        """Both sides of a metric."""
+        found = self.windows.comparison(metric)
+        return None if found is None else replace(found, notes=())
+
+
+def watched_audit(desk: Desk, watch: Watch) -> Audit:
+    """The audit of what was seen so far, stored."""
+    findings = tuple(
+        finding_of(watch, part)
+        for part in watch.parts
+        if part.track is not None or part.reason is not None or part.waiting
+    )
+    change = _with_windows(watch)
+    audit = run_audit(
+        change,
+        Shown(LakeWindows(desk.engine(), change, desk.other_changes(change))),
+        {"anytime": Followers(findings)},
+        audit_id=new_id("aud"),
+        created_at=desk.clock(),
+        version=nibai.__version__,
+        level=watch.level,
+        notes=(WATCHED_NOTE,),
+    )
+    desk.state.put_audit(to_document(audit), audit.created_at)
+    return audit
+
+
+def finding_of(watch: Watch, part: Followed) -> Finding:
+    """One part as a finding."""
+    reason = reason_of(watch, part)
+    verdict = part.verdict
+    if reason.code is ReasonCode.SETUP_DEFECT:
+        verdict = Verdict.NOT_COMPARABLE
+    track = part.track
+    if track is None:
+        nothing = Evidence((0, 0), None, "none", (0, 0), "nothing", margin=part.claim.margin)
+        return Finding(part.claim, verdict, reason, None, nothing, "anytime")
+    return Finding(part.claim, verdict, reason, _estimate(track), _evidence(part, track), "anytime")
+
+
+def _estimate(track: Track) -> Estimate:
+    if track.plan.shares:
+        bounds = (-track.value, -track.high, -track.low)
+        found = [x + 0.0 if abs(x) < 1 else None for x in bounds]
+    else:
+        found = [2.0**x if math.isfinite(x) else None for x in (track.value, track.low, track.high)]
+    return Estimate(found[0], found[1], found[2], track.plan.level)
+
+
+def _evidence(part: Followed, track: Track) -> Evidence:
+    plan = track.plan
+    up = track.verdict is Verdict.CONFIRMED or (
+        track.verdict is None and track.value > plan.threshold
+    )
+    log_e = (
+        track.log_e_decided
+        if track.verdict is not None
+        else track.log_e_value(plan.threshold, above=up)
+    )
+    missing = missing_blocks(track)
+    return Evidence(
+        requests=(track.baseline.requests, track.candidate.requests),
+        blocks=track.sums.blocks,
+        unit=f"block of {plan.block_seconds / 60:g} minutes",
+        replicas=part.replicas,
+        scope=SCOPE,
+        censored_share=(_share(track.baseline), _share(track.candidate)),
+        more_data_needed_seconds=None if missing is None else missing * plan.block_seconds,
+        margin=part.claim.margin,
+        threshold=-plan.threshold if plan.shares else 2.0**plan.threshold,
+        p_refute=track.p_refute,
+        p_confirm=min(1.0, math.exp(-log_e) / 2) if up and log_e > 0 else 1.0,
+        log_e_value=log_e if math.isfinite(log_e) else None,
+        notes=_notes(part, track),
+    )
+
+
+def _notes(part: Followed, track: Track) -> tuple[str, ...]:
+    plan = track.plan
+    notes = ["A/A rate: not measured"]
+    if plan.phi is None:
+        notes.append(
+            "fewer than 6 pairs of unchanged days before the change: the correlation between "
+            "blocks is taken from the watched blocks themselves, which costs power"
+        )
+    else:
+        notes.append(
+            f"{subject(part.claim)}: correlation between blocks {plan.phi:.2f}, from "
+            f"{plan.placebos} pairs of unchanged days before the change"
+        )
+    if plan.shares:
+        notes.append(
+            "decided only where independent failures and bursts of them lead to the same verdict"
+        )
+    if track.thin:
+        notes.append(
+            f"{subject(part.claim)}: {track.thin} blocks held too few requests and were left out"
+        )
+    return tuple(notes)
+
+
+def _share(trials: Trials) -> float:
+    return trials.share if trials.requests else 0.0
+
+
+def _with_windows(watch: Watch) -> Change:
+    """The change with the windows that were seen, where one pair of windows can show them."""
+    change = watch.change
+    seen = [
+        (part.pairs, part.track)
+        for part in watch.parts
+        if part.pairs is not None and part.track is not None and part.track.last >= 0
+    ]
+    if not seen or change.candidate_window is not None:
+        return change
+    begin = min(pairs.begin for pairs, _ in seen)
+    end = max(pairs.end(track.last) for pairs, track in seen)
+    partner = seen[0][0].partner(0)
+    if partner is None or end - begin > DAY:
+        return change
+    start = begin - (seen[0][0].begin - partner)
+    return replace(
+        change,
+        baseline_window=Window(start, start + end - begin),
+        candidate_window=Window(begin, end),
+    )

@@ -1,0 +1,133 @@
+"""What is fixed before a part is watched: block length, correlation, segment shares, or why not."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nibai.claims import print_claim
+from nibai.model import Change, Claim, Promise, Reason, ReasonCode
+from nibai.stats.block_values import requests_needed
+from nibai.stats.day_pairs import BLOCK_SECONDS
+from nibai.stats.following import FollowPlan
+from nibai.stats.verdict import faster_threshold, no_slower_threshold
+from nibai.stats.whitening import history_correlation
+from nibai.store.paired_blocks import PairedBlocks, Past
+
+QUIET_SHARE = 0.1
+"""Share of the blocks of the past that may hold too few requests."""
+
+NOT_BY_BLOCKS = {
+    Promise.THROUGHPUT: "throughput depends on the load that was offered, block by block",
+}
+
+LATER = frozenset(
+    {
+        Promise.CHEAPER,
+        Promise.COST_AT_MOST,
+        Promise.SAME_PREDICTIONS,
+        Promise.SAME_OUTPUT_MIX,
+        Promise.ACCURACY,
+        Promise.SAME_JSON_VALIDITY,
+    }
+)
+"""What no analyzer of this version judges: the audit says so itself."""
+
+
+def plan_part(
+    change: Change, claim: Claim, blocks: PairedBlocks, level: float
+) -> FollowPlan | Reason | None:
+    """The plan of one part, from the past alone; a reason when blocks cannot decide it.
+
+    None while one side has no data yet.
+    """
+    reason = _forbidden(change, claim, blocks)
+    if reason is not None:
+        return reason
+    quantile = _quantile(claim)
+    short = blocks.pairs(BLOCK_SECONDS[0])
+    if short is None:
+        return None
+    counts = blocks.past(short).counts
+    if not counts.sum():
+        return Reason(
+            ReasonCode.NO_DATA,
+            f"no {claim.metric} before the change: later blocks have nothing to be compared with",
+        )
+    seconds = _block_seconds(counts, requests_needed(quantile))
+    if seconds is None:
+        return _too_few(claim, counts)
+    pairs = blocks.pairs(seconds)
+    assert pairs is not None  # noqa: S101 - as for the short blocks
+    past: Past = blocks.past(pairs)
+    placebos = blocks.placebos(pairs, past, quantile)
+    phi = history_correlation(placebos)
+    return FollowPlan(
+        cut=pairs.cut,
+        since=pairs.since,
+        block_seconds=seconds,
+        side_by_side=pairs.side_by_side,
+        phi=phi,
+        placebos=len(placebos) if phi is not None else 0,
+        threshold=threshold_of(claim),
+        level=level,
+        shares=claim.promise is Promise.ERRORS,
+        weights=past.weights(),
+    )
+
+
+def threshold_of(claim: Claim) -> float:
+    """What the value of a part has to reach, "better" upward."""
+    if claim.promise is Promise.ERRORS:
+        return -(claim.amount + claim.margin)
+    if claim.promise is Promise.NO_SLOWER:
+        return no_slower_threshold(claim.amount, claim.margin)
+    return faster_threshold(claim.amount, claim.margin)
+
+
+def _quantile(claim: Claim) -> float | None:
+    if claim.promise is Promise.ERRORS:
+        return None
+    return claim.quantile if claim.quantile is not None else 0.5
+
+
+def _forbidden(change: Change, claim: Claim, blocks: PairedBlocks) -> Reason | None:
+    defect = change.evidence.get("setup_defect")
+    if defect:
+        return Reason(ReasonCode.SETUP_DEFECT, f"the measurement is flawed: {defect}")
+    why = NOT_BY_BLOCKS.get(claim.promise)
+    if why is None and blocks.other_hosts:
+        why = "the two sides run on different hosts, so the host is the unit and not the block"
+    if why is None:
+        return None
+    return Reason(
+        ReasonCode.FIXED_WINDOW_ONLY,
+        f"“{print_claim(claim)}” is not decided by watching: {why}; "
+        "audit it once, at a time chosen beforehand (without --watch)",
+    )
+
+
+def _block_seconds(counts: np.ndarray, needed: int) -> float | None:
+    """The shortest block that holds enough requests in all but the quietest of the past."""
+    for seconds in BLOCK_SECONDS:
+        if _quiet(counts, seconds) >= needed:
+            return seconds
+    return None
+
+
+def _quiet(counts: np.ndarray, seconds: float) -> float:
+    size = round(seconds / BLOCK_SECONDS[0])
+    used = len(counts) - len(counts) % size
+    if not used:
+        return 0.0
+    sums = counts[:used].reshape(-1, size).sum(axis=1)
+    return float(np.quantile(sums[sums > 0], QUIET_SHARE)) if sums.any() else 0.0
+
+
+def _too_few(claim: Claim, counts: np.ndarray) -> Reason:
+    longest = BLOCK_SECONDS[-1]
+    return Reason(
+        ReasonCode.TOO_FEW_REQUESTS,
+        f"“{print_claim(claim)}” needs {requests_needed(_quantile(claim))} requests in every "
+        f"block; blocks of {longest / 3600:g} hours hold {_quiet(counts, longest):.0f}: "
+        "audit it once, over days (without --watch)",
+    )

@@ -1,0 +1,141 @@
+"""What a watched part says: its estimate, what was decided and when, what is missing."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+from nibai.app.watch import Followed, Watch
+from nibai.claims import print_claim, quantile_label
+from nibai.conventions import METRICS
+from nibai.model import Claim, Promise, Reason, ReasonCode, Verdict
+from nibai.stats.following import Track
+
+NO_BOUND = "no bound"
+
+
+def subject(claim: Claim) -> str:
+    """What a part is about: quantile or errors, metric, segment.
+
+    >>> subject(Claim(Promise.FASTER, 2.0, quantile=0.9, segment=("model", "a")))
+    'p90 of model=a'
+    """
+    if claim.promise not in (Promise.FASTER, Promise.NO_SLOWER, Promise.ERRORS):
+        return print_claim(claim)
+    words = ["errors"] if claim.promise is Promise.ERRORS else []
+    if claim.quantile is not None:
+        words.append(quantile_label(claim.quantile))
+    if claim.metric_named or (claim.metric != "latency" and words[:1] != ["errors"]):
+        words.append(claim.metric)
+    if claim.segment is not None:
+        words.append(f"of {claim.segment[0]}={claim.segment[1]}")
+    return " ".join(words) or claim.metric
+
+
+def estimate_text(claim: Claim, track: Track) -> str:
+    """The estimate with its confidence sequence.
+
+    A ratio below 1 is said as "slower" (or "worse" where higher is better).
+    """
+    if not math.isfinite(track.value):
+        return "nothing known yet"
+    if track.plan.shares:
+        return f"{_pp(-track.value)} {_interval(_pp(-track.high), _pp(-track.low))}"
+    known = METRICS.get(claim.metric)
+    words = ("better", "worse") if known and known.higher_is_better else ("faster", "slower")
+    bounds = (_times(x, words) for x in (track.low, track.high))
+    return f"{_times(track.value, words)} {_interval(*bounds)}"
+
+
+def moment_text(seconds: float) -> str:
+    """A moment to the minute in UTC.
+
+    >>> moment_text(1764000000.0)
+    '2025-11-24 16:00Z'
+    """
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%MZ")
+
+
+def hours_text(seconds: float) -> str:
+    """A waiting time.
+
+    >>> hours_text(1800.0), hours_text(5400.0), hours_text(3 * 86400.0)
+    ('30 min', '1.5 h', '3 d')
+    """
+    if seconds < 3600:  # noqa: PLR2004 - an hour
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.3g} h" if seconds < 2 * 86400 else f"{seconds / 86400:.2g} d"
+
+
+def reason_of(watch: Watch, part: Followed) -> Reason:
+    """Why the part's verdict is what it is."""
+    track, pairs = part.track, part.pairs
+    if track is None or pairs is None:
+        return part.reason or Reason(ReasonCode.NO_DATA, f"no {part.claim.metric} of one side yet")
+    verb = "changed by" if track.plan.shares else "is"
+    said = f"{subject(part.claim)} {verb} {estimate_text(part.claim, track)}"
+    if track.decided is not None:
+        return _decided(part, said, moment_text(pairs.end(track.decided)), track.decided + 1)
+    return _undecided(watch, part, track, said)
+
+
+def _decided(part: Followed, said: str, moment: str, blocks: int) -> Reason:
+    when = f"decided by the block that ended {moment}, number {blocks} after the change"
+    if part.verdict is Verdict.CONFIRMED:
+        return Reason(ReasonCode.MEETS_CLAIM, f"{said}, as claimed; {when}")
+    return Reason(ReasonCode.FALLS_SHORT, f"{said}, not “{print_claim(part.claim)}”; {when}")
+
+
+def _undecided(watch: Watch, part: Followed, track: Track, said: str) -> Reason:
+    if track.blind:
+        return Reason(
+            ReasonCode.CENSORED,
+            f"{said}: in {track.censored} block(s) the quantile lies among failed requests, which "
+            "no ratio can stand for; audit it once over a fixed window (without --watch)",
+        )
+    if watch.exhausted(part):
+        return Reason(
+            ReasonCode.NO_DATA,
+            f"{said}, undecided, and no unused day before the change is left to compare with: "
+            "audit it once over a fixed window (without --watch)",
+        )
+    if not (math.isfinite(track.low) and math.isfinite(track.high)):
+        return Reason(
+            ReasonCode.TOO_FEW_BLOCKS,
+            f"{said}: {track.sums.blocks} blocks so far, the first bound needs about 8",
+        )
+    return Reason(ReasonCode.INTERVAL_STRADDLES, f"{said}: undecided so far{_more(track)}")
+
+
+def _more(track: Track) -> str:
+    missing = missing_blocks(track)
+    if missing is None:
+        return ""
+    return f"; about {hours_text(missing * track.plan.block_seconds)} more would decide"
+
+
+def missing_blocks(track: Track) -> int | None:
+    """Roughly how many more blocks decide; None when that cannot be said."""
+    needed = track.blocks_needed()
+    if needed is None or track.verdict is not None:
+        return None
+    return max(needed - track.sums.blocks, 1)
+
+
+def _times(log2_value: float, words: tuple[str, str]) -> str:
+    if not math.isfinite(log2_value):
+        return NO_BOUND
+    ratio = 2 ** abs(log2_value)
+    if f"{ratio:.3f}" == "1.000":
+        return "unchanged"
+    text = f"{ratio:.2f}" if ratio < 10 else f"{ratio:.3g}"  # noqa: PLR2004 - two decimals
+    return f"{text}x {words[0] if log2_value > 0 else words[1]}"
+
+
+def _pp(share: float) -> str:
+    # Adding zero turns -0.0 into 0.0.
+    return f"{share * 100 + 0.0:+.3g}pp" if abs(share) < 1 else NO_BOUND
+
+
+def _interval(low: str, high: str) -> str:
+    return f"[{NO_BOUND}]" if low == high == NO_BOUND else f"[{low} to {high}]"

@@ -1,0 +1,90 @@
+"""The one number that a pair of blocks contributes to a sequence, "better" upward.
+
+For a quantile: the log2 ratio of the two blocks' quantiles at fixed segment shares. For errors: how
+much smaller the candidate's share of failed requests is.
+Source: nibai's statistics.md, section 7.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nibai.stats.sequential_rates import Trials
+from nibai.stats.sides import Segments, requests, run_log2_quantiles
+
+LEAST_REQUESTS = 20
+"""Requests per side that any block needs."""
+
+TAIL_REQUESTS = 5
+"""Requests beyond the quantile that a block needs on average."""
+
+MIN_COVERAGE = 0.9
+"""Share of the usual traffic that the segments present on both sides must stand for."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockReading:
+    """One block of both sides.
+
+    `value` is NaN where the block holds too little, and infinite where a quantile lies among failed
+    requests. The trials count failed and all requests.
+    """
+
+    value: float
+    baseline: Trials
+    candidate: Trials
+
+
+def requests_needed(quantile: float | None) -> int:
+    """Requests per side and block from which on a block's quantile is worth something.
+
+    >>> [requests_needed(p) for p in (None, 0.5, 0.9, 0.99)]
+    [20, 20, 50, 500]
+    """
+    if quantile is None:
+        return LEAST_REQUESTS
+    beyond = round(TAIL_REQUESTS / min(quantile, 1 - quantile), 9)
+    return max(LEAST_REQUESTS, math.ceil(beyond))
+
+
+def block_reading(
+    baseline: Segments,
+    candidate: Segments,
+    quantile: float | None,
+    weights: Mapping[str, float],
+    *,
+    higher_is_better: bool = False,
+) -> BlockReading:
+    """The reading of one block; segments hold one block each, quantile None asks for errors.
+
+    `weights` are the usual shares of the segments; those that one side lacks are left out.
+    """
+    sides = trials_of(baseline), trials_of(candidate)
+    needed = requests_needed(quantile)
+    if min(side.requests for side in sides) < needed:
+        return BlockReading(math.nan, *sides)
+    if quantile is None:
+        return BlockReading(sides[0].share - sides[1].share, *sides)
+    common = {
+        label: weight
+        for label, weight in weights.items()
+        if all(label in side and int(side[label].n.sum()) > 0 for side in (baseline, candidate))
+    }
+    if sum(common.values()) < MIN_COVERAGE:
+        return BlockReading(math.nan, *sides)
+    kept = [{label: side[label] for label in common} for side in (baseline, candidate)]
+    if min(requests(side) for side in kept) < needed:
+        return BlockReading(math.nan, *sides)
+    before, after = (run_log2_quantiles([side], quantile, common)[0] for side in kept)
+    if not (math.isfinite(before) and math.isfinite(after)):
+        return BlockReading(math.inf, *sides)
+    ratio = before - after
+    return BlockReading(-ratio if higher_is_better else ratio, *sides)
+
+
+def trials_of(segments: Segments) -> Trials:
+    """Failed (errors, timeouts, never completed) and all requests of one block."""
+    failed = sum(int(histograms.overflow.sum()) for histograms in segments.values())
+    return Trials(failed, requests(segments))

@@ -1,0 +1,167 @@
+"""One claim part followed from block to block until it is decided, as plain numbers.
+
+The first reading of a block counts for ever: what arrives for it later is not added, because a
+value that may still change is not what the error rate was promised for (the fixed-window audit
+reads everything). A verdict, once reached, stays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from nibai.model import Verdict
+from nibai.stats.block_values import BlockReading
+from nibai.stats.sequential import BlockSums, ConfidenceSequence, MixtureTest
+from nibai.stats.sequential_rates import RateSequence, Trials
+from nibai.stats.verdict import decide
+
+MOST_TIMES = 30.0
+"""An interval so many times wider than the distance to the claim says nothing about the wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowPlan:
+    """What is fixed before the first look: blocks, correlation, segment shares, and the question.
+
+    `phi` None: too little history. `threshold` is what the value has to reach ("better" upward):
+    log2 ratio, or minus the allowed rise of the error share when `shares` is set.
+    """
+
+    cut: float
+    since: float
+    block_seconds: float
+    side_by_side: bool
+    phi: float | None
+    placebos: int
+    threshold: float
+    level: float = 0.95
+    shares: bool = False
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def test(self) -> MixtureTest:
+        """The e-process of the blocks."""
+        return MixtureTest(self.phi, self.level)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """How far one part has been followed; add blocks with `look`, in order.
+
+    `low` and `high` are the running confidence sequence. For error shares it is the hull of the
+    block sequence and the beta-binomial one, and evidence is the weaker of both: right when
+    failures are independent, and right when they come in bursts that a block contains.
+    `decided` and `refuted` number the block that settled the verdict and that raised the evidence
+    against the claim (`log_e_refute`) to its highest.
+    """
+
+    plan: FollowPlan
+    last: int = -1
+    sums: BlockSums = field(default_factory=BlockSums)
+    block_low: float = -math.inf
+    block_high: float = math.inf
+    rates: RateSequence = field(default_factory=RateSequence)
+    baseline: Trials = field(default_factory=Trials)
+    candidate: Trials = field(default_factory=Trials)
+    thin: int = 0
+    censored: int = 0
+    verdict: Verdict | None = None
+    decided: int | None = None
+    log_e_decided: float = 0.0
+    log_e_refute: float = -math.inf
+    refuted: int | None = None
+
+    @property
+    def low(self) -> float:
+        """Lower bound of the running confidence sequence."""
+        return min(self.block_low, self.rates.low) if self.plan.shares else self.block_low
+
+    @property
+    def high(self) -> float:
+        """Upper bound of the running confidence sequence."""
+        return max(self.block_high, self.rates.high) if self.plan.shares else self.block_high
+
+    @property
+    def value(self) -> float:
+        """The estimate; NaN without blocks."""
+        return self.rates.value if self.plan.shares else self.plan.test.estimate(self.sums)
+
+    @property
+    def blind(self) -> bool:
+        """Whether a quantile was lost among failed requests: blocks can no longer decide."""
+        return self.censored > 0 and self.verdict is None
+
+    @property
+    def p_refute(self) -> float:
+        """Anytime-valid one-sided p-value against the claim, to set beside a two-sided level."""
+        return min(1.0, math.exp(-self.log_e_refute) / 2) if self.log_e_refute > 0 else 1.0
+
+    def log_e_value(self, threshold: float, *, above: bool) -> float:
+        """Ln of the e-value that speaks for "above the threshold" (or below), at the last block.
+
+        An e-value at one stopping time, as e-BH over endpoints needs; minus infinity on the wrong
+        side.
+        """
+        blocks = self.plan.test.log_e_value(self.sums, threshold, above=above)
+        if not self.plan.shares:
+            return blocks
+        return min(blocks, self.rates.log_e_value(threshold, above=above))
+
+    def look(self, number: int, reading: BlockReading) -> Track:
+        """After one more closed block; a number already passed changes nothing."""
+        if number <= self.last:
+            return self
+        seen = replace(self, last=number)
+        if math.isnan(reading.value):
+            return replace(seen, thin=self.thin + 1)
+        seen = replace(
+            seen,
+            baseline=self.baseline.merge(reading.baseline),
+            candidate=self.candidate.merge(reading.candidate),
+        )
+        if math.isinf(reading.value):
+            return replace(seen, censored=self.censored + 1)
+        return seen if self.blind else _judged(_advanced(seen, reading))
+
+    def blocks_needed(self) -> int | None:
+        """Roughly how many blocks in all decide if things go on as they are; None: no idea."""
+        pairs = self.plan.test.pairs_needed(self.sums, self.plan.threshold)
+        if pairs is None or not self.plan.shares:
+            return None if pairs is None else pairs + 1
+        distance = abs(self.value - self.plan.threshold)
+        above = self.value > self.plan.threshold
+        half = self.value - self.rates.low if above else self.rates.high - self.value
+        if distance <= 0 or half > MOST_TIMES * distance:
+            return None
+        return max(pairs + 1, math.ceil(self.sums.blocks * (half / distance) ** 2))
+
+
+def new_track(plan: FollowPlan) -> Track:
+    """A track before its first block."""
+    return Track(plan, rates=RateSequence(plan.level))
+
+
+def _advanced(track: Track, reading: BlockReading) -> Track:
+    plan = track.plan
+    sequence = ConfidenceSequence(plan.test, track.sums, track.block_low, track.block_high)
+    sequence = sequence.look(track.last, reading.value)
+    rates = track.rates
+    if plan.shares:  # sides swapped: fewer failures of the candidate are better
+        rates = rates.look(track.last, reading.candidate, reading.baseline)
+    return replace(
+        track, sums=sequence.sums, block_low=sequence.low, block_high=sequence.high, rates=rates
+    )
+
+
+def _judged(track: Track) -> Track:
+    threshold = track.plan.threshold
+    after, against = track, track.log_e_value(threshold, above=False)
+    if against > track.log_e_refute:
+        after = replace(after, log_e_refute=against, refuted=track.last)
+    verdict = decide(track.low, track.high, threshold).verdict
+    if track.verdict is None and verdict is not Verdict.INCONCLUSIVE:
+        evidence = track.log_e_value(threshold, above=verdict is Verdict.CONFIRMED)
+        after = replace(after, verdict=verdict, decided=track.last, log_e_decided=evidence)
+    return after

@@ -1,0 +1,205 @@
+"""Blocks of a watched change and their partners in the past, read from the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from nibai.conventions import METRICS
+from nibai.histogram import BlockHistograms
+from nibai.model import Change, Window
+from nibai.stats.block_values import BlockReading, block_reading
+from nibai.stats.clock import DAY, WEEK_DAYS, is_weekend
+from nibai.stats.day_pairs import MAX_PLACEBOS, ClockPairs
+from nibai.stats.sides import Segments, in_segment
+from nibai.store.engine import Blocks, Engine, SeriesSpan
+from nibai.store.past import moment_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """The unchanged days before the change in blocks from `start` on, by segment."""
+
+    start: float
+    block_seconds: float
+    segments: Segments
+
+    def block(self, moment: float) -> Segments:
+        """One block, by the moment it begins."""
+        return _block(self.segments, round((moment - self.start) / self.block_seconds))
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Requests per block."""
+        found = [histograms.n for histograms in self.segments.values()]
+        return np.sum(found, axis=0) if found else np.zeros(0)
+
+    def weights(self) -> dict[str, float]:
+        """Share of every segment of all requests."""
+        counts = {label: float(h.n.sum()) for label, h in self.segments.items()}
+        total = sum(counts.values())
+        return {label: n / total for label, n in counts.items() if n} if total else {}
+
+
+class PairedBlocks:
+    """One metric and segment of a change over an engine; `changes` are moments of other changes."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        change: Change,
+        metric: str,
+        segment: tuple[str, str] | None,
+        changes: Sequence[float] = (),
+    ) -> None:
+        self._engine = engine
+        self._change = change
+        self._metric = metric
+        self._segment = segment
+        self._changes = changes
+        known = METRICS.get(metric)
+        self.higher_is_better = known is not None and known.higher_is_better
+
+    @cached_property
+    def spans(self) -> tuple[list[SeriesSpan], list[SeriesSpan]]:
+        """Series of the baseline's and of the candidate's variant."""
+        found = self._engine.spans(self._change.endpoint, self._metric)
+        names = self._change.baseline_variant, self._change.candidate_variant
+        b, c = ([s for s in found if name is None or s.variant == name] for name in names)
+        return b, c
+
+    @property
+    def replicas(self) -> tuple[int, int]:
+        """How many replicas the two variants have."""
+        b, c = (len({span.replica for span in side}) for side in self.spans)
+        return b, c
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether two variants serve at the same time instead of one after the other."""
+        return moment_of(self._change) is None
+
+    @property
+    def other_hosts(self) -> bool:
+        """Whether the sides are different variants on different replicas."""
+        if self._change.baseline_variant == self._change.candidate_variant:
+            return False
+        before, after = ({span.replica for span in side} for side in self.spans)
+        return bool(after) and before != after
+
+    @property
+    def newest(self) -> float | None:
+        """Until when the candidate has data."""
+        return max((_until(span) for span in self.spans[1]), default=None)
+
+    def pairs(self, block_seconds: float) -> ClockPairs | None:
+        """The blocks and their partners; None while one side has no data."""
+        baseline, candidate = self.spans
+        if not baseline or not candidate:
+            return None
+        first = min(span.first_minute for span in baseline) * 60.0
+        cut = moment_of(self._change)
+        if cut is None:
+            cut = max(first, min(span.first_minute for span in candidate) * 60.0)
+        earlier = [moment for moment in self._changes if moment < cut]
+        return ClockPairs(cut, max([first, *earlier]), block_seconds, self.side_by_side)
+
+    @property
+    def until(self) -> float:
+        """Where the stretch to watch ends: the next change, or the window's end."""
+        cut = moment_of(self._change)
+        later = [moment for moment in self._changes if cut is not None and moment > cut]
+        window = self._change.candidate_window
+        return min([*later, *([window.end] if window is not None else [])], default=np.inf)
+
+    # -- reading --------------------------------------------------------------------------
+    def past(self, pairs: ClockPairs) -> Past:
+        """At most three weeks before the change."""
+        oldest = pairs.begin - (MAX_PLACEBOS + WEEK_DAYS) * DAY
+        blocks = max(int((pairs.begin - max(oldest, pairs.since)) // pairs.block_seconds), 0)
+        start = pairs.begin - blocks * pairs.block_seconds
+        variant = self._change.baseline_variant
+        read = self._read(variant, start, blocks, pairs.block_seconds) if blocks else {}
+        return Past(start, pairs.block_seconds, read)
+
+    def placebos(self, pairs: ClockPairs, past: Past, quantile: float | None) -> list[list[float]]:
+        """Block values of pairs of unchanged days, NaN where a block has none."""
+        weights = past.weights()
+        return [
+            [
+                self._placebo(pairs, past, quantile, weights, (newer + i, older + i))
+                for i in (np.arange(pairs.per_day) * pairs.block_seconds).tolist()
+            ]
+            for newer, older in pairs.placebos()
+            if older >= past.start
+        ]
+
+    def readings(
+        self,
+        pairs: ClockPairs,
+        numbers: range,
+        quantile: float | None,
+        weights: dict[str, float],
+    ) -> dict[int, BlockReading]:
+        """Readings of the blocks that still have a partner."""
+        if not numbers:
+            return {}
+        change, seconds = self._change, pairs.block_seconds
+        after = self._read(change.candidate_variant, pairs.start(numbers[0]), len(numbers), seconds)
+        found = {}
+        for stretch in _stretches(pairs, numbers):
+            partner = pairs.partner(stretch[0])
+            if partner is None:
+                continue
+            before = self._read(change.baseline_variant, partner, len(stretch), seconds)
+            for i, number in enumerate(stretch):
+                found[number] = block_reading(
+                    _block(before, i),
+                    _block(after, number - numbers[0]),
+                    quantile,
+                    weights,
+                    higher_is_better=self.higher_is_better,
+                )
+        return found
+
+    def _placebo(
+        self,
+        pairs: ClockPairs,
+        past: Past,
+        quantile: float | None,
+        weights: dict[str, float],
+        starts: tuple[float, float],
+    ) -> float:
+        newer, older = starts
+        if newer + pairs.block_seconds > pairs.cut or is_weekend(newer) != is_weekend(older):
+            return np.nan
+        reading = block_reading(past.block(older), past.block(newer), quantile, weights)
+        return reading.value if np.isfinite(reading.value) else np.nan
+
+    def _read(self, variant: str | None, start: float, count: int, seconds: float) -> Segments:
+        change = self._change
+        window = Window(start, start + count * seconds)
+        found = self._engine.pooled(change.endpoint, self._metric, variant, Blocks(window, count))
+        return {label: h for label, h in found.items() if in_segment(label, self._segment)}
+
+
+def _stretches(pairs: ClockPairs, numbers: range) -> list[range]:
+    """Runs of blocks whose partners follow each other too."""
+    shifts = [
+        None if partner is None else partner - pairs.start(number)
+        for number in numbers
+        for partner in [pairs.partner(number)]
+    ]
+    edges = [i for i in range(1, len(shifts)) if shifts[i] != shifts[i - 1]]
+    return [numbers[a:b] for a, b in zip([0, *edges], [*edges, len(shifts)], strict=True)]
+
+
+def _block(segments: Segments, position: int) -> dict[str, BlockHistograms]:
+    return {label: histograms.take([position]) for label, histograms in segments.items()}
+
+
+def _until(span: SeriesSpan) -> float:
+    return (span.last_minute + 1) * 60.0
