@@ -115,7 +115,7 @@ def segment_forest(audit: Audit, exhibits: Exhibits) -> Spec | None:
         "field": "segment",
         "type": "nominal",
         "sort": names,
-        "axis": {"title": None, "labelLimit": 170, "labelColor": LIGHT["ink"]},
+        "axis": {"title": None, "labelLimit": 150, "labelColor": LIGHT["ink"]},
     }
     offset = {"field": "quantile", "sort": labels}
     data = {"values": [layers.forest_point(row, span) for row in rows]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 from nibai.claims import print_claim, quantile_label
@@ -82,12 +83,20 @@ def estimated(estimate: Estimate | None, promise: Promise) -> str:
 
 
 def interval(finding: Finding) -> str:
-    """The interval as ratios baseline/candidate or percentage points; ∞: there is no bound."""
+    """The interval in the words of `measured`; ∞: there is no bound."""
     return bounds(finding.estimate, finding.claim.promise)
 
 
 def bounds(estimate: Estimate | None, promise: Promise) -> str:
-    """The interval of an estimate of what was promised."""
+    """The interval of an estimate of what was promised, in the words of `estimated`.
+
+    >>> bounds(Estimate(1.9, 1.7, 2.1, 0.95), Promise.FASTER)
+    '[1.70, 2.10]x'
+    >>> bounds(Estimate(0.44, 0.39, 0.53, 0.95), Promise.FASTER)
+    '[1.89, 2.56]x'
+    >>> bounds(Estimate(1.02, 0.93, None, 0.95), Promise.FASTER)
+    '[1.08x slower to no bound]'
+    """
     if estimate is None or (estimate.low is None and estimate.high is None):
         return "no bound" if estimate is not None and estimate.value is not None else "–"
     if promise is Promise.ERRORS:
@@ -96,9 +105,24 @@ def bounds(estimate: Estimate | None, promise: Promise) -> str:
             for bound in (estimate.low, estimate.high)
         )
         return f"[{low}, {high}] pp"
-    low = "0" if estimate.low is None else times(estimate.low)
-    high = "∞" if estimate.high is None else times(estimate.high)
-    return f"[{low}, {high}]x"
+    if promise is not Promise.THROUGHPUT and estimate.value is not None:
+        return _bounds_in_words(estimate.value, estimate.low or 0.0, estimate.high or math.inf)
+    return _between(estimate.low or 0.0, estimate.high or math.inf)
+
+
+def _bounds_in_words(value: float, low: float, high: float) -> str:
+    """The bounds in the words of `estimated`: times faster, times slower, or from one to other."""
+    if value >= 1 and low >= 1:
+        return _between(low, high)
+    if value < 1 and high <= 1:
+        return _between(1 / high, 1 / low if low else math.inf)
+    slower = f"{times(1 / low)}x slower" if low else "no bound"
+    faster = f"{times(high)}x faster" if math.isfinite(high) else "no bound"
+    return f"[{slower} to {faster}]"
+
+
+def _between(low: float, high: float) -> str:
+    return f"[{times(low) if low else '0'}, {times(high) if math.isfinite(high) else '∞'}]x"
 
 
 def rests_on(finding: Finding) -> str:
