@@ -192,9 +192,15 @@ def _one_host(comparison: Comparison) -> Reason | None:
         return None
     return Reason(
         ReasonCode.ONE_RUN_PER_SIDE,
-        f"{hosts[0]} and {hosts[1]} hosts: a difference between hosts cannot be told from the "
-        "change; give several hosts per side, or swap them",
+        f"{_hosts(hosts[0])} in the baseline and {_hosts(hosts[1])} in the candidate: hosts of one "
+        "type differ by more than most changes, so this difference may be the hosts'; give "
+        "several hosts per side (--replica COLUMN or one file each; 5 decide every quantile), "
+        "or swap the hosts and compare again",
     )
+
+
+def _hosts(count: int) -> str:
+    return "one host" if count == 1 else f"{count} hosts"
 
 
 def _short_live_window(comparison: Comparison) -> Reason | None:

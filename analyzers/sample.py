@@ -109,8 +109,8 @@ class Sample:
         comparison = self.comparison
         if comparison.kind is WindowKind.RUNS:
             return "these runs"
-        if comparison.unit is UnitKind.HOST:
-            return "these hosts"
+        if comparison.unit in (UnitKind.HOST, UnitKind.DAY):
+            return f"these {comparison.unit.value}s"
         return "live window" if min(self.replicas) > 1 else "live window, these replicas only"
 
     def raw(self, p: float) -> float:

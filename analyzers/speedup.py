@@ -151,7 +151,8 @@ class Speedup:
         over = sample.over_runs(p, self.level) if runs > 1 else None
         if over is not None and (runs >= MANY_RUNS or p > ONE_RUN_MAX_QUANTILE):
             decision = decide_runs(p, runs, [], over, threshold)
-            return _run_reading(over, decision, threshold, self._mix_of_runs(sample, p))
+            mix = self._mix_of_runs(sample, p)
+            return _run_reading(over, decision, threshold, mix, sample.comparison.unit.value)
         pairs = sample.scored_pairs()
         found = [pair.intervals([p], level=self.level)[0] for pair in pairs]
         decision = decide_runs(p, runs, found, over, threshold)
@@ -209,7 +210,8 @@ class Speedup:
         thin = too_few_requests(sample.counts, raw_floor(p), label)
         if thin is not None:
             return thin
-        if not sample.by_runs or min(sample.replicas) >= MANY_RUNS or p > ONE_RUN_MAX_QUANTILE:
+        few = sample.comparison.unit is UnitKind.RUN and min(sample.replicas) < MANY_RUNS
+        if not few or p > ONE_RUN_MAX_QUANTILE:
             return None
         smallest = sample.smallest_block()
         if smallest >= RUN_BLOCK_REQUESTS:
@@ -240,7 +242,7 @@ def threshold_of(claim: Claim) -> float:
 
 
 def _run_reading(
-    over: RunInterval, decision: Decision, threshold: float, mix: MixAnalysis | None
+    over: RunInterval, decision: Decision, threshold: float, mix: MixAnalysis | None, unit: str
 ) -> Reading:
     return Reading(
         over.value,
@@ -252,7 +254,7 @@ def _run_reading(
         None,
         more_units(over, threshold),
         mix=mix,
-        notes=("typical run: the mean of log ratios of runs",),
+        notes=(f"typical {unit}: the mean of log ratios of {unit}s",),
     )
 
 
@@ -291,7 +293,11 @@ def _reason(claim: Claim, sample: Sample, reading: Reading) -> Reason:
     if code is ReasonCode.FALLS_SHORT:
         return Reason(code, f"{said}, not {wanted}")
     if code is ReasonCode.RUNS_DISAGREE:
-        return Reason(code, f"{said}: the runs disagree whether it is {wanted}{_more(reading)}")
+        return Reason(
+            code,
+            f"{said}: the {sample.comparison.unit.value}s disagree whether it is {wanted}"
+            f"{_more(sample, reading)}",
+        )
     if code is ReasonCode.TOO_FEW_TAIL_EPISODES:
         return Reason(*_unbounded(sample, reading, said))
     if reading.more.undecidable:
@@ -299,7 +305,7 @@ def _reason(claim: Claim, sample: Sample, reading: Reading) -> Reason:
             ReasonCode.PRACTICALLY_UNDECIDABLE,
             f"{said}: practically undecidable, the effect equals the claim ({wanted})",
         )
-    return Reason(code, f"{said}: {wanted} is inside the interval{_more(reading)}")
+    return Reason(code, f"{said}: {wanted} is inside the interval{_more(sample, reading)}")
 
 
 def _unbounded(sample: Sample, reading: Reading, said: str) -> tuple[ReasonCode, str]:
@@ -318,7 +324,7 @@ def _unbounded(sample: Sample, reading: Reading, said: str) -> tuple[ReasonCode,
     return ReasonCode.TOO_FEW_TAIL_EPISODES, text
 
 
-def _more(reading: Reading) -> str:
+def _more(sample: Sample, reading: Reading) -> str:
     more = reading.more
     if more.blocks is None:
         return ""
@@ -326,7 +332,7 @@ def _more(reading: Reading) -> str:
         return "; more than 28 days would be needed to decide"
     if more.seconds is not None:
         return f"; about {duration_text(more.seconds)} more would decide"
-    return f"; about {more.blocks} more runs per side would decide"
+    return f"; about {more.blocks} more {sample.comparison.unit.value}s per side would decide"
 
 
 def _timed(sample: Sample) -> bool:

@@ -280,7 +280,7 @@ class _Assembly:
             [r for piece, r in zip(self.pieces, replicas, strict=True) if piece.role == role]
             for role in (0, 1)
         ]
-        hosts = live and min(len(side) for side in sides) > 1 and not self._same_names(sides)
+        hosts = live and self._different_hosts(sides)
         unit = UnitKind.RUN if not live else UnitKind.HOST if hosts else UnitKind.BLOCK
         known = METRICS.get(self.metric)
         return Comparison(
@@ -366,9 +366,29 @@ class _Assembly:
         return past_of_files(plan, sources)
 
     # -- words ----------------------------------------------------------------------------
-    def _same_names(self, sides: list[list[ReplicaSample]]) -> bool:
+    def _different_hosts(self, sides: list[list[ReplicaSample]]) -> bool:
+        """Whether the sides ran on hosts of their own, so that hosts are what was compared.
+
+        Equal names are the same hosts unless two files cover the same time. One file a side, one
+        after the other, is one host before and after.
+        """
         names = [{replica.name for replica in side} for side in sides]
-        return names[0] == names[1]
+        apart = len(self.pieces) > 1 and len({id(piece.opened) for piece in self.pieces}) > 1
+        if apart and self._at_once():
+            if names[0] == names[1]:
+                self._say(
+                    "replica names are the same on both sides but they ran at the same time: "
+                    "taken as different hosts"
+                )
+            return True
+        named = self.request.replica is not None or min(map(len, sides)) > 1
+        return named and names[0] != names[1]
+
+    def _at_once(self) -> bool:
+        """Whether the sides cover the same time, for more than half of the shorter one."""
+        b, c = (self._hull(role) for role in (0, 1))
+        shared = min(b.end, c.end) - max(b.start, c.start)
+        return shared > min(b.seconds, c.seconds) / 2
 
     def _label(self, role: int) -> str:
         pieces = [piece for piece in self.pieces if piece.role == role]

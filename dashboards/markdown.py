@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from dashboards import fleet_markdown, phrases
+from dashboards import fleet_markdown, phrases, units
 from nibai.fleet import FleetAudit
 from nibai.model import Audit, Finding, SentenceResult
 from nibai.protocols import Renderer
@@ -91,6 +91,8 @@ def _details(audit: Audit) -> str:
         lines.append(f"- **{label}** {escape(finding.reason.text)}")
         if any(finding.evidence.requests):
             lines.append(f"  - rests on {escape(phrases.rests_on(finding))}")
+    for exhibits in audit.exhibits:
+        lines += [f"- {exhibits.unit}s of the {escape(line)}" for line in units.lines(exhibits)]
     lines += [f"- {escape(note)}" for note in audit.notes]
     lines += ["", f"nibai {escape(audit.nibai_version)} · audit `{audit.id}`", "</details>"]
     return "\n".join(lines)

@@ -37,6 +37,9 @@ MARKS = {
 }
 """A sign beside the colour, never the colour alone."""
 
+UNITS = ("run", "host", "day")
+"""What an observation is called where it is no block of time."""
+
 MAX_QUESTIONS = 2
 
 SPEED = (Promise.FASTER, Promise.NO_SLOWER, Promise.CHEAPER, Promise.COST_AT_MOST)
@@ -130,7 +133,7 @@ def rests_on(finding: Finding) -> str:
     evidence = finding.evidence
     parts = [f"{evidence.requests[0]:,} and {evidence.requests[1]:,} requests"]
     if evidence.blocks is not None:
-        by_runs = evidence.unit in ("run", "host")
+        by_runs = evidence.unit in UNITS
         parts.append(
             f"{evidence.blocks} parts of each {evidence.unit}"
             if by_runs
@@ -142,6 +145,8 @@ def rests_on(finding: Finding) -> str:
         parts.append(f"worth {b:,.0f} and {c:,.0f} independent ones")
     if evidence.tail_episodes is not None:
         parts.append(f"tail of {evidence.tail_episodes:.0f} episodes")
+    if evidence.load_overlap is not None:
+        parts.append(f"loads overlap by {evidence.load_overlap:.0%}")
     parts.append(evidence.scope)
     return " · ".join(parts)
 
@@ -209,5 +214,5 @@ def question(audit: Audit) -> str:
 
 
 def _replicas(evidence: Evidence) -> str:
-    word = evidence.unit if evidence.unit in ("run", "host") else "replica"
+    word = evidence.unit if evidence.unit in UNITS else "replica"
     return word if evidence.replicas == (1, 1) else f"{word}s"

@@ -7,7 +7,7 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 
-from dashboards import charts, fleet_report, phrases, tables
+from dashboards import charts, fleet_report, phrases, tables, units
 from dashboards.theme import DARK, LIGHT, Spec, svg
 from nibai.document import dumps
 from nibai.fleet import FleetAudit
@@ -132,12 +132,13 @@ def _exhibit(audit: Audit, exhibits: Exhibits) -> str:
         _figure(
             "Raw against like for like",
             "Raw compares all requests as they came; like for like gives both sides the same "
-            "traffic mix. The verdict is like for like.",
+            "traffic mix and, in live traffic, the same loads. The verdict is like for like.",
             charts.mix_effect,
             (audit, exhibits),
             tables.decomposition(exhibits),
         )
         or tables.no_mix_effect(exhibits),
+        units.section(exhibits),
     ]
     return "\n".join(part for part in shown if part)
 

@@ -68,7 +68,7 @@ def curve(exhibits: Exhibits) -> str:
         for point in exhibits.curve
         if point.estimate.value is not None
     ]
-    return _numbers(["quantile", "times faster", "interval"], rows)
+    return numbers(["quantile", "times faster", "interval"], rows)
 
 
 def segments(exhibits: Exhibits) -> str:
@@ -83,7 +83,7 @@ def segments(exhibits: Exhibits) -> str:
         ]
         for row in exhibits.segments
     ]
-    return _numbers(
+    return numbers(
         ["segment", "quantile", "times faster", "interval", "baseline n", "candidate n"], rows
     )
 
@@ -102,7 +102,7 @@ def decomposition(exhibits: Exhibits) -> str:
         for row in exhibits.decomposition
     ]
     head = ["quantile", "raw", "like for like", "load", "mix", "support", "Simpson's paradox"]
-    return _numbers(head, rows)
+    return numbers(head, rows)
 
 
 def no_mix_effect(exhibits: Exhibits) -> str:
@@ -200,7 +200,8 @@ def _times(value: float | None) -> str:
     return "–" if value is None else phrases.times(value)
 
 
-def _numbers(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def numbers(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table under a fold; cells are escaped already."""
     if not rows:
         return ""
     body = "".join(

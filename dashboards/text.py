@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dashboards import phrases
+from dashboards import phrases, units
 from dashboards.fleet_text import print_fleet
 from nibai.conventions import NOT_MEASURED
 from nibai.fleet import FleetAudit
@@ -130,6 +130,12 @@ class TextRenderer:
             console.print("What it rests on", style="bold")
             for line in _basis(findings):
                 console.print(f"  {line}")
+        for exhibits in audit.exhibits:
+            if exhibits.units:
+                console.print()
+                console.print(units.title(exhibits), style="bold")
+                for line in units.lines(exhibits):
+                    console.print(f"  {line}")
         notes = list(dict.fromkeys([*audit.notes, *_finding_notes(findings)]))
         if notes:
             console.print()
@@ -169,6 +175,9 @@ def _finding_notes(findings: list[Finding]) -> list[str]:
                 f"{label}: raw ratio {raw}; the traffic mix explains a factor of "
                 f"{evidence.mix_effect:.2f}, the verdict is like for like"
             )
+        load = 0.0 if evidence.terms is None else evidence.terms.get("load", 0.0)
+        if abs(load) >= 0.007:  # noqa: PLR2004 - half a per cent
+            notes.append(f"{label}: other loads explain a factor of {2.0**load:.2f}")
         if evidence.censored_share and max(evidence.censored_share) > 0:
             b, c = evidence.censored_share
             notes.append(f"failed or missing requests: {b:.2%} and {c:.2%}, counted as slowest")

@@ -34,6 +34,7 @@ from nibai.stats.sides import (
     run_log2_quantiles,
     whole,
 )
+from nibai.stats.unit_rows import unit_rows
 
 CURVE = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 ROWS = (0.5, 0.9, 0.99)
@@ -81,6 +82,8 @@ def describe(comparison: Comparison, *, level: float) -> Exhibits:
         timeline=timeline,
         decomposition=tuple(_terms(a) for a in analyses if a.raw.p in ROWS),
         clock=comparison.clock,
+        unit="replica" if comparison.unit is UnitKind.BLOCK else comparison.unit.value,
+        units=unit_rows(comparison),
     )
 
 

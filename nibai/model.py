@@ -522,6 +522,21 @@ class DecompositionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitRow:
+    """A quantile of one host, replica, run or day (base units) and its ratio to the side's typical.
+
+    The typical value is the geometric mean of the side's units; a ratio above 1 is a larger value.
+    """
+
+    side: str
+    name: str
+    quantile: float
+    value: float | None
+    ratio: float | None
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
 class Exhibits:
     """Everything the charts show about one metric; stored with the audit, so it never changes."""
 
@@ -533,6 +548,8 @@ class Exhibits:
     timeline: tuple[TimelinePoint, ...] = ()
     decomposition: tuple[DecompositionRow, ...] = ()
     clock: bool = True
+    unit: str = "replica"
+    units: tuple[UnitRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

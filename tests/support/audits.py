@@ -20,6 +20,7 @@ from nibai.model import (
     SentenceResult,
     SideSummary,
     TimelinePoint,
+    UnitRow,
     Verdict,
 )
 
@@ -43,6 +44,8 @@ def finding(part, verdict, reason, *, measured, values):
         n_effective=(9_100.0, 9_300.0),
         raw_ratio=1.42,
         mix_effect=0.86,
+        load_overlap=0.93,
+        terms={"like_for_like": 0.5, "load": 0.07, "mix": -0.2, "support": 0.0},
         censored_share=(0.0011, 0.0008),
         threshold=2.0,
         baseline_value=values[0],
@@ -106,6 +109,13 @@ def exhibits(*, segments=("size=small", "size=large"), infinite=False):
         )
         if segments
         else (),
+        unit="host",
+        units=tuple(
+            UnitRow(side, f"host-{i}", p, value * ratio, ratio, 21_600)
+            for side, value in (("baseline", 0.14), ("candidate", 0.07))
+            for p, ratios in ((0.5, (1.02, 0.98)), (0.99, (1.15, 0.87)))
+            for i, ratio in enumerate(ratios, 1)
+        ),
     )
 
 
