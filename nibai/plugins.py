@@ -18,6 +18,7 @@ GROUPS = (
     "nibai.collectors",
     "nibai.readers",
     "nibai.analyzers",
+    "nibai.scanners",
     "nibai.notifiers",
     "nibai.renderers",
     "nibai.commands",

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from nibai.history import Scan, SeriesHistory
 from nibai.model import Audit, Change, Comparison, Finding, Observation, Window
 
 
@@ -88,6 +89,24 @@ class Analyzer(Protocol):
 
     def analyze(self, change: Change, windows: Windows) -> Sequence[Finding]:
         """Findings for the parts of `change.sentences` that are this analyzer's."""
+        ...
+
+
+@runtime_checkable
+class History(Protocol):
+    """The recorded past of many series, one after the other."""
+
+    def series(self) -> Iterable[SeriesHistory]:
+        """Every series once, in order of endpoint."""
+        ...
+
+
+@runtime_checkable
+class Scanner(Protocol):
+    """One question to the past itself, without a change and a claim (`nibai.scanners`)."""
+
+    def scan(self, history: History, known: Sequence[Change]) -> Scan:
+        """What was found in all series; `known` changes may explain it."""
         ...
 
 

@@ -32,7 +32,7 @@ COMMANDS = {
         "nibai.cli.audit",
         "The same answer for a change in the lake; stored, printed again.",
     ),
-    "changes": ("nibai.cli.changes", "Declare, list and show changes and what they promised."),
+    "changes": ("nibai.cli.changes", "Declare, list, show and find changes."),
     "plan": ("nibai.cli.plan", "How long a claim must be watched, said beforehand."),
     "run": ("nibai.cli.run", "Receive, store and serve: one process."),
     "lake": ("nibai.cli.lake", "What is stored, and how to remove it."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nibai.cli.changes_find import find
 from nibai.cli.common import configuration, data_options, window
 from nibai.cli.compare import moment
 
@@ -23,7 +24,10 @@ KINDS = (
 
 @click.group("changes")
 def command() -> None:
-    """Declare, list and show changes and what they promised."""
+    """Declare changes and what they promise, list, show and find them."""
+
+
+command.add_command(find)
 
 
 @command.command("declare")

@@ -179,6 +179,34 @@ class Engine:
         return per_slot(found, count)
 
     # -- SQL ------------------------------------------------------------------------------
+    def rows_sql(self, kind: str, blocks: Blocks, where: str) -> str:
+        """SQL for the rows ("hist" or "cell") of some blocks, with the number of their `block`.
+
+        Empty when the lake has no file for them.
+        """
+        return self._union(kind, self._by_resolution(blocks), blocks, where)
+
+    def _union(
+        self,
+        kind: str,
+        parts: Iterable[tuple[str, Window]],
+        blocks: Blocks,
+        where: str,
+        *,
+        joined: str = "",
+        block: str | None = None,
+    ) -> str:
+        number, inside = _numbered(blocks)
+        selects = []
+        for suffix, window in parts:
+            files = self._files(kind + suffix, window)
+            if files:
+                selects.append(
+                    f"SELECT *, {block or number} AS block FROM {files} {joined} "
+                    f"WHERE {where} AND {_inside(window)}{inside}"
+                )
+        return " UNION ALL BY NAME ".join(selects)
+
     def _read(
         self,
         kind: str,
@@ -190,24 +218,16 @@ class Engine:
         by: str = "replica, segment",
         slots: Slots | None = None,
     ) -> pa.Table | None:
-        block, inside = _numbered(blocks)
-        connection, joined = duckdb.connect(), ""
+        connection, joined, block = duckdb.connect(), "", None
         if slots is not None:
             connection.register("slots", slots.table(blocks.total))
             at = f"floor((minute * 60::BIGINT - {blocks.window.start!r}) / {slots.seconds!r})"
-            joined, block = f"JOIN slots ON slot = {at}::INTEGER", f"({block} + first)"
-        selects = []
-        for suffix, window in parts:
-            files = self._files(kind + suffix, window)
-            if files:
-                selects.append(
-                    f"SELECT *, {block} AS block FROM {files} {joined} "
-                    f"WHERE {where} AND {_inside(window)}{inside}"
-                )
-        if not selects:
+            joined = f"JOIN slots ON slot = {at}::INTEGER"
+            block = f"({_numbered(blocks)[0]} + first)"
+        rows = self._union(kind, parts, blocks, where, joined=joined, block=block)
+        if not rows:
             return None
         grouped = f"{by}, block" + (", scale, bucket" if kind == "hist" else "")
-        rows = " UNION ALL BY NAME ".join(selects)
         sql = f"SELECT {by}, block, {columns} FROM ({rows}) GROUP BY {grouped}"
         try:
             return connection.sql(sql).to_arrow_table()

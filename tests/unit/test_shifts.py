@@ -24,7 +24,7 @@ def test_views_that_change_together_are_one_change(rng):
 
 
 def test_changes_at_different_times_stay_apart(rng):
-    one, other = ar1_noise(rng, 2, 300, 0.3)
+    one, other = ar1_noise(rng, 2, 300, 0.0)
     found = joint_changes({"p50": stepped(one, 4.0, 100), "p99": stepped(other, -4.0, 200)})
     assert [change.view for change in found] == ["p50", "p99"]
     assert [change.before[0] for change in found] == [0, found[0].point.index]
