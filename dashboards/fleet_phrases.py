@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from dashboards import phrases
 from nibai.fleet import EndpointResult, FleetAudit, Share
-from nibai.model import Verdict
+from nibai.model import ReasonCode, Verdict
 
 SHOWN = 10
 """Endpoints at either end of the order that the tables show; JSON holds all of them."""
@@ -69,7 +69,7 @@ def reasons(audit: FleetAudit) -> list[str]:
     for code, count in counts.most_common():
         example = next(result for result in open_ if result.reason.code is code)
         told = f"{example.endpoint}: {example.reason.text}"
-        lines.append(f"{count:,} {code.value.replace('_', ' ')}, such as {told}")
+        lines.append(f"{count:,} {_reason(code)}, such as {told}")
     return lines
 
 
@@ -116,6 +116,12 @@ def drawn(audit: FleetAudit, most: int) -> Sequence[EndpointResult]:
     found.sort(key=lambda result: (_distance(result) or 0.0, result.endpoint))
     step = -(-len(found) // most) if found else 1
     return found[::step]
+
+
+def _reason(code: ReasonCode) -> str:
+    if code is ReasonCode.FLEET_LEVEL:
+        return "sure enough alone, not among so many"
+    return code.value.replace("_", " ")
 
 
 def _distance(result: EndpointResult) -> float | None:

@@ -311,7 +311,7 @@ def _bounds(
     alpha = (1 - level) / 2 / (harmonic(len(results)) if any_dependence else 1.0)
     not_got = largest_true([r.p_confirm for r in results], alpha, weights)
     got = largest_true([r.p_refute for r in results], alpha, weights)
-    return ShareBounds(max(1 - not_got / total, 0.0), min(got / total, 1.0), level)
+    return ShareBounds(max((total - not_got) / total, 0.0), min(got / total, 1.0), level)
 
 
 def _verdict(verdicts: Sequence[Verdict]) -> Verdict:

@@ -3,8 +3,14 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
+import jsonschema
+import numpy as np
 import pytest
+from support.fleet_audits import fleet as golden_fleet
+from support.fleet_truth import audit as audit_truth
+from support.fleet_truth import found_shares, results, truth, wrong_shares
 from support.fleets import DAY, MONDAY, fill
 
 from nibai import cli
@@ -263,3 +269,33 @@ def test_wrong_use_is_said(nibai, arguments, said):
     code, _, err = nibai("audit", "fleet", *arguments)
     assert code == 2
     assert said in err
+
+
+def test_the_document_is_valid_by_its_schema():
+    path = Path(__file__).parents[2] / "docs" / "fleet.schema.json"
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    for audit in (golden_fleet(), decide([result("x", Verdict.NOT_COMPARABLE)])):
+        jsonschema.validate(json.loads(dumps(audit)), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**to_document(golden_fleet()), "more": 1}, schema)
+
+
+# -- known truth, in small --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.4])
+def test_few_of_the_confirmed_and_refuted_are_wrong(phi):
+    # R = 8 fleets of 300 endpoints, 90 % of them exactly at the claim; the full table is slow.
+    rng = np.random.default_rng([20261126, int(10 * phi)])
+    wrong, found = [], []
+    for _ in range(8):
+        kind, shift = truth(rng, 300, (0.05, 0.9, 0.05), 1.5)
+        decided = audit_truth(results(rng, shift, phi))
+        wrong.append(wrong_shares(decided, kind))
+        found.append(found_shares(decided, kind))
+        assert decided.true_endpoints.low <= (kind == 0).mean()
+        assert decided.true_endpoints.high >= (kind != 2).mean()
+    error = np.std(wrong, axis=0) / np.sqrt(8)
+    assert np.all(np.mean(wrong, axis=0) <= 0.05 + 2 * error)
+    if phi == 0.0:
+        assert np.all(np.nanmean(found, axis=0) > 0.9)
