@@ -6,9 +6,13 @@ import math
 
 from analyzers.gates import SHORT_LIVE_WINDOW_SECONDS, window_seconds
 from analyzers.sample import Sample
+from analyzers.wording import interval_text, subject, times
+from nibai.histogram import merge
 from nibai.model import Claim, Comparison, Promise, Reason, ReasonCode
+from nibai.stats.past_alarms import Alarm, side_alarms
 from nibai.stats.past_judge import PastJudgement, judge_past
 from nibai.stats.placebo import MIN_WINDOWS
+from nibai.stats.point_statistics import Spread
 
 
 def past_judgement(sample: Sample, claim: Claim, p: float, level: float) -> PastJudgement | None:
@@ -46,6 +50,27 @@ def past_gate(judgement: PastJudgement | None, comparison: Comparison) -> Reason
         f"{_days(judgement.days_missing)} of history before the baseline "
         "would do; or use at least 6 h on both sides, or repeated runs (--runs)",
     )
+
+
+def side_notes(sample: Sample, claim: Claim, p: float, level: float) -> list[str]:
+    """What else changed beside the judged quantile: said, never a verdict."""
+    if sample.past is None or not all(sample.ordered):
+        return []
+    sides = tuple(merge(side.values()) for side in sample.ordered)
+    alarms = side_alarms(sample.past, (sides[0], sides[1]), p, level=level)
+    return [
+        _alarm_text(alarm, claim, timed=sample.comparison.value_unit == "s") for alarm in alarms
+    ]
+
+
+def _alarm_text(alarm: Alarm, claim: Claim, *, timed: bool) -> str:
+    about = subject(claim)
+    if isinstance(alarm.statistic, Spread):
+        factor, word = 2.0 ** abs(alarm.value), "more" if alarm.value < 0 else "less"
+        return f"also changed: {about} varies {times(factor)} {word} from block to block"
+    said = interval_text(alarm.value, alarm.low, alarm.high, timed=timed)
+    worse = "slowest" if timed else "highest"
+    return f"also changed: in the {worse} blocks {about} is {said}"
 
 
 def _windows(count: float) -> str:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analyzers.calibration import past_gate, past_judgement
+from analyzers.calibration import past_gate, past_judgement, side_notes
 from analyzers.gates import first_gate, no_data, too_few_requests, verdict_of
 from analyzers.sample import Sample, sample_of
 from analyzers.wording import duration_text, interval_text, promised, subject
@@ -143,6 +143,7 @@ class Speedup:
             found.tail_episodes,
             _straight(sample, found.n_effective),
             mix,
+            tuple(side_notes(sample, claim, p, self.level)),
             past=past,
         )
 

@@ -83,6 +83,28 @@ class PastPairs:
         first, second = (side[j] for side in self._ends)
         return PairedScores(self._windows.table(int(first)), self._windows.table(int(second)))
 
+    def block_quantiles(self, p: float) -> tuple[Float64Array, Float64Array]:
+        """log2 p-quantiles of the blocks of both windows of every pair, shape (J, G) each.
+
+        All traffic as it came, in the order of the log ratio; NaN where a block has none.
+        """
+        first, second = self._ends
+        begin = (
+            self._starts[:, None] + np.arange(self.history.blocks) * self.history.parts_per_block
+        )
+        if not self._chosen:
+            none = np.full((len(first), self.history.blocks), np.nan)
+            return none, none
+        blocks = np.unique(begin)
+        parts = merge(self._chosen.values())
+        counts, zero, overflow = (
+            running[blocks + self.history.parts_per_block] - running[blocks]
+            for running in map(_running, (parts.counts, parts.zero, parts.overflow))
+        )
+        together = BlockHistograms(parts.scale, parts.offset, counts, zero, overflow)
+        found = block_quantiles(together, p)[np.searchsorted(blocks, begin)]
+        return found[first], found[second]
+
     # -- windows --------------------------------------------------------------------------
     @cached_property
     def _ends(self) -> tuple[Int64Array, Int64Array]:
@@ -97,13 +119,16 @@ class PastPairs:
         return np.unique(self.history.pairs)
 
     @cached_property
-    def _windows(self) -> _Windows:
-        chosen = {
+    def _chosen(self) -> dict[str, BlockHistograms]:
+        return {
             label: histograms
             for label, histograms in self.history.segments.items()
             if in_segment(label, self.segment)
         }
-        return _windows(self._parts(chosen), self._starts, self.history)
+
+    @cached_property
+    def _windows(self) -> _Windows:
+        return _windows(self._parts(self._chosen), self._starts, self.history)
 
     def _parts(self, chosen: Mapping[str, BlockHistograms]) -> list[_Part]:
         """Segments with their weights; one without a weight holds all that is pooled."""
@@ -195,6 +220,18 @@ class _Windows:
         inside = np.clip(position, 0.0, float(width))
         low = np.minimum(inside.astype(np.int64), width - 1)
         return low, inside - low
+
+
+def block_quantiles(histograms: BlockHistograms, p: float) -> Float64Array:
+    """log2 of each block's p-quantile, shape (G,); NaN where it is empty, zero or infinite."""
+    width = histograms.counts.shape[1]
+    cumulative = np.zeros((histograms.blocks, max(width, 1) + 1))
+    np.cumsum(histograms.counts, axis=1, out=cumulative[:, 1 : width + 1])
+    cumulative += histograms.zero[:, None]
+    share = cumulative / np.maximum(histograms.n, 1)[:, None]
+    inside = (share[:, 0] < p - TIE) & (share[:, -1] >= p - TIE)
+    found = (histograms.offset + _crossing(share, p - TIE, p)) / 2.0**histograms.scale
+    return np.where(inside, found, np.nan)
 
 
 def _crossing(rising: Float64Array, reached: float, level: float) -> Float64Array:

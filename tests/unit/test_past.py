@@ -184,3 +184,46 @@ def test_swapping_the_sides_mirrors_a_calibrated_interval():
     one, other = (judge(c)[0].estimate for c in (comparison, swapped(comparison)))
     assert one.value * other.value == pytest.approx(1, rel=1e-9)
     assert one.low * other.high == pytest.approx(1, rel=1e-4)
+
+
+# -- what else changed --------------------------------------------------------------------------
+
+
+def restless(times, values, at):
+    """Every other eighth of an hour slower, the others faster: the median hardly moves."""
+    eighth = ((times - at) // (HOUR / 8)).astype(int)
+    factor = np.where(eighth % 2 == 0, 1.6, 1 / 1.6)
+    return np.where(times >= at, values * factor, values)
+
+
+def test_a_side_that_changed_is_said_and_turns_no_verdict():
+    times, values = traffic(9, rate=60.0)
+    at = TUESDAY_AFTER + 10 * HOUR
+    (calm,) = judge(hour_pair(times, values))
+    (found,) = judge(hour_pair(times, restless(times, values, at)))
+    said = [note for note in found.evidence.notes if note.startswith("also changed: ")]
+    assert not [note for note in calm.evidence.notes if note.startswith("also changed")]
+    assert [note.split(" is ")[0].split(" varies ")[0] for note in said] == [
+        "also changed: in the slowest blocks p50",
+        "also changed: p50",
+    ]
+    assert said[1].endswith(" more from block to block")
+    assert found.verdict is Verdict.INCONCLUSIVE
+
+
+def test_nothing_is_said_of_the_sides_without_history():
+    times, values = traffic(9, days=2.5, rate=60.0)
+    at = MONDAY + DAY + 10 * HOUR
+    comparison = hour_pair(times, restless(times, values, at), at=at, since=MONDAY + 10 * HOUR)
+    assert judge(comparison)[0].evidence.notes == ()
+
+
+def test_block_quantiles_of_the_past_are_those_of_the_blocks():
+    times, values = traffic(10)
+    comparison = hour_pair(times, values)
+    past = Sample(comparison, None).past
+    day_before, judged_hour = past.block_quantiles(0.9)
+    assert day_before.shape == judged_hour.shape == (len(past.history.pairs), 8)
+    block = comparison.baseline.replicas[0].segments[""].histograms
+    expected = [float(block.take([g]).log2_quantile(0.9)) for g in range(8)]
+    assert sum(np.allclose(row, expected, rtol=1e-9) for row in judged_hour) == 1
