@@ -29,25 +29,31 @@ EFFECT_BISECTIONS = 6
 class PastJudgement:
     """The critical value for the next pair and how often the judge was wrong before.
 
-    `smallest_effect` is a share (0.05: a change by 5 % is found in 4 of 5 windows), None when even
-    six octaves would not be. `days_missing`: days of history until a pair can be judged.
+    `critical` replaces Student's, None where the past does not give one. `smallest_effect` is a
+    share (0.05: a change by 5 % is found in 4 of 5 windows), None when even six octaves would not
+    be. `days_missing`: days of history until a pair can be judged.
     """
 
     calibration: Calibration
+    critical: float | None
     rate: FalsePositiveRate | None
     smallest_effect: float | None
     days_missing: float
 
-    @property
-    def critical(self) -> float | None:
-        """The critical value that replaces Student's, None when the past does not give one."""
-        return None if self.calibration.reason is not None else self.calibration.critical
-
 
 def judge_past(
-    past: PastPairs, p: float, *, level: float = 0.95, margin: float = 0.0
+    past: PastPairs,
+    p: float,
+    *,
+    level: float = 0.95,
+    margin: float = 0.0,
+    freedom: float | None = None,
 ) -> PastJudgement:
-    """Calibration of the p-quantile; `margin` (a share) is that of a second printed rate."""
+    """Calibration of the p-quantile; `margin` (a share) is that of a second printed rate.
+
+    `freedom` of the judged pair, where matching its load took some: its statistic has heavier tails
+    than that of the past by the ratio of Student's quantiles.
+    """
     history = past.history
     floor = critical_value(level, history.blocks - 1)
     rule = Rule(history.blocks, 1 - level, floor, lag=history.slides)
@@ -56,10 +62,11 @@ def judge_past(
     missing = max(MIN_WINDOWS - calibration.effective_windows, 0.0)
     days = missing * history.slides / history.pairs_per_day
     if calibration.reason is not None:
-        return PastJudgement(calibration, None, None, days)
+        return PastJudgement(calibration, None, None, None, days)
     rate = _rate(past, p, rule, standing, margin)
     smallest = _smallest_effect(past, p, standing, calibration.critical)
-    return PastJudgement(calibration, rate, smallest, days)
+    heavier = critical_value(level, freedom or history.blocks - 1) / floor
+    return PastJudgement(calibration, calibration.critical * heavier, rate, smallest, days)
 
 
 def _rate(
