@@ -19,7 +19,7 @@ def past_judgement(sample: Sample, claim: Claim, p: float, level: float) -> Past
     """What the past says about a quantile; None for runs, hosts and where there is no past."""
     if sample.past is None:
         return None
-    pair = sample.like_for_like()
+    pair = sample.like_for_like
     freedom = None if pair is None else pair.freedom
     return judge_past(sample.past, p, level=level, margin=margin_of(claim), freedom=freedom)
 

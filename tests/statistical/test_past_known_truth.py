@@ -33,7 +33,7 @@ TARGET = 0.10
 def judged(seed, scenario):
     """(past judgement, calibrated interval, Student's interval) by quantile, and side notes."""
     sample = Sample(hour_pair(*traffic(seed, scenario, days=8.5)), None)
-    pair = sample.like_for_like()
+    pair = sample.like_for_like
     found = []
     for p in PS:
         past = past_judgement(sample, CLAIM, p, 0.95)
