@@ -32,6 +32,7 @@ from nibai.model import (
 )
 from nibai.protocols import FileReader, FileRequest, FileWindows
 from nibai.stats.clock import HOUR, BlockPlan, plan_blocks
+from nibai.stats.days import are_days, days_gate
 from nibai.stats.load import load_note
 from nibai.store.layout import Layout, PlainColumns, ReplicaSpan
 from nibai.store.row_groups import StatisticsError
@@ -264,14 +265,19 @@ class _Assembly:
 
     def comparison(self) -> Comparison:
         live = self.kind is WindowKind.LIVE
-        plan = self._plan() if live else None
+        windows = [
+            [p.window for p in self.pieces if p.role == role and p.window is not None]
+            for role in (0, 1)
+        ]
+        days = live and self.request.replica is None and are_days(*windows)
+        plan = self._plan() if live and not days else None
         rates = self.reading.unit is Unit.PER_SECOND
         counted = (
             count_runs(self.pieces)
             if plan is None
             else count_live(self.pieces, plan, match_load=not rates)
         )
-        self._say_load(counted.load, live=live, rates=rates)
+        self._say_load(counted.load, live=live, days=days, rates=rates)
         replicas = [
             _with_offered(replica, offered)
             for replica, offered in zip(counted.replicas, self.offered, strict=True)
@@ -280,8 +286,12 @@ class _Assembly:
             [r for piece, r in zip(self.pieces, replicas, strict=True) if piece.role == role]
             for role in (0, 1)
         ]
-        hosts = live and self._different_hosts(sides)
+        hosts = live and not days and self._different_hosts(sides)
         unit = UnitKind.RUN if not live else UnitKind.HOST if hosts else UnitKind.BLOCK
+        gate = None if plan is None else plan.gate
+        if days:
+            self._say(f"{len(windows[0])} and {len(windows[1])} days: the day is the unit")
+            unit, gate = UnitKind.DAY, days_gate(*windows)
         known = METRICS.get(self.metric)
         return Comparison(
             metric=self.metric,
@@ -293,11 +303,11 @@ class _Assembly:
             higher_is_better=self.request.higher_is_better
             or self.reading.unit.higher_is_better
             or (known is not None and known.higher_is_better),
-            same_hosts=live and not hosts,
+            same_hosts=unit is UnitKind.BLOCK,
             clock=self.clock,
             half_split=not live and self._half_split(),
             arrivals_known=self.reading.failures_known or None not in self.offered,
-            gate=None if plan is None else plan.gate,
+            gate=gate,
             history=None if plan is None or hosts else self._history(plan),
             notes=tuple(self.notes),
             load=counted.load,
@@ -399,13 +409,13 @@ class _Assembly:
         names = list(dict.fromkeys(piece.name for piece in pieces))
         return names[0] if len(names) == 1 else f"{len(names)} replicas ({', '.join(names[:3])})"
 
-    def _say_load(self, load: LoadStrata | None, *, live: bool, rates: bool) -> None:
+    def _say_load(self, load: LoadStrata | None, *, live: bool, days: bool, rates: bool) -> None:
         if load is not None:
             self._say(load_note(load))
         elif live and rates:
             self._say("load: not matched, rows are rates and not requests")
-        elif self.clock and not live:
-            self._say("load: not matched between runs, each has its own")
+        elif self.clock and (days or not live):
+            self._say(f"load: not matched between {'days' if days else 'runs'}, each has its own")
 
     def _say(self, note: str) -> None:
         self.notes.append(note)

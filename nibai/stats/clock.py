@@ -53,6 +53,9 @@ def plan_blocks(baseline: Window, candidate: Window) -> BlockPlan:
     longest = lengths.index(max(lengths))
     (b, c), length = shifts[longest], lengths[longest]
     days = math.floor(length / DAY + DAY_TOLERANCE)
+    if days > WEEK_DAYS and not _same_weekdays(b, c, days):
+        # Whole weeks hold every kind of day wherever they start.
+        days -= days % WEEK_DAYS
     if days >= 1:
         length = days * DAY
     elif length < 0.5 * min(baseline.seconds, candidate.seconds):
@@ -96,10 +99,12 @@ def _block_count(seconds: float) -> int:
 
 
 def _same_weekdays(b: Window, c: Window, days: int) -> bool:
-    """Whether day i of both windows is a working day or a weekend day alike."""
+    """Whether both windows go through working days and weekend days alike."""
     if days % WEEK_DAYS == 0:
         return True
-    return all(is_weekend(b.start + i * DAY) == is_weekend(c.start + i * DAY) for i in range(days))
+    length = min(b.seconds, c.seconds, days * DAY)
+    moments = [i * DAY for i in range(days)] + [min((i + 1) * DAY, length) - 1 for i in range(days)]
+    return all(is_weekend(b.start + at) == is_weekend(c.start + at) for at in moments)
 
 
 def is_weekend(seconds: float) -> bool:

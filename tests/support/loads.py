@@ -14,7 +14,7 @@ from nibai.model import (
 )
 from nibai.stats.cells import split
 from nibai.stats.load import Stratified, slots_per_block, stratify
-from support.simulator import Requests
+from support.simulator import DAY, Requests, ar1
 
 
 def arrivals(requests: Requests, slot_seconds: float) -> np.ndarray:
@@ -73,3 +73,15 @@ def _together(segments: dict[str, Requests]) -> Requests:
         np.concatenate([part.seconds for part in parts]),
         parts[0].minutes,
     )
+
+
+def rhythm_day(rng, *, rate: float = 60.0, factor: float = 1.0) -> Requests:
+    """A day of loads from 0.22 to 4.5 times `rate`; latency grows with the root of the load.
+
+    Minutes drift together as AR(1) (sd 0.05, 10 minutes). At like load `factor` is the exact ratio.
+    """
+    rhythm = np.exp(1.5 * np.sin(2 * np.pi * np.arange(DAY) / DAY))
+    minute = np.repeat(np.arange(DAY), rng.poisson(rate * rhythm))
+    level = factor * 0.2 * (rhythm * rate / 60.0) ** 0.5 * np.exp(ar1(rng, DAY, 0.05, 10))
+    seconds = level[minute] * np.exp(rng.normal(0, 0.3, len(minute)))
+    return Requests(minute + rng.random(len(minute)), seconds, DAY)

@@ -12,7 +12,8 @@ from support.comparisons import live, replica
 from dashboards import units
 from nibai import cli
 from nibai.exhibits import describe
-from nibai.model import Side
+from nibai.model import Side, Window
+from nibai.stats.days import are_days, days_gate
 from nibai.stats.unit_rows import unit_rows
 
 START, DAY = 1_750_032_000.0, 86_400.0
@@ -121,6 +122,40 @@ def test_hosts_that_disagree_more_than_their_blocks_show_are_inconclusive(capsys
     assert code == 3
     assert document["claims"][0]["reason_code"] == "runs_disagree"
     assert "the hosts disagree" in document["reason"]
+
+
+def test_eight_days_a_side_make_the_day_the_unit(capsys):
+    """Deployed on every second day; days differ by 10 % however many requests each has."""
+    rng = np.random.default_rng(8)
+    for i in range(16):
+        median = (0.2 if i % 2 == 0 else 0.1) * np.exp(rng.normal(0, 0.1))
+        side = "b" if i % 2 == 0 else "c"
+        day(f"{side}{i:02}.parquet", {"h": median}, start=START + i * DAY, n=800, seed=i)
+    code, document = answer(
+        capsys, "-b", "b*.parquet", "-c", "c*.parquet", "--claim", "1.5x faster at p50 and p99"
+    )
+    assert code == 0, document["reason"]
+    evidence = document["claims"][0]["evidence"]
+    assert (evidence["unit"], evidence["scope"], evidence["replicas"]) == (
+        "day",
+        "these days",
+        [8, 8],
+    )
+    found = document["claims"][0]["estimate"]
+    assert found["high"] / found["low"] > 1.1, "as wide as days differ"
+    assert "8 and 8 days: the day is the unit" in document["notes"]
+
+
+def test_days_need_the_same_hours_and_kinds_of_day():
+    days = [Window(START + i * DAY, START + (i + 1) * DAY) for i in range(28)]
+    working = [w for w in days if (w.start // DAY + 3) % 7 < 5]
+    assert are_days(days[:8], days[8:16])
+    assert days_gate(days[:14], days[14:]) is None
+    assert "weekend days" in days_gate(working[:8], days[-8:]).text
+    mornings = [Window(w.start, w.start + DAY / 3) for w in days[:8]]
+    assert "other hours" in days_gate(mornings, days[8:16]).text
+    assert not are_days(days[:7], days[7:16])
+    assert not are_days([days[0]] * 8, days[8:16])
 
 
 # -- the table --------------------------------------------------------------------------------
