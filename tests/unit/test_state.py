@@ -259,3 +259,21 @@ def test_every_table_of_the_specification_exists():
         "alert_deliveries", "audit_slots", "maintenance", "payload_digests", "collectors",
         "watches",
     }  # fmt: skip
+
+
+def test_a_state_of_the_first_version_learns_to_keep_watches(tmp_path):
+    path = tmp_path / "state.sqlite"
+    open_state(path).close()
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE watches"))
+        connection.execute(sa.text("UPDATE schema_version SET version = 1"))
+    engine.dispose()
+    state = open_state(path)
+    assert state.watch("c", "p50") is None
+    assert state.put_watch("c", "p50", 3, {"last": 3}) == {"last": 3}
+    assert state.put_watch("c", "p50", 3, {"last": 3, "other": 1}) == {"last": 3}
+    assert state.put_watch("c", "p50", 2, {"last": 2}) == {"last": 3}
+    assert state.put_watch("c", "p50", 4, {"last": 4}) == {"last": 4}
+    assert state.watch("c", "p50") == {"last": 4}
+    state.close()

@@ -7,11 +7,12 @@ import pytest
 from rich.console import Console
 from support.spans import batch
 
+from nibai import plugins
 from nibai.app.audit import Desk
 from nibai.app.watch import Watch
 from nibai.app.watch_audit import watched_audit
 from nibai.claims import parse
-from nibai.cli.watch import Lines, follow, table
+from nibai.cli.watch import Lines, LiveTable, follow, table
 from nibai.document import dumps, from_document, to_document
 from nibai.errors import UsageError
 from nibai.model import Change, ReasonCode, Verdict
@@ -304,6 +305,15 @@ def test_the_audit_is_a_valid_document(desk, clock):
     audit = watched_audit(desk, watch)
     assert dumps(from_document(to_document(audit))) == dumps(audit)
     assert audit.notes[0].startswith("watched block by block")
+    for form in ("html", "markdown", "text"):
+        assert "watched block by block" in plugins.load("nibai.renderers", form).render(audit)
+
+
+def test_a_side_without_data_is_waited_for(desk, clock):
+    change = declared(desk, "2x faster at p50", endpoint="onprem/tokyo/silent")
+    audit = watched(desk, clock, change, limit=7200.0)
+    assert clock.naps == [3600.0, 3600.0]
+    assert audit.findings[0].reason.text == "no latency of one side yet"
 
 
 # -- what is shown -----------------------------------------------------------------------------
@@ -324,7 +334,7 @@ def test_one_line_per_look_outside_a_terminal(desk, clock, capsys):
     assert lines[-1].endswith("nothing more to wait for, or out of time")
 
 
-def test_the_table_on_a_terminal(desk, clock):
+def test_the_table_on_a_terminal(desk, clock, capsys):
     change = declared(desk, "1.6x faster at p50")
     watch = Watch(desk, change, 0.95)
     clock.now = CUT + 4 * 3600
@@ -336,3 +346,6 @@ def test_the_table_on_a_terminal(desk, clock):
     for words in (f"watching {change.id} on {ENDPOINT}", "now [95% at all times]", "p50", "of 20",
                   "7 blocks, about", "next look 2022-01-18 04:05Z"):  # fmt: skip
         assert words in text
+    with LiveTable() as live:
+        live.show(watch, clock.now, None)
+    assert "watching" in capsys.readouterr().err
