@@ -52,15 +52,29 @@ def purge(
 ) -> int:
     """Remove an endpoint, a segment or old days for good; counted first, done with --yes."""
     from nibai.app.audit import open_desk  # noqa: PLC0415 - see info
+    from nibai.store.ingest import fold_waiting  # noqa: PLC0415 - see info
     from nibai.store.maintenance import purge as remove  # noqa: PLC0415 - see info
 
     if endpoint is None and segment is None and before is None:
         raise UsageError("purge what? give --endpoint, --segment or --before")
     day = None if before is None else _day(before)
-    with open_desk(configuration(config_file, data), time.time) as desk:
+    config = configuration(config_file, data)
+    running: list[str] = []
+    with open_desk(config, time.time) as desk:
+        if yes:
+            # What waits in a write-ahead log would come into the lake after the purge.
+            running = fold_waiting(
+                config.data, desk.state, clock=time.time, horizon_seconds=config.minute_horizon
+            )
         found = remove(desk.lake, endpoint=endpoint, segment=segment, before=day, dry_run=not yes)
     for table in found:
         click.echo(f"{table.table:<14} {table.rows:>12,} rows {'removed' if yes else 'to remove'}")
+    for collector in running:
+        click.echo(
+            f"collector {collector!r} is running and its newest rows are not in the lake yet: "
+            "purge again in two minutes",
+            err=True,
+        )
     if yes:
         LOG.warning("purged endpoint=%s segment=%s before=%s", endpoint, segment, before)
     else:

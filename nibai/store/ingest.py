@@ -13,11 +13,12 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from nibai.errors import StoreError
 from nibai.store.fold import fold
 from nibai.store.lake import Lake
 from nibai.store.lock import WriterLock
 from nibai.store.rows import WAL_SCHEMA
-from nibai.store.wal import MAX_BYTES, Segment, WriteAheadLog, read_frames
+from nibai.store.wal import MAX_BYTES, Segment, WriteAheadLog, read_frames, segments
 
 DIGEST_SECONDS = 15 * 60.0
 """How long a resent payload is recognised."""
@@ -26,6 +27,23 @@ HORIZON_SECONDS = 30 * 86400.0
 """Days older than this go to the hour tables."""
 
 COMMIT_ORDER = ("hist", "cell", "hist_hour", "cell_hour")
+
+
+def fold_waiting(
+    folder: Path, ledger: Ledger, *, clock: Callable[[], float], horizon_seconds: float
+) -> list[str]:
+    """Fold what collectors left in their logs; those still running, with rows that wait."""
+    running = []
+    for home in sorted((folder / "wal").glob("*")):
+        if not segments(home):
+            continue
+        try:
+            WriterLock(home / "writer.lock").release()
+        except StoreError:
+            running.append(home.name)
+            continue
+        Ingest(folder, home.name, ledger, clock=clock, horizon_seconds=horizon_seconds).close()
+    return running
 
 
 class Ledger(Protocol):

@@ -9,6 +9,9 @@ from support.spans import batch
 
 from nibai import cli
 from nibai.store.ingest import Ingest, MemoryLedger
+from nibai.store.lake import Lake
+from nibai.store.lock import WriterLock
+from nibai.store.wal import WriteAheadLog, segments
 
 MONDAY = 19_002 * 86_400.0
 ENDPOINT = "onprem/tokyo/ocr"
@@ -176,6 +179,28 @@ def test_a_purge_is_counted_first(nibai):
     assert "6,912 requests" in nibai("lake", "info")[1]
     assert "removed" in nibai("lake", "purge", "--segment", "tenant=a", "--yes")[1]
     assert "3,456 requests" in nibai("lake", "info")[1]
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_purge_reaches_rows_that_wait_in_the_log(nibai, tmp_path):
+    home = tmp_path / "data" / "wal" / "gone"
+    log = WriteAheadLog(home, clock=lambda: MONDAY)
+    rows = batch(np.full(5, 0.1), minute=int(MONDAY // 60), segment="tenant=a")
+    log.append(rows)
+    log.rotate()
+    lake = Lake(tmp_path / "data" / "lake")
+    with WriterLock(home / "writer.lock"):
+        code, _, err = nibai("lake", "purge", "--segment", "tenant=a", "--yes")
+    assert code == 0
+    assert err.strip() == (
+        "collector 'gone' is running and its newest rows are not in the lake yet: "
+        "purge again in two minutes"
+    )
+    assert segments(home)
+    _, _, err = nibai("lake", "purge", "--segment", "tenant=a", "--yes")
+    assert (err, segments(home)) == ("", [])
+    assert "3,456 requests" in nibai("lake", "info")[1]
+    assert lake.committed("hist_hour", "gone") == 1, "its row was folded before it was removed"
 
 
 def test_an_empty_lake_says_how_to_fill_it(nibai):
