@@ -74,7 +74,7 @@ def run_audit(
         baseline=_summary([comparison.baseline for comparison in comparisons]),
         candidate=_summary([comparison.candidate for comparison in comparisons]),
         exhibits=_exhibits(comparisons, level),
-        notes=_notes(comparisons, notes),
+        notes=_notes(comparisons, [*notes, *_chart_notes(results)]),
         nibai_version=version,
         level=level,
     )
@@ -165,6 +165,15 @@ def _exhibits(comparisons: Iterable[Comparison], level: float) -> tuple[Exhibits
 def _notes(comparisons: Iterable[Comparison], notes: Sequence[str]) -> tuple[str, ...]:
     said = [note for comparison in comparisons for note in comparison.notes]
     return tuple(dict.fromkeys([*said, *notes]))
+
+
+def _chart_notes(results: Iterable[SentenceResult]) -> list[str]:
+    """Why a chart's interval is not that of the verdict."""
+    findings = (finding for result in results for finding in result.findings)
+    if all(finding.evidence.critical is None for finding in findings):
+        return []
+    wider = "those of the verdicts use the one that this endpoint's past asks for"
+    return [f"intervals in the charts use Student's critical value; {wider}"]
 
 
 def _summary(sides: Sequence[Side]) -> SideSummary:

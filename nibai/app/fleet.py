@@ -202,13 +202,16 @@ def judge_chunk(
 
     def ask() -> None:
         for change in changes:
-            windows = LakeWindows(engine, change)
+            windows = LakeWindows(engine, change, with_history=False)
             for metric in _metrics(change):
                 windows.comparison(metric)
 
     engine.read_for(ask)
     analyzers = load_analyzers(level)
-    return [_result(change, LakeWindows(engine, change), analyzers) for change in changes]
+    return [
+        _result(change, LakeWindows(engine, change, with_history=False), analyzers)
+        for change in changes
+    ]
 
 
 def _result(

@@ -40,10 +40,18 @@ class LakeWindows:
     other changes of the endpoint, which no placebo pair may span.
     """
 
-    def __init__(self, engine: Engine, change: Change, known_changes: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        change: Change,
+        known_changes: Sequence[float] = (),
+        *,
+        with_history: bool = True,
+    ) -> None:
         self._engine = engine
         self._change = change
         self._known_changes = known_changes
+        self._with_history = with_history
         self._found: dict[str, Comparison | None] = {}
 
     def comparison(self, metric: str) -> Comparison | None:
@@ -136,7 +144,9 @@ class LakeWindows:
         names = [{replica.name for replica in side} for side in sides]
         # The same replicas before and after, or one variant cut in time: time blocks are the unit.
         same = names[0] == names[1] or change.baseline_variant == change.candidate_variant
-        history = past_of(self._engine, change, metric, plan, self._known_changes) if same else None
+        history = None
+        if same and self._with_history:
+            history = past_of(self._engine, change, metric, plan, self._known_changes)
         return Comparison(
             metric=metric,
             kind=WindowKind.LIVE,
