@@ -102,6 +102,35 @@ def test_a_step_is_found_and_located(phi, size, power, figure):
     assert inside >= 1 - limit(0.08, len(best))
 
 
+@pytest.mark.parametrize("n", [288, 1000])
+def test_what_stronger_correlation_costs(n, figure):
+    """Beyond what is promised: four times the stated rate at a correlation of 0.9."""
+    rows = ar1_noise(generator(91, n), PAIRS, n, 0.9)
+    rate = np.mean([bool(change_points(row)) for row in rows])
+    figure(f"offline CUSUM, unchanged, n={n} phi 0.9 t4 R={PAIRS}: {100 * rate:.1f} % at 5 %")
+    assert rate <= limit(0.20, PAIRS)
+
+
+@pytest.mark.parametrize(
+    ("name", "levels", "least"),
+    [("there and back", (0, 2, 0), 0.8), ("staircase", (0, 10, 0, 20, 10, 30, 0, 10), 0.9)],
+)
+def test_changes_that_hide_each_other_are_all_found(name, levels, least, figure):
+    length = 100
+    truth = [length * (i + 1) for i in range(len(levels) - 1)]
+    noise = ar1_noise(generator(92, len(levels)), 100, length * len(levels), 0.5)
+    found = [change_points(row + np.repeat(levels, length)) for row in noise]
+    right = np.mean(
+        [
+            len(points) == len(truth)
+            and all(abs(p.index - at) <= 12 for p, at in zip(points, truth, strict=True))
+            for points in found
+        ]
+    )
+    figure(f"{name}: exactly the {len(truth)} changes within 12 points, R=100: {100 * right:.0f} %")
+    assert right >= least - 2 * math.sqrt(least * (1 - least) / 100)
+
+
 # -- several quantiles (13) -------------------------------------------------------------------
 BLOCKS = 120
 
