@@ -36,7 +36,20 @@ WORTH_A_PROCESS = 100
 
 FLEET = "fleet"
 
+NOT_REPLAYED = (
+    "A/A rate: not measured; endpoints were not judged by their own past (--history does that, "
+    "and windows under 6 h need it)"
+)
+
 Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """How endpoints are judged; `past`: moments of other changes by endpoint, None: no history."""
+
+    level: float
+    past: Mapping[str, tuple[float, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +86,19 @@ def audit_fleet(
     q: float = DEFAULT_Q,
     level: float = 0.95,
     any_dependence: bool = False,
+    history: bool = False,
     processes: int | None = None,
     progress: Progress = lambda _done, _all: None,
 ) -> FleetAudit:
     """Judge the selected endpoints, decide over all of them together and store the audit.
 
+    With `history` the judge is also replayed on every endpoint's own past, as `nibai audit` does.
     `processes` None: as many as there are cores and endpoints enough to pay for them.
     """
     changes, notes = _changes(desk, selection, claims)
     results: dict[str, EndpointResult] = {}
-    for part in _judged(desk, changes, level, processes):
+    past = {c.endpoint: tuple(desk.other_changes(c)) for c in changes} if history else None
+    for part in _judged(desk, changes, Judge(level, past), processes):
         results |= {result.endpoint: result for result in part}
         progress(len(results), len(changes))
     audit = fleet_audit(
@@ -95,7 +111,7 @@ def audit_fleet(
         q=q,
         level=level,
         any_dependence=any_dependence,
-        notes=notes,
+        notes=[*notes, *(() if history else (NOT_REPLAYED,))],
     )
     desk.state.put_audit(to_document(audit), audit.created_at)
     return audit
@@ -165,7 +181,7 @@ def _moment(change: Change) -> float:
 
 
 def _judged(
-    desk: Desk, changes: Sequence[Change], level: float, processes: int | None
+    desk: Desk, changes: Sequence[Change], how: Judge, processes: int | None
 ) -> Iterator[list[EndpointResult]]:
     """Results chunk by chunk, in no certain order when several processes judge."""
     chunks = [changes[i : i + CHUNK] for i in range(0, len(changes), CHUNK)]
@@ -173,12 +189,12 @@ def _judged(
     workers = processes or min(os.cpu_count() or 1, 1 + len(changes) // WORTH_A_PROCESS)
     if workers < 2:  # noqa: PLR2004 - one is this process
         for chunk in chunks:
-            yield judge_chunk(desk.lake.root, rolled, chunk, level)
+            yield judge_chunk(desk.lake.root, rolled, chunk, how)
         return
     # Fresh processes: a fork would copy the locks that DuckDB's and Arrow's threads hold.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_worker) as pool:
-        open_ = {pool.submit(judge_chunk, desk.lake.root, rolled, c, level) for c in chunks}
+        open_ = {pool.submit(judge_chunk, desk.lake.root, rolled, c, how) for c in chunks}
         try:
             while open_:
                 done, open_ = wait(open_, return_when=FIRST_COMPLETED)
@@ -195,23 +211,26 @@ def _worker() -> None:
 
 
 def judge_chunk(
-    lake_root: str, rolled: str | None, changes: Sequence[Change], level: float
+    lake_root: str, rolled: str | None, changes: Sequence[Change], how: Judge
 ) -> list[EndpointResult]:
     """Read what some changes need in one go and judge each as an audit of it alone would."""
-    engine = FleetEngine(Lake(lake_root), date.fromisoformat(rolled) if rolled else None)
+    until = date.fromisoformat(rolled) if rolled else None
+    engine = FleetEngine(Lake(lake_root), until, history=how.past is not None)
+    past = how.past or {}
+
+    def windows_of(change: Change) -> LakeWindows:
+        others = past.get(change.endpoint, ())
+        return LakeWindows(engine, change, others, with_history=how.past is not None)
 
     def ask() -> None:
         for change in changes:
-            windows = LakeWindows(engine, change, with_history=False)
+            windows = windows_of(change)
             for metric in _metrics(change):
                 windows.comparison(metric)
 
     engine.read_for(ask)
-    analyzers = load_analyzers(level)
-    return [
-        _result(change, LakeWindows(engine, change, with_history=False), analyzers)
-        for change in changes
-    ]
+    analyzers = load_analyzers(how.level)
+    return [_result(change, windows_of(change), analyzers) for change in changes]
 
 
 def _result(

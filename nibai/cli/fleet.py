@@ -48,6 +48,11 @@ LINE_EVERY_SECONDS = 10.0
     help="Hold --q however endpoints depend on each other (Benjamini-Yekutieli; costs power).",
 )
 @click.option(
+    "--history",
+    is_flag=True,
+    help="Judge each endpoint by its own unchanged past too, as `nibai audit` does (slow).",
+)
+@click.option(
     "--processes",
     type=click.IntRange(1, 64),
     default=None,
@@ -84,6 +89,7 @@ def command(
             q=float(str(given["q"])),
             level=float(str(given["level"])),
             any_dependence=bool(given["any_dependence"]),
+            history=bool(given["history"]),
             processes=None if processes is None else int(str(processes)),
             progress=progress,
         )

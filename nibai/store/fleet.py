@@ -81,11 +81,16 @@ class WantedArrivals:
 class FleetEngine(Engine):
     """An engine over one lake that reads the answers to many questions in a few queries.
 
-    It gives no history: replaying the judge on the past of a thousand endpoints takes minutes.
+    Without `history` it gives none: replaying the judge on the past of a thousand endpoints takes
+    minutes. With it the past is read endpoint by endpoint, once.
     """
 
-    def __init__(self, lake: Lake, rolled_until: date | None = None) -> None:
+    def __init__(
+        self, lake: Lake, rolled_until: date | None = None, *, history: bool = False
+    ) -> None:
         super().__init__(lake, rolled_until)
+        self._history = history
+        self._past: dict[WantedBlocks, dict[str, BlockHistograms]] = {}
         self._spans: dict[WantedSpans, list[SeriesSpan]] = {}
         self._blocks: dict[WantedBlocks, Found] = {}
         self._open_spans: dict[WantedSpans, None] = {}
@@ -134,9 +139,13 @@ class FleetEngine(Engine):
     def pooled(
         self, endpoint: str, metric: str, variant: str | None, blocks: Blocks
     ) -> dict[str, BlockHistograms]:
-        """No history."""
-        del endpoint, metric, variant, blocks
-        return {}
+        """The past where it is wanted, nothing elsewhere."""
+        if not self._history:
+            return {}
+        wanted = WantedBlocks(endpoint, metric, variant, blocks)
+        if wanted not in self._past:
+            self._past[wanted] = super().pooled(endpoint, metric, variant, blocks)
+        return self._past[wanted]
 
     # -- reading ----------------------------------------------------------------------------
     def read_for(self, ask: Callable[[], object]) -> None:
@@ -144,6 +153,7 @@ class FleetEngine(Engine):
         self._spans.clear()
         self._blocks.clear()
         self._arrivals.clear()
+        self._past.clear()
         for _ in range(MAX_ROUNDS):
             ask()
             if not (self._open_spans or self._open_blocks or self._open_arrivals):

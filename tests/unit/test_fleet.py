@@ -16,7 +16,7 @@ from support.fleets import DAY, MONDAY, fill
 from nibai import cli
 from nibai.app.audit import Desk
 from nibai.app.compare import load_analyzers
-from nibai.app.fleet import Selection, audit_fleet, judge_chunk
+from nibai.app.fleet import NOT_REPLAYED, Judge, Selection, audit_fleet, judge_chunk
 from nibai.audit import judge
 from nibai.claims import parse
 from nibai.errors import UsageError
@@ -70,7 +70,7 @@ def changes(**more):
 def test_every_endpoint_is_judged_exactly_as_alone(folder, more):
     analyzers = load_analyzers(0.95)
     judged = changes(**more)
-    together = {r.endpoint: r for r in judge_chunk(str(folder / "lake"), None, judged, 0.95)}
+    together = {r.endpoint: r for r in judge_chunk(str(folder / "lake"), None, judged, Judge(0.95))}
     for change in judged:
         windows = LakeWindows(Engine(Lake(folder / "lake")), change)
         findings = [f for result in judge(change, windows, analyzers) for f in result.findings]
@@ -87,10 +87,33 @@ def test_days_come_from_the_hour_tables_where_they_are_rolled_up(folder):
     # The hour tables of this lake are empty: what is believed to be rolled up is not found.
     weeks = (Window(MONDAY - 6 * DAY, MONDAY + DAY), Window(MONDAY + DAY, MONDAY + 8 * DAY))
     judged = changes(baseline_window=weeks[0], candidate_window=weeks[1])
-    (first, *_) = judge_chunk(str(folder / "lake"), "2022-01-10", judged, 0.95)
+    (first, *_) = judge_chunk(str(folder / "lake"), "2022-01-10", judged, Judge(0.95))
     assert first.requests[0] == 0
     assert first.requests[1] > 0
     assert first.alone is Verdict.INCONCLUSIVE
+
+
+def test_with_history_it_is_the_audit_of_each_alone(tmp_path):
+    # Eight days before, an hour judged: without a past that is not enough, with it it is.
+    moved = MONDAY + 8 * DAY
+    names = {"onprem/tokyo/a": 0.4, "onprem/tokyo/b": 1.0}
+    lake = Lake(tmp_path / "lake")
+    fill(lake, names, moved=moved, days=9, step=5, per_step=20)
+    state = open_state(tmp_path / "state.sqlite")
+    desk = Desk(state, lake, lambda: moved + DAY)
+    hour = [Window(moved - DAY, moved - DAY + 3600), Window(moved, moved + 3600)]
+    claim = "2x faster at p50"
+    bare = audit_fleet(desk, Selection(windows=tuple(hour)), [claim])
+    assert {r.reason.code for r in bare.endpoints} == {ReasonCode.UNCALIBRATED_SHORT_WINDOW}
+    audit = audit_fleet(desk, Selection(windows=tuple(hour)), [claim], history=True)
+    for result in audit.endpoints:
+        change = Change("fleet", result.endpoint, effective_at=None, baseline_window=hour[0],
+                        candidate_window=hour[1], sentences=(parse(claim),))  # fmt: skip
+        alone = desk.audit(change)
+        assert (result.alone, result.reason) == (alone.verdict, alone.reason)
+        assert result.parts[0].estimate == alone.findings[0].estimate
+    assert audit.notes == ()
+    state.close()
 
 
 def test_processes_say_the_same_as_one(desk):
@@ -129,9 +152,10 @@ def test_the_newest_fitting_change_of_an_endpoint_counts(desk):
     assert [(r.endpoint, r.change == newest.id) for r in audit.endpoints] == [
         ("onprem/tokyo/a", True), ("onprem/tokyo/b", False),
     ]  # fmt: skip
-    assert audit.notes == ()
+    assert audit.notes == (NOT_REPLAYED,)
     assert audit_fleet(desk, Selection()).notes == (
         "1 older changes of the same endpoints were left out",
+        NOT_REPLAYED,
     )
 
 
