@@ -33,10 +33,12 @@ def without_cycle(
         if not np.isnan(level).all():
             np.subtract(level, np.nanmean(level), out=level)
     padded = np.concatenate([around, np.full(-len(series) % period, np.nan)])
-    days = padded.reshape(-1, period)
-    seen = ~np.isnan(days).all(axis=0)
+    days = np.sort(padded.reshape(-1, period), axis=0)  # missing ones last
+    count = np.count_nonzero(~np.isnan(days), axis=0)
+    position = np.flatnonzero(count)
+    middle = ((count[position] - 1) // 2, count[position] // 2)
     rhythm = np.zeros(period)
-    if seen.any():
-        rhythm[seen] = np.nanmedian(days[:, seen], axis=0)
-        rhythm[seen] -= rhythm[seen].mean()
+    if len(position):  # np.nanmedian takes ten times as long on few days
+        rhythm[position] = (days[middle[0], position] + days[middle[1], position]) / 2
+        rhythm[position] -= rhythm[position].mean()
     return np.asarray(series - np.resize(rhythm, len(series)), dtype=np.float64)
