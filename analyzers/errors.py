@@ -189,6 +189,7 @@ def _evidence(
         scope=sample.scope,
         n_effective=found.n_effective if isinstance(found, MeanInterval) else None,
         censored_share=sample.censored,
+        load_overlap=sample.overlap,
         margin=claim.margin,
         threshold=limit,
         baseline_value=_finite(rates[0]),

@@ -129,6 +129,11 @@ class Sample:
         """The sides by stratum of load in the order of the log ratio, None where not matched."""
         return load_of(self.comparison, self.segment)
 
+    @property
+    def overlap(self) -> float | None:
+        """Overlap of both sides' loads, None where no load rule applies."""
+        return None if self.comparison.load is None else self.comparison.load.overlap
+
     @cached_property
     def cells(self) -> LoadCells | None:
         """Segments by load that both sides have, weighted by the baseline's mix."""

@@ -382,7 +382,7 @@ def _evidence(claim: Claim, sample: Sample, p: float, reading: Reading | None) -
         margin=claim.margin,
         threshold=2.0 ** threshold_of(claim),
         mix_coverage=None if terms is None else sample.oriented(*terms.coverage),
-        load_overlap=None if sample.comparison.load is None else sample.comparison.load.overlap,
+        load_overlap=sample.overlap,
         simpson=None if terms is None else terms.simpson,
         terms=None
         if terms is None

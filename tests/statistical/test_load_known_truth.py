@@ -145,7 +145,7 @@ def test_a_true_speed_up_is_recovered_at_another_load(figure):
             loaded(rhythm_day(rng(3, r, 0)), rhythm_day(rng(3, r, 1), rate=72, factor=1 / 1.3))
         )
     figure(trials.line("true 1.3x at 1.2 of the load, 24 h"))
-    assert (trials.miss[:, 0] > 0.7).all(), "raw hides a part of it"
+    assert (trials.miss[:, 0] > 0.5).all(), "raw hides a part of it"
     assert (trials.miss[:, 1] <= limit(0.08, PAIRS)).all()
 
 
