@@ -26,6 +26,7 @@ from nibai.stats.sides import pooled_segments, requests
 from nibai.store.fleet import FleetEngine
 from nibai.store.lake import Lake
 from nibai.store.maintenance import ROLL_UP
+from nibai.store.past import moment_of
 from nibai.store.windows import LakeWindows, require_sides
 
 CHUNK = 50
@@ -97,7 +98,7 @@ def audit_fleet(
     """
     changes, notes = _changes(desk, selection, claims)
     results: dict[str, EndpointResult] = {}
-    past = {c.endpoint: tuple(desk.other_changes(c)) for c in changes} if history else None
+    past = _other_moments(desk, changes) if history else None
     for part in _judged(desk, changes, Judge(level, past), processes):
         results |= {result.endpoint: result for result in part}
         progress(len(results), len(changes))
@@ -175,6 +176,17 @@ def _moment(change: Change) -> float:
     if change.candidate_window is not None:
         return change.candidate_window.start
     return change.declared_at or 0.0
+
+
+def _other_moments(desk: Desk, judged: Sequence[Change]) -> dict[str, tuple[float, ...]]:
+    """Moments of the other known changes by endpoint; no window of the past may span one."""
+    own = {change.endpoint: change.id for change in judged}
+    found: dict[str, tuple[float, ...]] = {}
+    for change in desk.changes():
+        moment = moment_of(change)
+        if moment is not None and own.get(change.endpoint) not in (None, change.id):
+            found[change.endpoint] = (*found.get(change.endpoint, ()), moment)
+    return found
 
 
 # -- judging --------------------------------------------------------------------------------
