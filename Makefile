@@ -5,11 +5,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
+DATA ?=
+EVALUATE_ARGS ?=
 
-.PHONY: help check format test test-slow e2e demo bench docs golden clean
+.PHONY: help check format test test-slow e2e demo bench bench-evaluate docs golden clean
 
 help: ## what can be done here
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The stamps depend on pyproject.toml because a new entry point needs a new install.
 $(BIN)/uv:
@@ -56,6 +58,10 @@ demo: $(VENV)/.installed $(VENV)/.weights ## audit "2x faster" on a real model, 
 
 bench: $(VENV)/.ready ## measured speed beside a limit measured in the same run
 	$(BIN)/python -m bench
+
+bench-evaluate: $(VENV)/.ready ## error rates and power on the data in DATA=folder, beside other judges
+	@test -n "$(DATA)" || { echo "say which data: make bench-evaluate DATA=folder (layout: bench/DATA.md)"; exit 2; }
+	$(BIN)/python -m bench.evaluate --data "$(DATA)" $(EVALUATE_ARGS)
 
 golden: $(VENV)/.ready ## renew the expected texts, then read the diff
 	NIBAI_UPDATE_GOLDEN=1 $(BIN)/pytest -m "not slow and not e2e" tests/golden

@@ -49,13 +49,14 @@ class FalsePositives:
 
 
 def measure(
-    series: dict[str, list[Series]], otava: Otava | None, work: Work, most: int
+    series: dict[str, list[Series]], otava: Otava | None, work: Work, windows: int
 ) -> FalsePositives:
-    """Every judge on the same windows of every series."""
+    """Every judge on the same windows, about so many of every suite."""
     found = FalsePositives()
     for cell in cells(series):
         work.say(f"unchanged windows: {cell.suite}, {cell.arrangement}, {cell.length} points")
-        add_cell(found, cell, series[cell.suite], otava, work, most)
+        members = series[cell.suite]
+        add_cell(found, cell, members, otava, work, max(1, windows // len(members)))
     return found
 
 
@@ -97,7 +98,7 @@ class SeriesAnswer:
 
 
 def one_series(series: Series, cell: Cell, most: int) -> SeriesAnswer:
-    """nibai and the peers on one series."""
+    """Nibai and the peers on one series."""
     found = SeriesAnswer()
     arranged = arrange(*_arguments(series, cell, most))
     if arranged is None:

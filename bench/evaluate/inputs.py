@@ -16,6 +16,8 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(f"{path.parent.name}/{path.name} is missing (see bench/DATA.md)") from error
+        raise InputError(
+            f"{path.parent.name}/{path.name} is missing (see bench/DATA.md)"
+        ) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path.parent.name}/{path.name} is no JSON: {error}") from error

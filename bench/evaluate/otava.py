@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from nibai.histogram import Float64Array
+
 VERSION = "0.8.0"
 REQUIREMENT = f"apache-otava=={VERSION}"
 MAX_PVALUE, MIN_MAGNITUDE = 0.001, 0.0
@@ -52,6 +54,10 @@ class Otava:
         with ThreadPoolExecutor(len(parts)) as pool:
             answered = list(pool.map(self._ask, parts))
         return [answered[i % len(parts)][i // len(parts)] for i in range(len(requests))]
+
+    def judge_series(self, series: Sequence[Float64Array]) -> list[list[int]]:
+        """Positions of the change points of whole series with the defaults."""
+        return [a[0][0] for a in self.change_points([Request(x.tolist()) for x in series])]
 
     def _ask(self, requests: Sequence[Request]) -> list[Answer]:
         with tempfile.TemporaryDirectory() as folder:

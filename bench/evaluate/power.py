@@ -59,15 +59,16 @@ def measure(  # noqa: PLR0917 - called once
     known: FalsePositives,
     otava: Otava | None,
     work: Work,
-    most: int,
+    windows: int,
     seed: int,
 ) -> Power:
-    """Every judge on every effect and suite at windows of 60 points."""
+    """Every judge on every effect and suite at about so many windows of 60 points."""
     power = Power()
     for suite, members in series.items():
         if not members:
             continue
         work.say(f"injected changes: {suite}")
+        most = max(1, windows // len(members))
         add_suite(power, suite, members, known, otava, work, most, seed, EFFECTS)
     return power
 
@@ -126,7 +127,7 @@ def one_series(
     effects: Sequence[Effect],
     thresholds: dict[tuple[str, str], float],
 ) -> dict[tuple[str, str], Count]:
-    """nibai and the peers on one series, by effect and judge."""
+    """Nibai and the peers on one series, by effect and judge."""
     arranged = arrange(series, MATCHED_LENGTH, CONSECUTIVE, most)
     if arranged is None:
         return {}

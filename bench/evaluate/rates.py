@@ -1,4 +1,4 @@
-"""Rates over windows that share regimes: every series weighs the same, the error is between series."""
+"""Rates over windows that share regimes: series weigh the same, the error is between series."""
 
 from __future__ import annotations
 

@@ -56,7 +56,12 @@ def series(count: int, seed: int) -> list[Series]:
     clean = np.zeros(POINTS, dtype=np.bool_)
     return [
         Series(
-            SUITE, f"synthetic {i}", f"{i}", np.abs(rng.normal(MEAN, DEVIATION, POINTS)), times, clean
+            SUITE,
+            f"synthetic {i}",
+            f"{i}",
+            np.abs(rng.normal(MEAN, DEVIATION, POINTS)),
+            times,
+            clean,
         )
         for i in range(count)
     ]

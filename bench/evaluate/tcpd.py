@@ -13,13 +13,13 @@ false alarms near alpha and cost a step of one standard deviation no power (test
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from bench.evaluate.inputs import read_json
 from nibai.histogram import Float64Array
 from nibai.stats.change_points import change_points
 
@@ -99,10 +99,10 @@ def load(folder: Path) -> list[Marked]:
     """Series of one dimension with their annotations; none when the folder is not there."""
     if not folder.is_dir():
         return []
-    annotations = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
+    annotations = read_json(folder / "annotations.json")
     found = []
     for path in sorted(folder.glob("*.json")):
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         if path.stem == "annotations" or document["n_dim"] != 1:
             continue
         values = np.array(document["series"][0]["raw"], dtype=np.float64)
