@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "evaluation.md"
 SEED = 20261126
 SETS = ("azure-vm-noise/redis", "azure-vm-noise/stress-ng", "nab", "tcpd", stories.LLM_FOLDER)
-FULL, QUICK = Size(1_500, 600, 40), Size(60, 24, 3, most_series=4)
+FULL, QUICK = Size(480, 240, 30), Size(24, 12, 2, most_series=2)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

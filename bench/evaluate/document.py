@@ -68,13 +68,13 @@ def _unchanged(results: Results) -> Iterator[str]:
     yield (
         f"Two neighbouring windows of {', '.join(map(str, LENGTHS[:-1]))} or {LENGTHS[-1]} points "
         "of one series in which nobody changed anything; on CloudWatch series also the same "
-        f"clock a day later. The first {EARLIER:.0%} of a series is history only; pairs behind it are "
-        f"judged, about {results.conditions.size.windows:,} a suite, evenly spread, the same for "
-        "every judge. nibai is the complete judge: thresholds from the series' own past, rolling, never "
-        "from the judged candidate. CloudWatch windows with a labelled anomaly are left out. "
-        "Nominal rates: 5 %, the Kayenta rule 2 %, Otava (defaults; any change point in both "
-        "windows) 0.1 %. A margin is Otava's own minimum magnitude; for the others the ratio of "
-        "means (t) or medians must exceed it. *No verdict* is given as: share without enough "
+        f"clock a day later. The first {EARLIER:.0%} of a series is history only; pairs behind it "
+        f"are judged, about {results.conditions.size.windows:,} a suite, evenly spread, the same "
+        "for every judge. nibai is the complete judge: thresholds from the series' own past, "
+        "rolling, never from the judged candidate. CloudWatch windows with a labelled anomaly are "
+        "left out. Nominal rates: 5 %, the Kayenta rule 2 %, Otava (defaults; any change point in "
+        "both windows) 0.1 %. A margin is Otava's own minimum magnitude; for the others the ratio "
+        "of means (t) or medians must exceed it. *No verdict* is given as: share without enough "
         "history + share of the rest where history is too unstable. The peers always answer."
     )
     yield "![False-positive rates](evaluation/false-positives.png)"
@@ -109,8 +109,8 @@ def _injected(results: Results) -> Iterator[str]:
     yield "### Synthetic series"
     yield (
         f"Normal points, mean 100, deviation 10, {conditions.size.synthetic_series} series with "
-        "ten judged pairs of 60 + 60 points each. First line: unchanged windows at default settings; "
-        "below: share found at matched rates."
+        "ten judged pairs of 60 + 60 points each. First line: unchanged windows at default "
+        "settings; below: share found at matched rates."
     )
     yield sections.synthetic_table(results)
 

@@ -35,7 +35,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Mean of the series' shares and its standard error between series (shares, not per cent)."""
+    """Mean of the series' shares and its standard error between series (NaN for one series)."""
 
     value: float
     error: float
@@ -43,7 +43,7 @@ class Rate:
 
     def at_most(self, bar: float) -> bool:
         """Whether the rate does not exceed the bar by more than two standard errors."""
-        return self.value <= bar + 2.0 * self.error
+        return self.value <= bar + (0.0 if math.isnan(self.error) else 2.0 * self.error)
 
 
 def rate(shares: Sequence[float]) -> Rate | None:

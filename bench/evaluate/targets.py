@@ -133,7 +133,7 @@ def _as_expected(results: Results, suite: Suite) -> Target:
     return Target(
         f"level +2, +5, +10, +20 % found: {suite.title}",
         f"{_numbers(expected)} % (calibration.md) less 5 points, or more",
-        " / ".join(percent(rate, error=False) for rate in found) + " %" if all(found) else NO_DATA,
+        _measured(results, suite.name, [("level", e.name) for e in rises]),
         _near(found, expected),
     )
 
@@ -144,9 +144,20 @@ def _shapes_as_expected(results: Results, suite: Suite) -> Target:
     return Target(
         f"upper tail ×1.2 / spread ×2 by upper quantile, spread ×2 by spread: {suite.title}",
         f"{_numbers(tuple(expected.values()))} % (calibration.md) less 5 points, or more",
-        " / ".join(percent(rate, error=False) for rate in found) + " %" if all(found) else NO_DATA,
+        _measured(results, suite.name, list(expected)),
         _near(found, tuple(expected.values())),
     )
+
+
+def _measured(results: Results, suite: str, asked: list[tuple[str, str]]) -> str:
+    """Shares found of all windows, with errors, and of those with a verdict."""
+    summaries = [results.power.summary(suite, effect, judge) for judge, effect in asked]
+    known = [s for s in summaries if s is not None]
+    if len(known) < len(asked):
+        return NO_DATA
+    every = " / ".join(percent(s.found) for s in known)
+    decided = " / ".join(percent(s.flagged, error=False) for s in known)
+    return f"{every} % (of windows with a verdict {decided} %)"
 
 
 def _synthetic(results: Results) -> Iterator[Target]:

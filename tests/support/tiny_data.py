@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-POINTS = 1_400
+POINTS, CLOUDWATCH_POINTS = 600, 1_200
 START = datetime(2024, 1, 1)  # noqa: DTZ001 - the files name no zone
 
 
@@ -23,14 +23,14 @@ def write(folder: Path, seed: int = 5) -> Path:
 
 
 def _machines(folder: Path, rng: np.random.Generator) -> None:
-    names = {"redis": ("get-requests_per_second", "lpop-requests_per_second")}
+    names = {"redis": ("get-requests_per_second",)}
     names["stress-ng"] = ("cpu_cache-bogo_ops_per_second",)
     for suite, operations in names.items():
         (folder / suite).mkdir(parents=True)
         for operation in operations:
             for sku, level in (("B8ms", 100.0), ("D8s_v5", 195.0)):
                 rows = ["value,runtime,starttime,VM_id"]
-                for host in (0, 1):
+                for host in (0,):
                     for i, value in enumerate(level * np.exp(rng.normal(0, 0.02, POINTS))):
                         at = START + timedelta(hours=i, milliseconds=10 * host)
                         rows.append(f"{value:.3f},30.0,{at:%Y-%m-%d %H:%M:%S.%f},{host}")
@@ -41,8 +41,8 @@ def _machines(folder: Path, rng: np.random.Generator) -> None:
 def _cloudwatch(folder: Path, rng: np.random.Generator) -> None:
     (folder / "realAWSCloudwatch").mkdir(parents=True)
     labels = {}
-    for name in ("one", "two"):
-        values = 50 * np.exp(rng.normal(0, 0.1, 2 * POINTS))
+    for name in ("one",):
+        values = 50 * np.exp(rng.normal(0, 0.1, CLOUDWATCH_POINTS))
         values[::97] = 0.0
         rows = ["timestamp,value"]
         rows += [
@@ -52,7 +52,7 @@ def _cloudwatch(folder: Path, rng: np.random.Generator) -> None:
         path = folder / "realAWSCloudwatch" / f"{name}.csv"
         path.write_text("\n".join(rows) + "\n", encoding="utf-8")
         labels[f"realAWSCloudwatch/{name}.csv"] = [
-            [f"{START + timedelta(days=8)}.000000", f"{START + timedelta(days=8, hours=3)}.000000"]
+            [f"{START + timedelta(days=1)}.000000", f"{START + timedelta(days=1, hours=3)}.000000"]
         ]
     (folder / "combined_windows.json").write_text(json.dumps(labels), encoding="utf-8")
 
