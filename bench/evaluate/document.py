@@ -66,20 +66,21 @@ def _absent(conditions: Conditions) -> Iterator[str]:
 def _unchanged(results: Results) -> Iterator[str]:
     yield "## Where nothing changed"
     yield (
-        f"Two neighbouring windows of {', '.join(map(str, LENGTHS[:-1]))} or {LENGTHS[-1]} points "
-        "of one series in which nobody changed anything; on CloudWatch series also the same "
-        f"clock a day later. The first {EARLIER:.0%} of a series is history only; pairs behind it "
-        f"are judged, about {results.conditions.size.windows:,} a suite, evenly spread, the same "
-        "for every judge. nibai is the complete judge: thresholds from the series' own past, "
-        "rolling, never from the judged candidate. CloudWatch windows with a labelled anomaly are "
-        "left out. Nominal rates: 5 %, the Kayenta rule 2 %, Otava (defaults; any change point in "
-        "both windows) 0.1 %. A margin is Otava's own minimum magnitude; for the others the ratio "
-        "of means (t) or medians must exceed it. *No verdict* is given as: share without enough "
-        "history + share of the rest where history is too unstable. The peers always answer."
+        f"Two neighbouring windows of {', '.join(map(str, LENGTHS[:-1]))} or {LENGTHS[-1]} "
+        "points of one series in which nobody changed anything; on CloudWatch series also the "
+        f"same clock a day later. The first {100 * EARLIER:.0f} % of a series is history only; "
+        f"pairs behind it are judged, about {results.conditions.size.windows:,} a suite, evenly "
+        "spread, the same for every judge. nibai is the complete judge: thresholds from the "
+        "series' own past, rolling, never from the judged candidate. CloudWatch windows with a "
+        "labelled anomaly are left out. Nominal rates: 5 %, the Kayenta rule 2 %, Otava "
+        "(defaults; any change point in both windows) 0.1 %. A margin is Otava's own minimum "
+        "magnitude; for the others the ratio of means (t) or medians must exceed it. *No "
+        "verdict* is given as: share without enough history + share of the rest where history "
+        "is too unstable. The peers always answer."
     )
     yield "![False-positive rates](evaluation/false-positives.png)"
     for margin in MARGINS:
-        yield f"### Margin {margin:.0%}"
+        yield f"### Margin {100 * margin:.0f} %"
         yield sections.rates_table(results, margin)
     yield "### Changes of shape"
     yield (
@@ -165,6 +166,11 @@ def _limits(conditions: Conditions) -> Iterator[str]:
         "- One run per load and stack: no method makes one pair of runs support a tail claim."
     )
     yield "## How this was made"
+    yield (
+        "The command takes about 7 minutes on two cores, of which Otava needs half; with the same "
+        "seed and data it gives the same page, whatever the number of processes. "
+        "`EVALUATE_ARGS=--quick` tries it on a share, and the page then says so."
+    )
     rows = [["seed", f"{conditions.seed}"], *map(list, conditions.versions.items())]
     yield sections.table(["what", "value"], rows)
 

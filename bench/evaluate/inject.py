@@ -65,7 +65,9 @@ def _some(n: int, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[n
 
 def shift(size: float) -> Effect:
     """A level shift by a share."""
-    return Effect(f"level{size:+.2f}", f"{size:+.0%}", partial(scaled, factor=1 + size), size)
+    return Effect(
+        f"level{size:+.2f}", f"{100 * size:+.0f} %", partial(scaled, factor=1 + size), size
+    )
 
 
 def spread(factor: float) -> Effect:

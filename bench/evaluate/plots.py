@@ -154,7 +154,11 @@ def _stacks(results: Results) -> Spec | None:
             "scale": {"domain": ["p50", "p90", "p99"], "range": colours},
             "legend": {"title": None},
         },
-        "strokeDash": {"field": "order", "type": "nominal", "legend": {"title": "sweep"}},
+        "strokeDash": {
+            "field": "order",
+            "type": "nominal",
+            "legend": {"title": None, "symbolType": "stroke"},
+        },
     }
     mark = {"type": "line", "strokeWidth": 2, "point": {"size": 40}}
     lines = {"data": {"values": rows}, "mark": mark, "encoding": encoding}

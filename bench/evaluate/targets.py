@@ -69,7 +69,7 @@ def targets(results: Results) -> list[Target]:
 def _quiet(results: Results, suite: Suite, arrangement: str) -> Target:
     """The worst of all window lengths, both quantiles and all margins decides."""
     rates = [
-        (rate, f"{TITLES[name]}, {cell.length} points, margin {margin:.0%}")
+        (rate, f"{TITLES[name]}, {cell.length} points, margin {100 * margin:.0f} %")
         for cell in results.false_positives.cells()
         if (cell.suite, cell.arrangement) == (suite.name, arrangement)
         for name in WITH_MARGIN

@@ -57,6 +57,7 @@ def test_a_quick_run_says_so_and_draws_every_figure(page):
     assert all(size < 150_000 for size in drawn.values())
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_page_whatever_the_processes(folder, tmp_path):
     part, out = tmp_path / "data", tmp_path / "evaluation.md"
     shutil.copytree(folder / "azure-vm-noise" / "stress-ng", part / "azure-vm-noise" / "stress-ng")
