@@ -54,7 +54,7 @@ def test_a_quick_run_says_so_and_draws_every_figure(page):
     assert QUICK in page.read_text(encoding="utf-8")
     drawn = {path.name: path.stat().st_size for path in (page.parent / "evaluation").iterdir()}
     assert sorted(drawn) == sorted(plots.NAMES)
-    assert all(size < 150_000 for size in drawn.values())
+    assert all(size < 80_000 for size in drawn.values())
 
 
 @pytest.mark.slow
