@@ -43,6 +43,8 @@ def truth(audit: FleetAudit) -> str:
 
 def controlled(audit: FleetAudit) -> list[str]:
     """Which error rate is held, and on what assumption."""
+    if audit.continuous:
+        return _controlled_continuously(audit)
     method, needs = (
         ("Benjamini-Yekutieli", "however endpoints depend on each other")
         if audit.any_dependence
@@ -59,6 +61,20 @@ def controlled(audit: FleetAudit) -> list[str]:
             "small p-values were raised for it"
         )
     return lines
+
+
+def _controlled_continuously(audit: FleetAudit) -> list[str]:
+    endpoints = len(audit.endpoints)
+    rate = (
+        f"continuous mode: at this look, as at every other, at most {audit.q:.1%} of the confirmed "
+        f"and {audit.q:.1%} of the refuted are expected to be wrong (e-BH: however endpoints "
+        "depend on each other)"
+    )
+    rule = (
+        f"k endpoints are confirmed (or refuted) together when the evidence E of each is at least "
+        f"{endpoints / audit.q:,.0f}/k; the adjusted p is {endpoints:,}/(k E)"
+    )
+    return [rate, rule, "confirmed and refuted are only endpoints whose own watch says the same"]
 
 
 def reasons(audit: FleetAudit) -> list[str]:

@@ -92,7 +92,7 @@ def judge(
 
 
 def _sentence(sentence: Sentence, answers: Mapping[Claim, Finding]) -> SentenceResult:
-    findings = tuple(answers.get(part) or _owning_up(_unanswered(part)) for part in sentence.parts)
+    findings = tuple(answers.get(part) or _owning_up(unanswered(part)) for part in sentence.parts)
     parts = [Part(finding.verdict, finding.evidence.p_refute) for finding in findings]
     decision = conjunction(parts)
     reason = _sentence_reason(decision.verdict, decision.part, findings)
@@ -122,7 +122,8 @@ def _owning_up(finding: Finding) -> Finding:
     return replace(finding, evidence=replace(evidence, notes=notes))
 
 
-def _unanswered(claim: Claim) -> Finding:
+def unanswered(claim: Claim) -> Finding:
+    """The finding of a part that nothing answers, saying why."""
     topic = _LATER.get(claim.promise)
     text = (
         f"“{print_claim(claim)}”: {topic} is not judged yet by this version; "

@@ -2,7 +2,8 @@
 
 Pure: the findings of every endpoint go in, a `FleetAudit` comes out. An endpoint's hypothesis is
 that everything claimed of it holds. The fleet confirms (refutes) only what the endpoint's own audit
-confirms (refutes) and Benjamini-Hochberg at `q` keeps, separately for the two directions.
+confirms (refutes) and Benjamini-Hochberg at `q` keeps, separately for the two directions; in the
+continuous mode p-values are 1/e, which makes it e-BH.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class PartResult:
 
     `distance` is how far the estimate lies beyond what was claimed (log2 of a ratio, or a
     difference of shares), negative when short of it. `blocks` and `variance_factor` are None where
-    runs, not blocks of time, decided.
+    runs, not blocks of time, decided; watched blocks have no factor.
     """
 
     claim: str
@@ -101,6 +102,7 @@ class FleetAudit:
 
     `q`: false discovery rate among the confirmed and, separately, among the refuted.
     `correlation` between neighbouring blocks is what the far tail of p-values was lifted for.
+    `continuous`: one look at watched changes, decided by e-BH; p-values are 1/e.
     """
 
     id: str
@@ -122,6 +124,7 @@ class FleetAudit:
     level: float
     notes: tuple[str, ...] = ()
     nibai_version: str = ""
+    continuous: bool = False
 
 
 def endpoint_result(
@@ -185,10 +188,12 @@ def fleet_audit(
     level: float = 0.95,
     any_dependence: bool = False,
     notes: Sequence[str] = (),
+    continuous: bool = False,
 ) -> FleetAudit:
-    """Decide over all endpoints together."""
-    correlation = _correlation(results)
-    decided = _decide(_with_p_values(results, correlation), q, any_dependence=any_dependence)
+    """Decide over all endpoints together; `continuous`: p-values of endpoints are there, as 1/e."""
+    correlation = 0.0 if continuous else _correlation(results)
+    judged = results if continuous else _with_p_values(results, correlation)
+    decided = _decide(judged, q, any_dependence=any_dependence)
     traffic = sum(result.traffic for result in decided)
     shares = {
         verdict: _share([r for r in decided if r.verdict is verdict], len(decided), traffic)
@@ -219,6 +224,7 @@ def fleet_audit(
         level=level,
         notes=tuple(notes),
         nibai_version=version,
+        continuous=continuous,
     )
 
 

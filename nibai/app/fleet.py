@@ -96,9 +96,9 @@ def audit_fleet(
     With `history` the judge is also replayed on every endpoint's own past, as `nibai audit` does.
     `processes` None: as many as there are cores and endpoints enough to pay for them.
     """
-    changes, notes = _changes(desk, selection, claims)
+    changes, notes = selected_changes(desk, selection, claims)
     results: dict[str, EndpointResult] = {}
-    past = _other_moments(desk, changes) if history else None
+    past = other_moments(desk, changes) if history else None
     for part in _judged(desk, changes, Judge(level, past), processes):
         results |= {result.endpoint: result for result in part}
         progress(len(results), len(changes))
@@ -121,7 +121,7 @@ def audit_fleet(
 # -- which changes --------------------------------------------------------------------------
 
 
-def _changes(
+def selected_changes(
     desk: Desk, selection: Selection, claims: Sequence[str]
 ) -> tuple[list[Change], list[str]]:
     """One change per endpoint in the order of their names, and what has to be said about it."""
@@ -178,7 +178,7 @@ def _moment(change: Change) -> float:
     return change.declared_at or 0.0
 
 
-def _other_moments(desk: Desk, judged: Sequence[Change]) -> dict[str, tuple[float, ...]]:
+def other_moments(desk: Desk, judged: Sequence[Change]) -> dict[str, tuple[float, ...]]:
     """Moments of the other known changes by endpoint; no window of the past may span one."""
     own = {change.endpoint: change.id for change in judged}
     found: dict[str, tuple[float, ...]] = {}

@@ -66,7 +66,10 @@ class Followed:
 class Watch:
     """One change, followed at a confidence level for its own claims (or other ones)."""
 
-    def __init__(self, desk: Desk, change: Change, level: float) -> None:
+    def __init__(
+        self, desk: Desk, change: Change, level: float, others: Sequence[float] | None = None
+    ) -> None:
+        """`others`: moments of the endpoint's other changes; None: they are looked up."""
         require_sides(change)
         if change.runs:
             raise UsageError(
@@ -76,6 +79,7 @@ class Watch:
         self.change = change
         self.level = level
         self._desk = desk
+        self._others = others
         self.parts = tuple(Followed(claim, None) for claim in _claims(change.sentences))
 
     # -- looking ----------------------------------------------------------------------------
@@ -83,11 +87,7 @@ class Watch:
         """Read all blocks that closed since the last look, in the order of time."""
         if self.parts and not any(self._may_have_closed(part, now) for part in self.parts):
             return
-        others = self._desk.other_changes(self.change)
-        engine = self._desk.engine()
-        about = [(part.claim.metric, part.claim.segment) for part in self.parts]
-        once = {key: PairedBlocks(engine, self.change, *key, others) for key in about}
-        sources = [once[key] for key in about]
+        sources = self.sources()
         self.parts = tuple(
             self._prepared(part.claim, source)
             for part, source in zip(self.parts, sources, strict=True)
@@ -99,6 +99,14 @@ class Watch:
                 changed = dataclasses.replace(part, track=track)
                 self.parts = (*self.parts[:index], changed, *self.parts[index + 1 :])
         self.parts = tuple(self._stored(part) for part in self.parts)
+
+    def sources(self) -> list[PairedBlocks]:
+        """Where the blocks of each part are read, from the lake as it is now."""
+        others = self._desk.other_changes(self.change) if self._others is None else self._others
+        engine = self._desk.engine()
+        about = [(part.claim.metric, part.claim.segment) for part in self.parts]
+        once = {key: PairedBlocks(engine, self.change, *key, others) for key in about}
+        return [once[key] for key in about]
 
     def _may_have_closed(self, part: Followed, now: float) -> bool:
         """Whether the lake has to be asked: most looks fall between two ends of blocks."""
@@ -112,7 +120,7 @@ class Watch:
         """As stored, or planned now."""
         if claim.promise in LATER:
             return Followed(claim, None, planned=True)
-        document = self._desk.state.watch(self.change.id, self._key(claim))
+        document = self._desk.state.watch(self.change.id, self.key(claim))
         if document is not None:
             return Followed(claim, decode(Track, document), planned=True, replicas=source.replicas)
         plan = plan_part(self.change, claim, source, self.level)
@@ -127,7 +135,7 @@ class Watch:
             return part
         document = self._desk.state.put_watch(
             self.change.id,
-            self._key(part.claim),
+            self.key(part.claim),
             part.track.last,
             dataclasses.asdict(part.track),
         )
@@ -137,19 +145,10 @@ class Watch:
         self, sources: Sequence[PairedBlocks], now: float
     ) -> Iterator[tuple[float, int, int, BlockReading]]:
         """(end, part, number, reading) of the blocks that are over and not read yet."""
-        nothing = BlockReading(math.nan, Trials(), Trials())
         for index, (part, source) in enumerate(zip(self.parts, sources, strict=True)):
-            pairs, track = part.pairs, part.track
-            if pairs is None or track is None or not self.is_open(part):
-                continue
-            moment = min(now - SETTLE_SECONDS, source.until)
-            if source.newest is not None:
-                moment = min(moment, source.newest + SETTLE_SECONDS)
-            numbers = range(track.last + 1, pairs.closed(moment))
-            quantile = None if part.claim.promise is Promise.ERRORS else part.claim.quantile or 0.5
-            readings = source.readings(pairs, numbers, quantile, dict(track.plan.weights))
-            for number in numbers:
-                yield pairs.end(number), index, number, readings.get(number, nothing)
+            if part.pairs is not None and self.is_open(part):
+                for number, reading in closed_blocks(part, source, now):
+                    yield part.pairs.end(number), index, number, reading
 
     # -- where it stands --------------------------------------------------------------------
     def sentence_verdict(self, sentence: Sentence) -> Verdict:
@@ -199,8 +198,27 @@ class Watch:
         ]
         return min(ends, default=None)
 
-    def _key(self, claim: Claim) -> str:
+    def key(self, claim: Claim) -> str:
+        """Under which name the state keeps a part."""
         return f"{claim.metric} | {print_claim(claim)} | {self.level:g}"
+
+
+def closed_blocks(
+    part: Followed, source: PairedBlocks, now: float
+) -> Iterator[tuple[int, BlockReading]]:
+    """The blocks that are over and that the part's track has not passed, in the order of time."""
+    pairs, track = part.pairs, part.track
+    if pairs is None or track is None:
+        return
+    moment = min(now - SETTLE_SECONDS, source.until)
+    if source.newest is not None:
+        moment = min(moment, source.newest + SETTLE_SECONDS)
+    numbers = range(track.last + 1, pairs.closed(moment))
+    quantile = None if part.claim.promise is Promise.ERRORS else part.claim.quantile or 0.5
+    readings = source.readings(pairs, numbers, quantile, dict(track.plan.weights))
+    nothing = BlockReading(math.nan, Trials(), Trials())
+    for number in numbers:
+        yield number, readings.get(number, nothing)
 
 
 def _claims(sentences: Sequence[Sentence]) -> list[Claim]:

@@ -16,9 +16,23 @@ from nibai.cli.compare import moment
 from nibai.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from nibai.app.audit import Desk
+    from nibai.app.fleet import Progress as Told
     from nibai.app.fleet import Selection
+    from nibai.fleet import FleetAudit
+
+    Given = Mapping[str, object]
+
+NOT_WATCHING = {
+    "at": "only declared changes are watched",
+    "baseline": "only declared changes are watched",
+    "any_dependence": "e-BH holds --q however endpoints depend on each other",
+    "history": "a watch reads the unchanged days before its change by itself",
+    "processes": "one process looks",
+}
+"""Options of the fixed-window audit that mean nothing to watched changes."""
 
 LINE_EVERY_SECONDS = 10.0
 
@@ -48,6 +62,11 @@ LINE_EVERY_SECONDS = 10.0
     help="Hold --q however endpoints depend on each other (Benjamini-Yekutieli; costs power).",
 )
 @click.option(
+    "--watching",
+    is_flag=True,
+    help="Look once at every change as --watch would, as often as you like (e-BH holds --q).",
+)
+@click.option(
     "--history",
     is_flag=True,
     help="Judge each endpoint by its own unchanged past too, as `nibai audit` does (slow).",
@@ -75,26 +94,49 @@ def command(
     Each endpoint is judged by its newest declared change, as `nibai audit` would, and confirmed or
     refuted only where that holds among all endpoints together. Exits 0 when all are confirmed, 1
     when some are refuted, 3 otherwise.
+
+    A fixed-window audit is made once; --watching may be repeated: it goes on from block to block.
     """
     from nibai.app.audit import open_desk  # noqa: PLC0415 - numpy, duckdb, sqlalchemy
-    from nibai.app.fleet import audit_fleet  # noqa: PLC0415 - same
 
     selection = _selection(given)
-    processes = given["processes"]
+    judge = _watching if given["watching"] else _once
     with open_desk(configuration(config_file, data), time.time) as desk, _progress() as progress:
-        audit = audit_fleet(
-            desk,
-            selection,
-            claim,
-            q=float(str(given["q"])),
-            level=float(str(given["level"])),
-            any_dependence=bool(given["any_dependence"]),
-            history=bool(given["history"]),
-            processes=None if processes is None else int(str(processes)),
-            progress=progress,
-        )
+        audit = judge(desk, selection, claim, given, progress)
     output.show(audit, form, html)
     return output.exit_code(audit, inconclusive_ok=inconclusive_ok)
+
+
+def _once(
+    desk: Desk, selection: Selection, claim: tuple[str, ...], given: Given, progress: Told
+) -> FleetAudit:
+    from nibai.app.fleet import audit_fleet  # noqa: PLC0415 - numpy, duckdb, sqlalchemy
+
+    processes = given["processes"]
+    return audit_fleet(
+        desk,
+        selection,
+        claim,
+        q=float(str(given["q"])),
+        level=float(str(given["level"])),
+        any_dependence=bool(given["any_dependence"]),
+        history=bool(given["history"]),
+        processes=None if processes is None else int(str(processes)),
+        progress=progress,
+    )
+
+
+def _watching(
+    desk: Desk, selection: Selection, claim: tuple[str, ...], given: Given, progress: Told
+) -> FleetAudit:
+    from nibai.app.watch_fleet import watch_fleet  # noqa: PLC0415 - numpy, duckdb, sqlalchemy
+
+    for name, why in NOT_WATCHING.items():
+        if given[name]:
+            option = name.replace("_", "-")
+            raise UsageError(f"--watching and --{option}: {why}, leave one of them out")
+    q, level = float(str(given["q"])), float(str(given["level"]))
+    return watch_fleet(desk, selection, claim, q=q, level=level, progress=progress)
 
 
 def _selection(given: dict[str, object]) -> Selection:

@@ -7,6 +7,7 @@ Sources: Benjamini and Hochberg 1995; Benjamini and Yekutieli 2001 (any dependen
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -60,6 +61,32 @@ def e_bh(log_e_values: ArrayLike, q: float) -> BoolArray:
     if enough.any():
         rejected[order[: int(np.flatnonzero(enough)[-1]) + 1]] = True
     return rejected
+
+
+def log_e_union(log_e_values: Sequence[float]) -> float:
+    """Ln of an e-value against "at least one of these hypotheses is true": the least of theirs.
+
+    At most the e-value of the true one, whichever that is. Minus infinity of none.
+
+    >>> log_e_union([3.0, 0.5])
+    0.5
+    """
+    return min(log_e_values, default=-math.inf)
+
+
+def log_e_intersection(log_e_values: Sequence[float]) -> float:
+    """Ln of an e-value against "all of these hypotheses are true": the mean of theirs.
+
+    However they depend on each other. Minus infinity of none.
+
+    >>> math.exp(log_e_intersection([math.log(30.0), math.log(10.0)]))
+    20.0
+    """
+    highest = max(log_e_values, default=-math.inf)
+    if math.isinf(highest):
+        return highest
+    mean = sum(math.exp(log_e - highest) for log_e in log_e_values) / len(log_e_values)
+    return highest + math.log(mean)
 
 
 def largest_true(p_values: ArrayLike, alpha: float, weights: ArrayLike | None = None) -> float:

@@ -19,6 +19,11 @@ def test_markdown(golden):
     golden("fleet.md", MarkdownRenderer().render_fleet(fleet(any_dependence=True, correlation=0.0)))
 
 
+def test_continuous(golden):
+    audit = fleet(continuous=True, correlation=0.0)
+    golden("fleet_continuous.txt", TextRenderer().render_fleet(audit))
+
+
 def test_page(golden):
     page = HtmlReport().render_fleet(fleet())
     assert page.count("<svg") == 2
