@@ -197,14 +197,17 @@ def _short_grid(baseline: Window, offset: float, blocks: int, unchanged: Window)
 def _slides(length: float) -> tuple[int, int, int]:
     """(parts per slide, slides before, slides after the judged clock position).
 
-    From six hours on a day holds one window's worth of slides, however long the window is.
+    From six hours on a day holds one window's worth of slides, however long the window is, fewer
+    where they would reach into the next day's: stretches of one plan never overlap.
     """
     seconds = length / SHORT_PARTS
     if length < SHORT_LIVE_SECONDS:
         step = SHORT_PARTS // SLIDES
         reach = math.floor(REACH_SECONDS / (step * seconds) + 1e-9)
         return step, reach, reach
-    return max(math.floor(HOUR / seconds + 1e-9), 1), SLIDES // 2, SLIDES // 2 - 1
+    step = max(math.floor(HOUR / seconds + 1e-9), 1)
+    free = math.floor((DAY - length) / (step * seconds) + 1e-9)
+    return step, min(SLIDES // 2, (free + 1) // 2), min(SLIDES // 2 - 1, free // 2)
 
 
 def _same_days(starts: Float64Array, offset: float, length: float) -> np.ndarray:

@@ -52,6 +52,15 @@ def test_pairs_keep_length_and_distance_and_stay_in_the_unchanged_past(
     assert part_start(plan, plan.pairs[-1][1]) + hours * HOUR > end - (DAY if hours < 24 else HOUR)
 
 
+@pytest.mark.parametrize("hours", [6.0, 17.0, 19.5, 20.0, 22.5, 23.5, 23.9])
+def test_stretches_of_the_past_do_not_overlap(hours):
+    windows = (Window(13 * DAY, 13 * DAY + hours * HOUR), Window(14 * DAY, 14 * DAY + hours * HOUR))
+    plan = plan_past(*windows, 12, unchanged=Window(0.0, 14 * DAY))
+    assert len(plan.pairs) >= 10
+    assert plan.stretch_seconds <= plan.period, "a minute would lie in parts of two stretches"
+    assert plan.pairs.max() + 24 <= plan.parts
+
+
 def test_pairs_do_not_mix_weekends_and_working_days_unless_whole_weeks_lie_between():
     end = TUESDAY_AFTER + 10 * HOUR
     for days, mixed in ((1, True), (7, False)):
