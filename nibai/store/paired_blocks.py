@@ -60,6 +60,7 @@ class PairedBlocks:
         self._metric = metric
         self._segment = segment
         self._changes = changes
+        self._known: dict[tuple[str | None, float, int, float], Segments] = {}
         known = METRICS.get(metric)
         self.higher_is_better = known is not None and known.higher_is_better
 
@@ -180,6 +181,13 @@ class PairedBlocks:
         return reading.value if np.isfinite(reading.value) else np.nan
 
     def _read(self, variant: str | None, start: float, count: int, seconds: float) -> Segments:
+        """Blocks of one variant, each stretch read once: parts differ in their quantile only."""
+        key = (variant, start, count, seconds)
+        if key not in self._known:
+            self._known[key] = self._segments(*key)
+        return self._known[key]
+
+    def _segments(self, variant: str | None, start: float, count: int, seconds: float) -> Segments:
         change = self._change
         window = Window(start, start + count * seconds)
         found = self._engine.pooled(change.endpoint, self._metric, variant, Blocks(window, count))
