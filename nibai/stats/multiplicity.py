@@ -79,7 +79,7 @@ def log_e_intersection(log_e_values: Sequence[float]) -> float:
 
     However they depend on each other. Minus infinity of none.
 
-    >>> math.exp(log_e_intersection([math.log(30.0), math.log(10.0)]))
+    >>> round(math.exp(log_e_intersection([math.log(30.0), math.log(10.0)])), 6)
     20.0
     """
     highest = max(log_e_values, default=-math.inf)
