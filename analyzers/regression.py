@@ -23,7 +23,8 @@ from nibai.protocols import History, Scanner
 from nibai.stats.change_points import MIN_SEGMENT, change_points
 from nibai.stats.cycle import without_cycle
 from nibai.stats.multiplicity import adjusted
-from nibai.stats.shifts import JointChange, Shift, joint_changes, joint_p_value
+from nibai.stats.shifts import LEVEL, JointChange, Shift, joint_changes, joint_p_value
+from nibai.stats.shifts import shift as shift_of
 
 QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9, "p99": 0.99}
 SPREAD, ERRORS = "spread", "errors"
@@ -87,7 +88,7 @@ class Regression:
         start = [one.start + one.block_seconds * i for i in (point.low, point.index, point.high)]
         between = Window(start[0] - one.block_seconds, start[2] + one.block_seconds)
         movements = tuple(
-            _movement(one.metric, name, views[name], change, shift)
+            _movement(one.metric, name, views[name], (change.before, change.after), shift)
             for name, shift in change.shifts.items()
         )
         return FoundChange(
@@ -107,6 +108,22 @@ class Regression:
             text=headline(one.metric, movements),
         )
 
+    def describe(
+        self, one: SeriesHistory, view: str, cut: int, known: Sequence[Change]
+    ) -> tuple[Movement, Suspect | None]:
+        """One view before and from block `cut` on, without its daily rhythm."""
+        blocks = one.histograms.blocks
+        period = round(DAY_SECONDS / one.block_seconds)
+        values = without_cycle(_measured(one)[view], period, cuts=[cut])
+        value, low, high = shift_of(values[:cut], values[cut:])
+        shift = Shift(value, low, high, LEVEL, changed=True)
+        stretches = ((0, cut), (cut, blocks))
+        between = _window(one, (cut - 1, blocks))
+        return (
+            _movement(one.metric, view, values, stretches, shift),
+            suspect_of(known, one.endpoint, between, self.suspect_within_seconds),
+        )
+
 
 def build(options: Mapping[str, object]) -> Scanner:
     """The scanner; options `false_share` (0.05), `suspect_within_seconds` (a day)."""
@@ -118,6 +135,16 @@ def build(options: Mapping[str, object]) -> Scanner:
 
 def views_of(one: SeriesHistory) -> Views:
     """The views that enough blocks have; an error share only where something failed."""
+    period = round(DAY_SECONDS / one.block_seconds)
+    return {
+        name: _steady(values, period)
+        for name, values in _measured(one).items()
+        if np.count_nonzero(~np.isnan(values)) >= 2 * MIN_SEGMENT
+    }
+
+
+def _measured(one: SeriesHistory) -> Views:
+    """Every view block by block, as it is."""
     histograms = one.histograms
     n = histograms.n
     table = histograms.block_log2_quantiles(list(QUANTILES.values()))
@@ -131,12 +158,7 @@ def views_of(one: SeriesHistory) -> Views:
     if histograms.overflow.any():
         # The share itself, not its arcsine: the mean of an arcsine moves with the traffic.
         measured[ERRORS] = np.where(n > 0, histograms.overflow / np.maximum(n, 1), np.nan)
-    period = round(DAY_SECONDS / one.block_seconds)
-    return {
-        name: _steady(values, period)
-        for name, values in measured.items()
-        if np.count_nonzero(~np.isnan(values)) >= 2 * MIN_SEGMENT
-    }
+    return measured
 
 
 def _steady(values: Float64Array, period: int) -> Float64Array:
@@ -183,10 +205,14 @@ def _told_by_a_variant(one: FoundChange, found: Sequence[FoundChange]) -> bool:
 
 
 def _movement(
-    metric: str, view: str, values: Float64Array, change: JointChange, shift: Shift
+    metric: str,
+    view: str,
+    values: Float64Array,
+    stretches: tuple[tuple[int, int], tuple[int, int]],
+    shift: Shift,
 ) -> Movement:
     known = METRICS.get(metric)
-    ends = [_typical(values[slice(*stretch)]) for stretch in (change.before, change.after)]
+    ends = [_typical(values[slice(*stretch)]) for stretch in stretches]
     if view == ERRORS:
         ends = [max(end, 0.0) for end in ends]  # a share without its rhythm may fall below
         size = _estimate(shift.value, shift.low, shift.high, shift.level)

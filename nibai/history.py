@@ -100,3 +100,40 @@ class Scan:
     window: Window | None
     block_seconds: float
     changes: tuple[FoundChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A change that the online detector noticed: `at` is when it is estimated to have started.
+
+    `raised_at` is the end of the block that raised it. `movement` compares the blocks between `at`
+    and `raised_at` with those of the week before, `before`.
+    """
+
+    endpoint: str
+    variant: str | None
+    metric: str
+    segment: str
+    at: float
+    raised_at: float
+    before: Window
+    movement: Movement
+    suspect: Suspect | None
+    learning_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look of the online detector; `until` is the end of the last block that counted.
+
+    `learning` holds when each series that is not watched yet has its week: (names, time).
+    `threshold` steps of a stream are meant to pass between false alarms.
+    """
+
+    series: int
+    until: float | None
+    block_seconds: float
+    threshold: float
+    tolerate_seconds: float
+    learning: tuple[tuple[str, float], ...]
+    alarms: tuple[Alarm, ...]

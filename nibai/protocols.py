@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from nibai.history import Scan, SeriesHistory
+from nibai.history import Movement, Scan, SeriesHistory, Suspect
 from nibai.model import Audit, Change, Comparison, Finding, Observation, Window
 
 
@@ -107,6 +107,17 @@ class Scanner(Protocol):
 
     def scan(self, history: History, known: Sequence[Change]) -> Scan:
         """What was found in all series; `known` changes may explain it."""
+        ...
+
+
+@runtime_checkable
+class Describer(Protocol):
+    """A scanner that says how far one view of a series moved at a known block."""
+
+    def describe(
+        self, one: SeriesHistory, view: str, cut: int, known: Sequence[Change]
+    ) -> tuple[Movement, Suspect | None]:
+        """Blocks before `cut` against those from it on, and the change that may be the reason."""
         ...
 
 

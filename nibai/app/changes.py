@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from nibai import plugins
 from nibai.app.audit import Desk
 from nibai.document import encode, iso
 from nibai.errors import PluginError, UsageError
-from nibai.history import FoundChange, Scan, SeriesHistory
+from nibai.history import Alarm, FoundChange, Scan, SeriesHistory, Suspect
 from nibai.model import Window
 from nibai.protocols import History, Scanner
 from nibai.store.history import LakeHistory, scope_of
@@ -41,12 +41,16 @@ def find_changes(
     scope = scope_of(
         engine, block_seconds=block_seconds, since=since, endpoint=endpoint, by_segment=by_segment
     )
-    known = sorted({row[0] for row in engine.endpoints()})
-    if endpoint is not None and endpoint not in known:
-        listed = ", ".join(known[:10]) or "none"
-        raise UsageError(f"no endpoint {endpoint!r} in the lake: there is {listed}")
+    require_endpoint({row[0] for row in engine.endpoints()}, endpoint)
     history = NOTHING if scope is None else LakeHistory(engine, scope)
     return load_scanner().scan(history, desk.changes())
+
+
+def require_endpoint(there: Collection[str], endpoint: str | None) -> None:
+    """UsageError when the endpoint that was asked for is not in the lake."""
+    if endpoint is not None and endpoint not in there:
+        listed = ", ".join(sorted(there)[:10]) or "none"
+        raise UsageError(f"no endpoint {endpoint!r} in the lake: there is {listed}")
 
 
 def load_scanner(name: str = "regression") -> Scanner:
@@ -60,7 +64,7 @@ def load_scanner(name: str = "regression") -> Scanner:
 def scan_document(scan: Scan) -> dict[str, object]:
     """A scan as plain data; times are ISO 8601 UTC, what has no bound is null."""
     document: dict[str, object] = {"schema": SCHEMA, **encode(scan)}
-    document["window"] = _window(scan.window)
+    document["window"] = window_document(scan.window)
     document["changes"] = [_change(change) for change in scan.changes]
     return document
 
@@ -69,15 +73,20 @@ def _change(change: FoundChange) -> dict[str, object]:
     document: dict[str, object] = encode(change)
     document["at"] = iso(change.at)
     for name in ("between", "before", "after"):
-        document[name] = _window(getattr(change, name))
-    if change.suspect is not None:
-        suspect = encode(change.suspect)
-        document["suspect"] = {**suspect, "effective_at": iso(change.suspect.effective_at)}
+        document[name] = window_document(getattr(change, name))
+    document["suspect"] = suspect_document(change.suspect)
     document["declare"] = declare_line(change)
     return document
 
 
-def declare_line(change: FoundChange) -> str:
+def suspect_document(suspect: Suspect | None) -> dict[str, object] | None:
+    """A known change that may be the reason, as plain data."""
+    if suspect is None:
+        return None
+    return {**encode(suspect), "effective_at": iso(suspect.effective_at)}
+
+
+def declare_line(change: FoundChange | Alarm) -> str:
     """The command that makes a change of what was found, so that it can be audited."""
     line = f"nibai changes declare --endpoint {_quoted(change.endpoint)} --at {iso(change.at)}"
     if change.variant is not None:
@@ -91,5 +100,6 @@ def _quoted(text: str) -> str:
     return shlex.quote(text)
 
 
-def _window(window: Window | None) -> dict[str, str | None] | None:
+def window_document(window: Window | None) -> dict[str, str | None] | None:
+    """A window as ISO 8601 UTC."""
     return None if window is None else {"from": iso(window.start), "until": iso(window.end)}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nibai.cli.changes_find import find
+from nibai.cli.changes_watch import watch
 from nibai.cli.common import configuration, data_options, window
 from nibai.cli.compare import moment
 
@@ -24,10 +25,11 @@ KINDS = (
 
 @click.group("changes")
 def command() -> None:
-    """Declare changes and what they promise, list, show and find them."""
+    """Declare changes and what they promise, list, show, find and watch for them."""
 
 
 command.add_command(find)
+command.add_command(watch)
 
 
 @command.command("declare")

@@ -76,32 +76,40 @@ def find(
 def _told(change: FoundChange, scan: Scan) -> list[str]:
     from nibai.app.changes import declare_line  # noqa: PLC0415 - see find
 
-    who = [change.endpoint, change.variant or _whole(change), change.metric, change.segment]
+    who = [
+        change.endpoint,
+        change.variant or whole_text(change.variant),
+        change.metric,
+        change.segment,
+    ]
     still = [one.view for one in change.movements if not one.changed]
+    between = [minute_text(end) for end in (change.between.start, change.between.end)]
     lines = [
         "  ".join(part for part in who if part),
-        f"  {_minute(change.at)}  {change.text}",
-        f"    happened between {_minute(change.between.start)} and {_minute(change.between.end)}",
+        f"  {minute_text(change.at)}  {change.text}",
+        f"    happened between {between[0]} and {between[1]}",
         *(f"    {one.text}" for one in change.movements if one.changed),
     ]
     if still:
         lines.append(f"    not told from noise: {', '.join(still)}")
-    lines.append(f"    suspect: {_suspect(change.suspect, scan.suspect_within_seconds)}")
+    lines.append(f"    suspect: {suspect_text(change.suspect, scan.suspect_within_seconds)}")
     return [*lines, f"    {declare_line(change)}"]
 
 
-def _whole(change: FoundChange) -> str:
-    return "all variants together" if change.variant is None else ""
+def whole_text(variant: str | None) -> str:
+    """What is said in place of a variant."""
+    return "all variants together" if variant is None else ""
 
 
-def _suspect(suspect: Suspect | None, within_seconds: float) -> str:
+def suspect_text(suspect: Suspect | None, within_seconds: float) -> str:
+    """The nearest known change in words."""
     if suspect is None:
         return f"no known change within {within_seconds / 3600:g} h before"
     kinds = ",".join(suspect.kinds) or "change"
     where = "" if suspect.same_endpoint else f" of {suspect.endpoint}"
     hours = suspect.seconds_before / 3600
     when = f"{hours:.3g} h before" if hours else "inside that time"
-    text = f"{suspect.change_id} ({kinds}){where} at {_minute(suspect.effective_at)}, {when}"
+    text = f"{suspect.change_id} ({kinds}){where} at {minute_text(suspect.effective_at)}, {when}"
     return f"{text}: {suspect.description}" if suspect.description else text
 
 
@@ -110,8 +118,8 @@ def _summary(scan: Scan, block: str) -> str:
         return "nothing to look at: the lake has no whole block (see nibai lake info)"
     changed = len({(c.endpoint, c.variant, c.metric, c.segment) for c in scan.changes})
     text = (
-        f"{_count(len(scan.changes), 'change')} in {changed} of {scan.series:,} series, "
-        f"{_minute(scan.window.start)} to {_minute(scan.window.end)} in blocks of {block}; "
+        f"{count_text(len(scan.changes), 'change')} in {changed} of {scan.series:,} series, "
+        f"{minute_text(scan.window.start)} to {minute_text(scan.window.end)} in blocks of {block}; "
         f"at most {scan.false_share:.0%} of the changed series are expected to be false"
     )
     if scan.thin:
@@ -122,9 +130,11 @@ def _summary(scan: Scan, block: str) -> str:
     return text
 
 
-def _count(number: int, noun: str) -> str:
+def count_text(number: int, noun: str) -> str:
+    """A number with its noun."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _minute(seconds: float) -> str:
+def minute_text(seconds: float) -> str:
+    """A moment to the minute, UTC."""
     return time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(seconds))

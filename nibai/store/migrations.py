@@ -96,6 +96,16 @@ WATCHES = sa.Table(
     sa.Column("document", sa.Text, nullable=False),
 )
 
+DETECTORS = sa.Table(
+    "detectors",
+    METADATA,
+    sa.Column("endpoint", sa.String, primary_key=True),
+    sa.Column("series", sa.String, primary_key=True),
+    sa.Column("block_seconds", sa.Float, primary_key=True),
+    sa.Column("next_block", sa.Integer, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+)
+
 
 def _first(connection: sa.Connection) -> None:
     METADATA.create_all(connection)
@@ -106,7 +116,11 @@ def _watches(connection: sa.Connection) -> None:
     WATCHES.create(connection, checkfirst=True)
 
 
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _watches)
+def _detectors(connection: sa.Connection) -> None:
+    DETECTORS.create(connection, checkfirst=True)
+
+
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _watches, _detectors)
 """Step i leads from version i to i + 1; steps are only ever added."""
 
 

@@ -257,7 +257,7 @@ def test_every_table_of_the_specification_exists():
     assert set(migrations.METADATA.tables) == {
         "schema_version", "changes", "claims", "cursors", "audits", "alert_state",
         "alert_deliveries", "audit_slots", "maintenance", "payload_digests", "collectors",
-        "watches",
+        "watches", "detectors",
     }  # fmt: skip
 
 
@@ -276,4 +276,23 @@ def test_a_state_of_the_first_version_learns_to_keep_watches(tmp_path):
     assert state.put_watch("c", "p50", 2, {"last": 2}) == {"last": 3}
     assert state.put_watch("c", "p50", 4, {"last": 4}) == {"last": 4}
     assert state.watch("c", "p50") == {"last": 4}
+    state.close()
+
+
+def test_a_state_of_the_second_version_learns_to_keep_detectors(tmp_path):
+    path = tmp_path / "state.sqlite"
+    open_state(path).close()
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE detectors"))
+        connection.execute(sa.text("UPDATE schema_version SET version = 2"))
+    engine.dispose()
+    state = open_state(path)
+    assert state.detectors(300.0) == {}
+    assert state.put_detector("e", "s", 300.0, {"cursor": 3})
+    assert not state.put_detector("e", "s", 300.0, {"cursor": 3, "other": 1})
+    assert not state.put_detector("e", "s", 300.0, {"cursor": 2})
+    assert state.put_detector("e", "s", 900.0, {"cursor": 1})
+    assert state.put_detector("e", "s", 300.0, {"cursor": 4})
+    assert state.detectors(300.0) == {("e", "s"): {"cursor": 4}}
     state.close()
