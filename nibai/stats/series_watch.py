@@ -136,7 +136,8 @@ class SeriesWatch:
         share = float(week.failed.sum() / max(week.requests.sum(), 1))
         state = SeriesWatch(end, start, share, np.array([_rhythm(x, week) for x in week.quantiles]))
         values = state._values(week)
-        quantiles, errors = learn(values[:2], floor=GRID_SD), learn(values[2:], floor=ERROR_SD)
+        unseen = np.array([_unseen(x, week) for x in week.quantiles])
+        quantiles, errors = learn(unseen, floor=GRID_SD), learn(values[2:], floor=ERROR_SD)
         if not np.isnan(errors.median[0]):  # the median of rare counts is their lowest value
             errors = replace(errors, median=np.nanmean(values[2:], axis=1))
         baseline = Baseline(
@@ -172,12 +173,9 @@ class SeriesWatch:
 
     def _values(self, readings: Readings) -> Float64Array:
         """The three streams, shape (3, T)."""
-        blocks = np.arange(readings.first, readings.end)
         rhythm = self.rhythm if self.rhythm is not None else np.zeros((2, HOURS))
-        hour = (blocks + 0.5) / readings.per_hour % HOURS
-        middles = np.arange(HOURS) + 0.5
-        usual = [np.interp(hour, middles, of_day, period=HOURS) for of_day in rhythm]
-        quantiles = readings.quantiles - np.array(usual)
+        usual = np.array([_usual(of_day, readings) for of_day in rhythm])
+        quantiles = readings.quantiles - usual
         expected = self.share * readings.requests
         errors = 2 * (np.sqrt(readings.failed + 0.375) - np.sqrt(expected + 0.375))
         errors = np.where(readings.requests >= LEAST_REQUESTS, errors, np.nan)
@@ -223,3 +221,20 @@ def _rhythm(values: Float64Array, week: Readings) -> Float64Array:
     days = np.count_nonzero(~np.isnan(effect), axis=0)
     of_day = np.nansum(effect, axis=0) / np.maximum(days, 1)  # one value, wherever it is known
     return np.roll(of_day, week.first // week.per_hour % HOURS)
+
+
+def _usual(of_day: Float64Array, readings: Readings) -> Float64Array:
+    """The rhythm at every block, between the middles of the hours on a line."""
+    blocks = np.arange(readings.first, readings.end)
+    hour = (blocks + 0.5) / readings.per_hour % HOURS
+    return np.interp(hour, np.arange(HOURS) + 0.5, of_day, period=HOURS)
+
+
+def _unseen(values: Float64Array, week: Readings) -> Float64Array:
+    """Every day less the rhythm of the other six: as unsteady as days to come will look."""
+    without = np.empty_like(values)
+    for day in np.split(np.arange(len(values)), WEEK_SECONDS // (HOURS * HOUR_SECONDS)):
+        others = values.copy()
+        others[day] = np.nan
+        without[day] = (values - _usual(_rhythm(others, week), week))[day]
+    return without
