@@ -147,6 +147,21 @@ def too_few_requests(counts: tuple[int, int], floor: int, label: str) -> Reason 
     )
 
 
+def thin_segments(baseline: Segments, candidate: Segments, least: int) -> Reason | None:
+    """Both sides have the same segments, but none with enough requests on both."""
+    shared = baseline.keys() & candidate.keys()
+    fullest = max(
+        (min(requests({s: baseline[s]}), requests({s: candidate[s]})) for s in shared), default=0
+    )
+    if not 0 < fullest < least:
+        return None
+    return Reason(
+        ReasonCode.TOO_FEW_REQUESTS,
+        f"a segment needs {least} requests on both sides to hold the traffic mix constant, and the "
+        f"fullest has {fullest}: measure longer, or leave the segments out",
+    )
+
+
 def _completed(side: Side) -> int:
     return sum(
         int((series.histograms.n - series.histograms.overflow).sum())

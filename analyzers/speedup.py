@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analyzers.calibration import past_gate, past_judgement, side_notes
-from analyzers.gates import first_gate, no_data, too_few_requests, verdict_of
+from analyzers.gates import first_gate, no_data, thin_segments, too_few_requests, verdict_of
 from analyzers.sample import Sample, sample_of
 from analyzers.wording import duration_text, interval_text, promised, subject
 from nibai.claims import quantile_label
@@ -267,7 +267,7 @@ def _support(claim: Claim, sample: Sample, reading: Reading) -> Reason | None:
     baseline, candidate = sample.oriented(*terms.coverage)
     shares = f"{baseline:.0%} of the baseline's and {candidate:.0%} of the candidate's requests"
     if terms.scope is Scope.NOTHING:
-        return Reason(
+        return thin_segments(*sample.sides, sample.min_requests) or Reason(
             ReasonCode.NO_COMMON_SEGMENTS,
             f"the segments that both sides have hold only {shares}: the traffic is not the same",
         )

@@ -185,6 +185,18 @@ def test_segments_of_one_side_only_leave_all_traffic_undecided():
     assert nothing.reason.code is ReasonCode.NO_COMMON_SEGMENTS
 
 
+def test_segments_that_are_too_thin_are_called_thin_and_not_different_traffic():
+    before = {f"m={i}": lognormal(i, 85) for i in range(12)}
+    after = {f"m={i}": lognormal(50 + i, 85) for i in range(12)}
+    found = only(live(before, after))
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.reason.code is ReasonCode.TOO_FEW_REQUESTS
+    assert found.reason.text == (
+        "a segment needs 100 requests on both sides to hold the traffic mix constant, and the "
+        "fullest has 85: measure longer, or leave the segments out"
+    )
+
+
 def test_failed_requests_never_make_it_faster():
     failing = lognormal(2, 9000, 0.05)
     failing[::3] = np.inf
