@@ -38,7 +38,8 @@ def print_fleet(
     console.print(fleet_phrases.truth(audit), style="bold")
     worst, best = fleet_phrases.extremes(audit)
     for title, rows in (("Furthest below the claim", worst), ("Furthest above the claim", best)):
-        _table(console, title, rows, ascii_only=ascii_only)
+        claim = audit.claims[0] if len(audit.claims) == 1 else None
+        _table(console, title, rows, claim, ascii_only=ascii_only)
     for title, lines in (
         ("Why the rest is open", fleet_phrases.reasons(audit)),
         ("What is controlled", fleet_phrases.controlled(audit)),
@@ -54,7 +55,12 @@ def print_fleet(
 
 
 def _table(
-    console: Console, title: str, rows: Sequence[EndpointResult], *, ascii_only: bool
+    console: Console,
+    title: str,
+    rows: Sequence[EndpointResult],
+    claim: str | None,
+    *,
+    ascii_only: bool,
 ) -> None:
     from rich.box import ASCII, SIMPLE_HEAD  # noqa: PLC0415 - see print_fleet
     from rich.table import Table  # noqa: PLC0415 - see print_fleet
@@ -69,9 +75,12 @@ def _table(
         title_style="bold",
         pad_edge=False,
     )
-    for name in fleet_phrases.HEAD:
+    cells = [dict(zip(fleet_phrases.HEAD, fleet_phrases.row(r), strict=True)) for r in rows]
+    # A part that is the whole claim stands above already; endpoints need the room.
+    names = [n for n in fleet_phrases.HEAD if n != "part" or {c[n] for c in cells} != {claim}]
+    for name in names:
         table.add_column(name, overflow="fold" if name in ("endpoint", "part") else "ellipsis")
-    for result in rows:
-        table.add_row(*(Text(cell) for cell in fleet_phrases.row(result)))
+    for row in cells:
+        table.add_row(*(Text(row[name]) for name in names))
     console.print()
     console.print(table)
