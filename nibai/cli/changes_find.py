@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nibai.cli.common import configuration, data_options
+from nibai.cli.common import configuration, data_options, format_option
 from nibai.cli.compare import moment
 
 if TYPE_CHECKING:
@@ -28,14 +28,7 @@ BLOCK_SECONDS = {"5m": 300.0, "15m": 900.0, "1h": 3600.0, "6h": 21600.0, "1d": 8
     help="Length of a block: a change is seen when it lasts for 24 of them.",
 )
 @click.option("--by-segment", is_flag=True, help="Look at every segment by itself.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to print.",
-)
+@format_option
 @data_options
 def find(
     endpoint: str | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nibai.cli.changes_find import BLOCK_SECONDS, count_text, minute_text, suspect_text, whole_text
-from nibai.cli.common import configuration, data_options
+from nibai.cli.common import configuration, data_options, format_option
 from nibai.cli.watch import seconds_of
 from nibai.errors import UsageError
 
@@ -36,14 +36,7 @@ DAY_SECONDS = 86_400.0
     show_default=True,
     help="Time between false alarms of everything that is watched.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How to print.",
-)
+@format_option
 @data_options
 def watch(
     endpoint: str | None,

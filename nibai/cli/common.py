@@ -26,6 +26,18 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def format_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--format of commands that print text or JSON."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(("text", "json")),
+        default="text",
+        show_default=True,
+        help="How to print.",
+    )(command)
+
+
 def configuration(config_file: str | None, data: str | None) -> Config:
     """The configuration that the options ask for."""
     from nibai.config import environment, load_config  # noqa: PLC0415 - pydantic
