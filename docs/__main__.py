@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import sys
+import types
+import typing
+from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import click
 
-from nibai import cli, conventions, model
+from nibai import cli, conventions, model, prediction_evidence
 from nibai.errors import NibaiError
 
 HERE = Path(__file__).parent
 
 
 def main() -> int:
-    """Write reference.md, or with --check fail when it differs; --demo FILE fills the README."""
+    """Write the generated parts, or with --check fail when one differs; --demo FILE: the README."""
     if "--demo" in sys.argv:
         return show_demo(Path(sys.argv[sys.argv.index("--demo") + 1]))
-    path, text = HERE / "reference.md", reference()
+    pages = {HERE / "reference.md": reference(), HERE / "audit.schema.json": audit_schema()}
     if "--check" in sys.argv:
-        same = path.exists() and path.read_text(encoding="utf-8") == text
-        return 0 if same else 1
-    path.write_text(text, encoding="utf-8")
+        same = [path.read_text(encoding="utf-8") == text for path, text in pages.items()]
+        return 0 if all(same) else 1
+    for path, text in pages.items():
+        path.write_text(text, encoding="utf-8")
     return 0
 
 
@@ -55,6 +63,51 @@ def reference() -> str:
         *_commands(),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def audit_schema() -> str:
+    """The audit's JSON schema, with the types of prediction evidence as the code has them."""
+    schema = json.loads((HERE / "audit.schema.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = {}
+    _schema(prediction_evidence.PredictionEvidence, found)
+    schema["$defs"] = found
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _schema(kind: Any, found: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401, PLR0911 - one return per kind of type
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in {typing.Union, types.UnionType}:
+        inner = next(argument for argument in arguments if argument is not type(None))
+        return {"anyOf": [_schema(inner, found), {"type": "null"}]}
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return {"type": "array", "items": _schema(arguments[0], found)}
+    if origin is tuple:
+        items = [_schema(argument, found) for argument in arguments]
+        return {"type": "array", "prefixItems": items, "minItems": len(items), "items": False}
+    if origin is not None and issubclass(origin, Mapping):
+        return {"type": "object", "additionalProperties": _schema(arguments[1], found)}
+    if dataclasses.is_dataclass(kind):
+        return _object(kind, found)
+    if issubclass(kind, Enum):
+        return {"enum": [member.value for member in kind]}
+    # A number that is not finite is written as null.
+    numbers = {str: "string", bool: "boolean", int: "integer", float: ["number", "null"]}
+    return {"type": numbers[kind]}
+
+
+def _object(kind: Any, found: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - a type
+    if kind.__name__ not in found:
+        found[kind.__name__] = {}  # its place in the order, before what it holds
+        hints = typing.get_type_hints(kind)
+        names = [field.name for field in dataclasses.fields(kind)]
+        found[kind.__name__] = {
+            "type": "object",
+            "description": (kind.__doc__ or "").splitlines()[0],
+            "additionalProperties": False,
+            "required": names,
+            "properties": {name: _schema(hints[name], found) for name in names},
+        }
+    return {"$ref": f"#/$defs/{kind.__name__}"}
 
 
 def _exit_codes() -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nibai.histogram import BlockHistograms
+from nibai.prediction_evidence import PredictionEvidence
 
 # -- measurements ---------------------------------------------------------------------------
 
@@ -357,6 +358,16 @@ class ReasonCode(StrEnum):
     FIXED_WINDOW_ONLY = "fixed_window_only"
     OTHER_SENTENCES = "other_sentences"
     FLEET_LEVEL = "fleet_level"
+    NOISE_FLOOR_UNKNOWN = "noise_floor_unknown"
+    SELF_FLIPS = "self_flips"
+    TOO_FEW_PAIRS = "too_few_pairs"
+    FEW_PARTNERS = "few_partners"
+    OUTPUTS_ONLY = "outputs_only"
+    UNPAIRED = "unpaired"
+    INPUTS_MOVED = "inputs_moved"
+    MARGIN_NOT_STATED = "margin_not_stated"
+    NO_TRUTH = "no_truth"
+    NO_SUCH_OUTPUT = "no_such_output"
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,6 +450,7 @@ class Evidence:
     effective_windows: float | None = None
     smallest_effect: float | None = None
     log_e_value: float | None = None
+    predictions: PredictionEvidence | None = None
     notes: tuple[str, ...] = ()
 
 

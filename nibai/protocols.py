@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from nibai.history import Movement, Scan, SeriesHistory, Suspect
 from nibai.model import Audit, Change, Comparison, Finding, Observation, Window
+from nibai.predictions import PredictionSample
 
 
 @runtime_checkable
@@ -77,6 +78,15 @@ class Windows(Protocol):
 
     def comparison(self, metric: str) -> Comparison | None:
         """Block histograms of a metric on both sides; None when neither side has it."""
+        ...
+
+
+@runtime_checkable
+class PredictionWindows(Protocol):
+    """What both variants answered; windows that know it have this beside `comparison`."""
+
+    def predictions(self) -> Sequence[PredictionSample]:
+        """One sample per profile of batch and concurrency, the latency's own first; may be none."""
         ...
 
 
