@@ -15,6 +15,9 @@ from functools import reduce
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 _Value = TypeVar("_Value")
 _Key = TypeVar("_Key")
 
@@ -267,6 +270,44 @@ class SameInputs:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class OutputRows:
+    """Answers of one period in order of time, n rows.
+
+    `codes` (n,) number the classes of `UnpairedSample.classes`; `features` (n, d) are what is known
+    of the inputs, all finite, d = 0 where nothing is. `segments` (n,) number
+    `UnpairedSample.segments`. `times` (n,) are seconds since the epoch, None without a clock.
+    """
+
+    codes: NDArray[np.int64]
+    features: NDArray[np.float64]
+    segments: NDArray[np.int64] | None = None
+    times: NDArray[np.float64] | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.codes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnpairedSample:
+    """What was answered before and after, to different requests (evidence levels C and D).
+
+    `classes` name the codes; of a score they are its bins, `scores` then holds the mean score of
+    (before, after). Invalid answers are a class of their own. `features` name what is known of the
+    inputs. `past` are answers before the baseline while nothing changed, for placebo points.
+    """
+
+    classes: tuple[str, ...]
+    before: OutputRows
+    after: OutputRows
+    features: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    past: OutputRows | None = None
+    scores: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PredictionSample:
     """Both variants' answers under one profile of batch and concurrency.
 
@@ -274,7 +315,8 @@ class PredictionSample:
     per segment (written as `nibai.model.ReplicaSample` writes them; "" where not split). A floor is
     None where it was not measured; `stated_floor` is the old variant's self-flip rate in the user's
     word. `raw`: a file is all there is, so raw flips are judged where no floor is known.
-    `batch` is how many inputs were answered together, None where not known.
+    `batch` is how many inputs were answered together, None where not known. At levels C and D
+    there are no pairs: `unpaired` holds both periods.
     """
 
     level: EvidenceLevel
@@ -290,3 +332,4 @@ class PredictionSample:
     labels: tuple[str, str] = ("baseline", "candidate")
     distinct_by: str = "input hash"
     notes: tuple[str, ...] = ()
+    unpaired: UnpairedSample | None = None
