@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from dashboards import fleet_markdown, phrases, units
+from dashboards import answers, fleet_markdown, phrases, units
+from dashboards.answers import Answers
 from nibai.fleet import FleetAudit
 from nibai.model import Audit, Finding, SentenceResult
 from nibai.protocols import Renderer
@@ -35,6 +36,7 @@ class MarkdownRenderer:
                 ]
             ),
             *(_sentence(result) for result in audit.sentences),
+            *(_answers(found) for found in answers.answers(audit)),
             _details(audit),
         ]
         return "\n\n".join(part for part in parts if part) + "\n"
@@ -82,6 +84,17 @@ def _row(finding: Finding) -> str:
         f"{EMOJI[finding.verdict.value]} {phrases.WORDS[finding.verdict]}",
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _answers(found: Answers) -> str:
+    rows = ["| gate | measured | interval | margin | state |", "|---|---|---|---|---|"]
+    rows += [
+        "| " + " | ".join(escape(cell) for cell in answers.gate_row(gate)) + " |"
+        for gate in found.gates
+    ]
+    facts = [f"- {escape(line)}" for line in answers.facts(found.evidence)]
+    parts = [f"**{escape(found.title)}** {escape(answers.basis(found.evidence))}"]
+    return "\n\n".join([*parts, *(["\n".join(rows)] if found.gates else []), "\n".join(facts)])
 
 
 def _details(audit: Audit) -> str:

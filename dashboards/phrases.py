@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
+from dashboards import answers
 from nibai.claims import print_claim, quantile_label
 from nibai.conventions import NOT_MEASURED
 from nibai.model import (
@@ -42,6 +43,17 @@ UNITS = ("run", "host", "day")
 
 MAX_QUESTIONS = 2
 
+SHARES = {
+    Promise.ERRORS: "",
+    Promise.SAME_PREDICTIONS: " of answers",
+    Promise.SAME_OUTPUT_MIX: " moved",
+    Promise.ACCURACY: "",
+    Promise.SAME_JSON_VALIDITY: "",
+}
+"""Promises about shares, and what follows a measured one; differences carry their sign."""
+
+UNSIGNED = (Promise.SAME_PREDICTIONS, Promise.SAME_OUTPUT_MIX)
+
 SPEED = (Promise.FASTER, Promise.NO_SLOWER, Promise.CHEAPER, Promise.COST_AT_MOST)
 
 
@@ -76,7 +88,9 @@ def estimated(estimate: Estimate | None, promise: Promise) -> str:
     """An estimate of what was promised in a word or two."""
     if estimate is None or estimate.value is None:
         return "–"
-    if promise is Promise.ERRORS:
+    if promise in UNSIGNED:
+        return f"{estimate.value * 100:.3g} %{SHARES[promise]}"
+    if promise in SHARES:
         return f"{estimate.value * 100:+.3g} pp"
     if promise is Promise.THROUGHPUT:
         return f"{times(estimate.value)}x"
@@ -99,15 +113,18 @@ def bounds(estimate: Estimate | None, promise: Promise) -> str:
     '[1.89, 2.56]x'
     >>> bounds(Estimate(1.02, 0.93, None, 0.95), Promise.FASTER)
     '[1.08x slower to no bound]'
+    >>> bounds(Estimate(0.103, 0.073, 0.138, 0.95), Promise.SAME_PREDICTIONS)
+    '[7.3, 13.8] %'
     """
     if estimate is None or (estimate.low is None and estimate.high is None):
         return "no bound" if estimate is not None and estimate.value is not None else "–"
-    if promise is Promise.ERRORS:
+    if promise in SHARES:
+        sign, unit = ("", "%") if promise in UNSIGNED else ("+", "pp")
         low, high = (
-            "∞" if bound is None else f"{bound * 100:+.3g}"
+            "∞" if bound is None else f"{bound * 100:{sign}.3g}"
             for bound in (estimate.low, estimate.high)
         )
-        return f"[{low}, {high}] pp"
+        return f"[{low}, {high}] {unit}"
     if promise is not Promise.THROUGHPUT and estimate.value is not None:
         return _bounds_in_words(estimate.value, estimate.low or 0.0, estimate.high or math.inf)
     return _between(estimate.low or 0.0, estimate.high or math.inf)
@@ -131,6 +148,8 @@ def _between(low: float, high: float) -> str:
 def rests_on(finding: Finding) -> str:
     """What a finding rests on, in one line."""
     evidence = finding.evidence
+    if evidence.predictions is not None:
+        return answers.basis(evidence.predictions)
     parts = [f"{evidence.requests[0]:,} and {evidence.requests[1]:,} requests"]
     if evidence.blocks is not None:
         by_runs = evidence.unit in UNITS

@@ -7,7 +7,7 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 
-from dashboards import charts, fleet_report, phrases, tables, units
+from dashboards import answers_report, charts, fleet_report, phrases, tables, units
 from dashboards.theme import DARK, LIGHT, Spec, svg
 from nibai.document import dumps
 from nibai.fleet import FleetAudit
@@ -29,6 +29,7 @@ class HtmlReport:
         body = [
             _header(audit),
             *(tables.sentence(result, audit) for result in audit.sentences),
+            *answers_report.sections(audit, _drawn),
             *(_exhibit(audit, exhibits) for exhibits in audit.exhibits),
             tables.basis(audit),
             tables.notes(audit),

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dashboards import phrases, units
+from dashboards import answers, phrases, units
+from dashboards.answers import Answers
 from dashboards.fleet_text import print_fleet
 from nibai.conventions import NOT_MEASURED
 from nibai.fleet import FleetAudit
 from nibai.model import Audit, Finding, SentenceResult, Verdict
+from nibai.prediction_evidence import GateState
 from nibai.protocols import Renderer
 
 if TYPE_CHECKING:
@@ -23,6 +25,13 @@ COLOURS = {
     Verdict.INCONCLUSIVE: "yellow",
     Verdict.NOT_COMPARABLE: "bright_black",
     Verdict.PARTLY: "dark_orange",
+}
+
+GATE_COLOURS = {
+    GateState.PASSED: "green",
+    GateState.FAILED: "red",
+    GateState.OPEN: "yellow",
+    GateState.NOT_MEASURED: "bright_black",
 }
 
 MIN_WIDTH = 60
@@ -42,6 +51,8 @@ class TextRenderer:
         self._head(console, audit)
         for result in audit.sentences:
             self._sentence(console, result)
+        for found in answers.answers(audit):
+            self._answers(console, found)
         self._foot(console, audit)
         return self._text(buffer)
 
@@ -123,6 +134,26 @@ class TextRenderer:
         for text in dict.fromkeys(finding.reason.text for finding in result.findings):
             console.print(Text(f"• {text}"))
 
+    def _answers(self, console: Console, found: Answers) -> None:
+        from rich.box import ASCII, SIMPLE_HEAD  # noqa: PLC0415 - see render
+        from rich.table import Table  # noqa: PLC0415 - see render
+        from rich.text import Text  # noqa: PLC0415 - see render
+
+        console.print()
+        console.print(Text(found.title, style="bold"))
+        console.print(Text(answers.basis(found.evidence)))
+        if found.gates:
+            table = Table(box=ASCII if self.ascii_only else SIMPLE_HEAD, pad_edge=False)
+            for name in ("gate", "measured", "interval", "margin", "state"):
+                table.add_column(name, no_wrap=True)
+            for gate in found.gates:
+                *cells, state = answers.gate_row(gate)
+                style = GATE_COLOURS[gate.state]
+                table.add_row(*(Text(cell) for cell in cells), Text(state, style=style))
+            console.print(table)
+        for line in answers.facts(found.evidence):
+            console.print(Text(f"• {line}"))
+
     def _foot(self, console: Console, audit: Audit) -> None:
         findings = [finding for finding in audit.findings if any(finding.evidence.requests)]
         if findings:
@@ -192,7 +223,7 @@ def _level(result: SentenceResult) -> float:
 
 def _to_ascii(text: str) -> str:
     table = {"✔": "+", "✘": "x", "≠": "!", "◐": "~", "“": '"', "”": '"', "–": "-", "·": "|"}
-    table |= {"•": "*", "×": "x", "∞": "inf", "…": "...", "─": "-", "━": "-"}
+    table |= {"→": "->", "•": "*", "×": "x", "∞": "inf", "…": "...", "─": "-", "━": "-"}
     for sign, plain in table.items():
         text = text.replace(sign, plain)
     return text.encode("ascii", "replace").decode("ascii")

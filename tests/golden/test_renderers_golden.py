@@ -7,7 +7,7 @@ from support import audits
 
 from dashboards import markdown, report, text
 
-CASES = {"mixed": audits.mixed, "empty": audits.empty}
+CASES = {"mixed": audits.mixed, "empty": audits.empty, "answered": audits.answered}
 
 
 def without_drawings(html):

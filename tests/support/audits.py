@@ -23,6 +23,21 @@ from nibai.model import (
     UnitRow,
     Verdict,
 )
+from nibai.prediction_evidence import (
+    Bounds,
+    Distribution,
+    DriftScore,
+    Gate,
+    GateState,
+    InputsMoved,
+    MarginRow,
+    PairedSignal,
+    PairsNeeded,
+    PredictionEvidence,
+    Rate,
+    SegmentFlips,
+)
+from nibai.predictions import EvidenceLevel, WorstPair
 
 START = 1_764_028_800.0
 DAY = 86_400.0
@@ -148,6 +163,135 @@ def mixed(**options):
         exhibits=(exhibits(**options),),
         notes=("latency from column 'latency_ms' in ms",),
         nibai_version="0.1.0",
+    )
+
+
+def answered(label="network"):
+    """Twice as fast, but a tenth of the answers changed: a confirmed and a refuted part."""
+    sentence = parse("2x faster at p50, same predictions within 2%")
+    speed, same = sentence.parts
+    change = parse("accuracy down at most 1pp")
+    reason = Reason(
+        ReasonCode.FALLS_SHORT, "10.3 % of answers changed [7.3 %, 13.8 %], more than 2 %"
+    )
+    evidence = Evidence(
+        requests=(3_012, 3_012),
+        blocks=None,
+        unit="pair",
+        replicas=(1, 1),
+        scope="replay",
+        predictions=predictions(label),
+    )
+    moved = Finding(
+        same, Verdict.REFUTED, reason, estimate(0.103, 0.073, 0.138), evidence, "predictions"
+    )
+    right = Finding(
+        change.parts[0],
+        Verdict.INCONCLUSIVE,
+        Reason(ReasonCode.INTERVAL_STRADDLES, "accuracy went from 66.5 % to 65.6 %"),
+        estimate(-0.0089, -0.016, 0.0017),
+        evidence,
+        "predictions",
+    )
+    fast = finding(
+        speed,
+        Verdict.CONFIRMED,
+        Reason(ReasonCode.MEETS_CLAIM, "p50 is 2.21x faster [2.12, 2.31]"),
+        measured=estimate(2.21, 2.12, 2.31),
+        values=(0.137, 0.062),
+    )
+    results = (
+        SentenceResult(sentence, Verdict.REFUTED, reason, (fast, moved)),
+        SentenceResult(change, Verdict.INCONCLUSIVE, right.reason, (right,)),
+    )
+    return replace(mixed(), sentences=results, reason=reason)
+
+
+def predictions(label="network"):
+    """Evidence with something in every field."""
+    return PredictionEvidence(
+        level=EvidenceLevel.REPLAY,
+        source="replay:r1",
+        pairs=3_012,
+        all_pairs=3_300,
+        pairs_wanted=3_000,
+        distinct_by="input hash",
+        match_rate=0.97,
+        batch_profile="batch 8",
+        gates=(
+            Gate(
+                "excess flips",
+                GateState.FAILED,
+                Bounds(0.103, 0.073, 0.138),
+                0.02,
+                3_012,
+                "10.3 % of answers changed [7.3 %, 13.8 %], more than 2 %",
+            ),
+            Gate(
+                "self-flip",
+                GateState.OPEN,
+                Bounds(0.031, 0.012, 0.052),
+                0.02,
+                3_012,
+                "the new variant disagrees with itself on 3.1 %: about 4,000 more pairs",
+            ),
+            Gate(
+                "accuracy",
+                GateState.PASSED,
+                Bounds(0.0012, -0.004, 0.0065),
+                0.01,
+                1_000,
+                "accuracy lost 0.12 pp [-0.4, 0.65]",
+            ),
+            Gate(
+                "invalid outputs",
+                GateState.NOT_MEASURED,
+                Bounds(None, None, None),
+                0.001,
+                0,
+                "no invalid outputs were recorded",
+            ),
+        ),
+        flips=Bounds(0.104, 0.094, 0.115),
+        traffic_flips=0.098,
+        floor_old=Rate("old", 3_012, 0, Bounds(0.0, 0.0, 0.0025)),
+        floor_new=Rate("new", 3_012, 94, Bounds(0.0312, 0.024, 0.04)),
+        margin=0.02,
+        margin_source="default for precision int8",
+        excess_fixed=Bounds(0.104, 0.093, 0.115),
+        segments=(
+            SegmentFlips(
+                "tokens=long", 1_000, 160, Bounds(0.16, 0.13, 0.19), 0.001, stands_out=True
+            ),
+            SegmentFlips("tokens=short", 2_012, 153, Bounds(0.076, 0.062, 0.092), 0.4),
+        ),
+        simpson=False,
+        margins=(
+            MarginRow(0.0, 0.2, 753, 271),
+            MarginRow(0.2, 0.45, 753, 41),
+            MarginRow(0.45, 0.8, 753, 1),
+            MarginRow(0.8, 1.0, 753, 0),
+        ),
+        signals=(
+            PairedSignal("correct", 1_000, 665, 656, 31, 22, Bounds(-0.009, -0.02, 0.004), 0.27),
+            PairedSignal("invalid:nan", 3_012, 0, 3, 0, 3, Bounds(0.001, 0.0, 0.003), 0.25),
+        ),
+        events=(Rate("threshold_crossing", 3_012, 40, Bounds(0.0133, 0.009, 0.019)),),
+        distributions=(
+            Distribution("kl", 3_012, Bounds(0.0465, 0.044, 0.049), 0.01, 0.249, 0.5, 0.01),
+        ),
+        confusion=((label, "files", 61), ("files", label, 44)),
+        worst=(WorstPair(0.5, "req-1", "9f2c", label, "files", "tokens=long"),),
+        pairs_needed=(
+            PairsNeeded(0.0, 357, confirms=True),
+            PairsNeeded(2.0, 1_111, confirms=False),
+        ),
+        inputs_moved=InputsMoved(
+            Bounds(0.673, 0.64, 0.70), 1_060.0, 0.48, 0.012, 0.01, Bounds(0.002, -0.004, 0.008)
+        ),
+        scores=(DriftScore("psi", 0.021, 0.0, 0.03, "Evidently's preset: no drift"),),
+        quarantined={"unparsable": 2},
+        artifact="evidently.html",
     )
 
 
