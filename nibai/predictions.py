@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import reduce
 from types import MappingProxyType
@@ -171,6 +171,33 @@ SCORE_DIFFERENCE = "score_difference"
 KL = "kl"
 """Moments and histogram of KL(old || new) in nats."""
 
+JSD = "jsd"
+"""Moments and histogram of the Jensen-Shannon divergence in bits, 0 to 1."""
+
+PROBABILITY_DIFFERENCE = "probability_difference"
+"""Moments of each pair's root mean square difference of probabilities."""
+
+COSINE = "cosine"
+"""Moments of the cosine of old and new embedding."""
+
+COSINE_DISTANCE = "cosine_distance"
+"""Moments and histogram of 1 - cosine."""
+
+RANK_OVERLAP = "rank_overlap"
+"""Moments of the rank-biased overlap (p = 0.9) of two rankings."""
+
+TOP_OVERLAP = "top_overlap"
+"""Moments of the share of items that two rankings have in common."""
+
+THRESHOLD_CROSSED = "threshold_crossed"
+"""The event that old and new score lie on different sides of the decision threshold."""
+
+BEYOND_TOLERANCE = "beyond_tolerance"
+"""The event that old and new score (or embedding) differ by more than the stated tolerance."""
+
+SAME_TOP = "same_top"
+"""The event that old and new give the same class the largest probability (or first place)."""
+
 
 @dataclass(frozen=True, slots=True)
 class PairedSketch:
@@ -208,6 +235,7 @@ class PairedSketch:
             for name in (one.name for one in fields(self))
             if name not in {"histograms", "worst"}
         }
+        merged["signals"] = _kinds_of_all(merged["signals"])
         return PairedSketch(
             **merged,
             histograms=_union(self.histograms, other.histograms, _add),
@@ -218,6 +246,17 @@ class PairedSketch:
 def total(sketches: Iterable[PairedSketch]) -> PairedSketch:
     """All sketches merged; an empty one for none."""
     return reduce(PairedSketch.__add__, sketches, PairedSketch())
+
+
+def _kinds_of_all(signals: Mapping[str, Signal]) -> Mapping[str, Signal]:
+    """A kind of invalid answer that one part never met is absent there, not unknown."""
+    invalid = signals.get(INVALID)
+    if invalid is None:
+        return signals
+    return {
+        name: replace(signal, n=invalid.n) if name.startswith(f"{INVALID}:") else signal
+        for name, signal in signals.items()
+    }
 
 
 def _add(one: Any, other: Any) -> Any:  # noqa: ANN401 - numbers, counts and maps of them
