@@ -132,11 +132,11 @@ class PairedScores:
 
     def _common_quantile(self, p: Float64Array, shift: Float64Array) -> Float64Array:
         """The x with F_b(x) + F_c(x - shift) = 2p, in buckets above the baseline's."""
-        ends = np.array([self._ends(float(q)) for q in p])
+        ends = np.array([self._ends(q) for q in p.tolist()])
         own, other = ends[:, 0], ends[:, 1] + shift
         low = np.floor(np.minimum(own, other))
         high = np.floor(np.maximum(own, other)) + 1.0
-        while np.any(high - low > 1):
+        while (high - low > 1).any():
             middle = np.floor((low + high) / 2)
             below = self._joint(middle, shift) < 2 * p
             low, high = np.where(below, middle, low), np.where(below, high, middle)

@@ -20,6 +20,7 @@ from nibai.errors import StoreError
 from nibai.histogram import BlockHistograms, Int64Array
 from nibai.model import Window
 from nibai.stats.load import SLOT_SECONDS
+from nibai.store.connection import connect
 from nibai.store.grouped import Found, Grouped, assemble, per_slot
 from nibai.store.lake import Lake
 from nibai.store.sql import literal
@@ -218,7 +219,7 @@ class Engine:
         by: str = "replica, segment",
         slots: Slots | None = None,
     ) -> pa.Table | None:
-        connection, joined, block = duckdb.connect(), "", None
+        connection, joined, block = connect(), "", None
         if slots is not None:
             connection.register("slots", slots.table(blocks.total))
             at = f"floor((minute * 60::BIGINT - {blocks.window.start!r}) / {slots.seconds!r})"
@@ -262,7 +263,7 @@ class Engine:
 
     def _rows(self, sql: str) -> list[tuple[Any, ...]]:
         try:
-            return duckdb.connect().execute(sql).fetchall()
+            return connect().execute(sql).fetchall()
         except duckdb.Error as error:
             raise unreadable(self._lake.root, error) from error
 

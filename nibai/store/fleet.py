@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from nibai.histogram import BlockHistograms, Int64Array
 from nibai.model import Window
+from nibai.store.connection import connect
 from nibai.store.engine import Blocks, Engine, SeriesSpan, Slots, unreadable
 from nibai.store.grouped import Found, assemble, per_slot
 from nibai.store.lake import Lake
@@ -245,7 +246,7 @@ class FleetEngine(Engine):
         return dict(_split(self._run(sql, tables)))
 
     def _run(self, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
-        connection = duckdb.connect()
+        connection = connect()
         connection.execute("SET enable_progress_bar = false")
         try:
             for name, table in tables.items():

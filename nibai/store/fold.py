@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -22,7 +21,8 @@ from nibai.histogram import (
     ZERO_THRESHOLD,
     bucket_index,
 )
-from nibai.store.rows import TABLES, column
+from nibai.store.connection import connect
+from nibai.store.rows import TABLES, column, numbers
 from nibai.store.sql import literal, quote
 
 KEY = "endpoint, variant, replica, segment, metric"
@@ -50,14 +50,16 @@ def fold(rows: pa.Table, *, oldest_minute: int = 0) -> Folded:
     """
     if rows.num_rows == 0:
         return Folded({})
-    connection = duckdb.connect()
+    connection = connect()
     connection.register("wal_rows", rows)
+    is_old = numbers(rows.column("minute")) < oldest_minute
     tables = {}
-    for name, condition, minute in (
-        ("", f"minute >= {oldest_minute}", "minute"),
-        ("_hour", f"minute < {oldest_minute}", "(minute - minute % 60)::INTEGER"),
+    for name, present, condition, minute in (
+        ("", not is_old.all(), f"minute >= {oldest_minute}", "minute"),
+        ("_hour", is_old.any(), f"minute < {oldest_minute}", "(minute - minute % 60)::INTEGER"),
     ):
-        for kind, sql in (("hist", _HIST_SQL), ("cell", _CELL_SQL)):
+        # Old rows are rare: most folds need not ask for them.
+        for kind, sql in (("hist", _HIST_SQL), ("cell", _CELL_SQL)) if present else ():
             found = connection.sql(sql.format(minute=minute, condition=condition)).to_arrow_table()
             if found.num_rows:
                 tables[kind + name] = found.cast(TABLES[kind + name])
@@ -181,4 +183,4 @@ def _count_sparse(part: Path, keys: tuple[str, ...], time_us: str, value: str) -
         f"{bucket} AS bucket, count(*) AS count FROM read_parquet({literal(str(part))}) "
         "GROUP BY ALL"
     )
-    return duckdb.connect().sql(sql).to_arrow_table()
+    return connect().sql(sql).to_arrow_table()

@@ -17,6 +17,7 @@ from nibai.errors import StoreError
 from nibai.histogram import BlockHistograms, merge
 from nibai.history import SeriesHistory
 from nibai.model import Window
+from nibai.store.connection import connect
 from nibai.store.engine import Blocks, Engine
 from nibai.store.rows import numbers
 from nibai.store.sql import literal
@@ -140,7 +141,7 @@ class LakeHistory:
     @contextmanager
     def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
         try:
-            with duckdb.connect() as connection:
+            with connect() as connection:
                 yield connection
         except duckdb.Error as error:
             text = str(error).splitlines()[0][:200]

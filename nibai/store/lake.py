@@ -47,10 +47,7 @@ class Lake:
 
     def committed(self, table: str, collector: str) -> int:
         """The newest segment number of a collector that a table holds; 0 for none."""
-        found = self.open(table)
-        if found is None:
-            return 0
-        return found.transaction_version(collector) or 0
+        return _newest(self.open(table), collector)
 
     def commit(self, table: str, rows: pa.Table, collector: str, sequence: int) -> bool:
         """Append rows of one segment once; False when the table already holds them.
@@ -59,10 +56,11 @@ class Lake:
         """
         last: Exception | None = None
         for _ in range(ATTEMPTS):
-            if self.committed(table, collector) >= sequence:
+            found = self.open(table)
+            if _newest(found, collector) >= sequence:
                 return last is not None
             try:
-                self._append(table, rows, collector, sequence)
+                self._append(found or self.path(table), table, rows, collector, sequence)
             except (DeltaError, OSError) as error:
                 last = error
             else:
@@ -80,9 +78,12 @@ class Lake:
         days = f"day >= '{first.isoformat()}' AND day <= '{last.isoformat()}'"
         return list(found.file_uris(file_pruning_predicate=days))
 
-    def _append(self, table: str, rows: pa.Table, collector: str, sequence: int) -> None:
+    @staticmethod
+    def _append(
+        target: DeltaTable | str, table: str, rows: pa.Table, collector: str, sequence: int
+    ) -> None:
         write_deltalake(
-            self.path(table),
+            target,
             rows.cast(TABLES[table]),
             mode="append",
             partition_by=["day"],
@@ -93,6 +94,10 @@ class Lake:
 
 WRITER = WriterProperties(compression="ZSTD")
 """Delta's own default is snappy; zstd is a third smaller on integer rows."""
+
+
+def _newest(table: DeltaTable | None, collector: str) -> int:
+    return 0 if table is None else table.transaction_version(collector) or 0
 
 
 def _unreadable(path: str, error: Exception) -> StoreError:

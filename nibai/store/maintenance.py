@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from nibai.errors import StoreError
+from nibai.store.connection import connect
 from nibai.store.lake import WRITER, Lake
 from nibai.store.rows import TABLES
 from nibai.store.sql import literal
@@ -214,7 +214,7 @@ def _count(table: DeltaTable, predicate: str) -> int:
     if not uris:
         return 0
     sql = f"SELECT count(*) FROM read_parquet([{uris}], union_by_name=true) WHERE {predicate}"
-    row = duckdb.connect().execute(sql).fetchone()
+    row = connect().execute(sql).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -252,4 +252,4 @@ def _query(lake: Lake, table: str, day: date, sql: str) -> pa.Table | None:
         return None
     listed = ", ".join(literal(uri.removeprefix("file://")) for uri in uris)
     files = f"read_parquet([{listed}], union_by_name=true, hive_partitioning=true)"
-    return duckdb.connect().sql(sql.format(files=files)).to_arrow_table()
+    return connect().sql(sql.format(files=files)).to_arrow_table()

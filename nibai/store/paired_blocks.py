@@ -11,7 +11,7 @@ import numpy as np
 from nibai.conventions import METRICS
 from nibai.histogram import BlockHistograms
 from nibai.model import Change, Window
-from nibai.stats.block_values import BlockReading, block_reading
+from nibai.stats.block_values import BlockReading, block_reading, block_values
 from nibai.stats.clock import DAY, WEEK_DAYS, is_weekend
 from nibai.stats.day_pairs import MAX_PLACEBOS, ClockPairs
 from nibai.stats.sides import Segments, in_segment
@@ -27,9 +27,11 @@ class Past:
     block_seconds: float
     segments: Segments
 
-    def block(self, moment: float) -> Segments:
-        """One block, by the moment it begins."""
-        return _block(self.segments, round((moment - self.start) / self.block_seconds))
+    def blocks(self, moment: float, count: int) -> Segments:
+        """Blocks that follow each other, by the moment the first one begins."""
+        first = round((moment - self.start) / self.block_seconds)
+        numbers = np.arange(first, first + count)
+        return {label: histograms.take(numbers) for label, histograms in self.segments.items()}
 
     @property
     def counts(self) -> np.ndarray:
@@ -129,14 +131,14 @@ class PairedBlocks:
     def placebos(self, pairs: ClockPairs, past: Past, quantile: float | None) -> list[list[float]]:
         """Block values of pairs of unchanged days, NaN where a block has none."""
         weights = past.weights()
-        return [
-            [
-                self._placebo(pairs, past, quantile, weights, (newer + i, older + i))
-                for i in (np.arange(pairs.per_day) * pairs.block_seconds).tolist()
-            ]
-            for newer, older in pairs.placebos()
-            if older >= past.start
-        ]
+        found = []
+        for newer, older in pairs.placebos():
+            if older >= past.start:
+                days = (past.blocks(start, pairs.per_day) for start in (older, newer))
+                values = block_values(*days, quantile, weights)
+                values[~_comparable(pairs, newer, older)] = np.nan
+                found.append(values.tolist())
+        return found
 
     def readings(
         self,
@@ -166,20 +168,6 @@ class PairedBlocks:
                 )
         return found
 
-    def _placebo(
-        self,
-        pairs: ClockPairs,
-        past: Past,
-        quantile: float | None,
-        weights: dict[str, float],
-        starts: tuple[float, float],
-    ) -> float:
-        newer, older = starts
-        if newer + pairs.block_seconds > pairs.cut or is_weekend(newer) != is_weekend(older):
-            return np.nan
-        reading = block_reading(past.block(older), past.block(newer), quantile, weights)
-        return reading.value if np.isfinite(reading.value) else np.nan
-
     def _read(self, variant: str | None, start: float, count: int, seconds: float) -> Segments:
         """Blocks of one variant, each stretch read once: parts differ in their quantile only."""
         key = (variant, start, count, seconds)
@@ -192,6 +180,18 @@ class PairedBlocks:
         window = Window(start, start + count * seconds)
         found = self._engine.pooled(change.endpoint, self._metric, variant, Blocks(window, count))
         return {label: h for label, h in found.items() if in_segment(label, self._segment)}
+
+
+def _comparable(pairs: ClockPairs, newer: float, older: float) -> np.ndarray:
+    """Which blocks of a day lie before the change and on days of one kind, those of two starts."""
+    since = (np.arange(pairs.per_day) * pairs.block_seconds).tolist()
+    return np.array(
+        [
+            newer + i + pairs.block_seconds <= pairs.cut
+            and is_weekend(newer + i) == is_weekend(older + i)
+            for i in since
+        ]
+    )
 
 
 def _stretches(pairs: ClockPairs, numbers: range) -> list[range]:

@@ -10,7 +10,7 @@ import pytest
 from nibai.document import decode
 from nibai.histogram import BlockHistograms
 from nibai.model import Verdict
-from nibai.stats.block_values import BlockReading, block_reading, requests_needed
+from nibai.stats.block_values import BlockReading, block_reading, block_values, requests_needed
 from nibai.stats.day_pairs import ClockPairs
 from nibai.stats.following import FollowPlan, Track, new_track
 from nibai.stats.sequential_rates import Trials
@@ -22,6 +22,30 @@ PLAN = FollowPlan(
     0.0, 0.0, 1800.0, side_by_side=False, phi=0.2, placebos=6, threshold=0.5, weights={"": 1.0}
 )
 rng = np.random.default_rng(5)
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.9, None])
+@pytest.mark.parametrize("labels", [("",), ("a", "b"), ()])
+def test_many_blocks_at_once_are_read_as_one_by_one(labels, quantile):
+    draw = np.random.default_rng(8)
+    sizes = draw.integers(0, 150, (2, 12))
+
+    def side(size):
+        values = draw.lognormal(-2, 0.5, size.sum())
+        block = np.repeat(np.arange(12), size)
+        values[(block == 3) & (draw.random(len(block)) < 0.8)] = np.inf
+        values[block == 4] = 0.0
+        return BlockHistograms.from_values(values, block, blocks=12)
+
+    sides = [{label: side(size) for label in labels} for size in sizes]
+    weights = {label: 1 / len(labels) for label in labels}
+    one_by_one = [
+        block_reading(*({k: h.take([i]) for k, h in s.items()} for s in sides), quantile, weights)
+        for i in range(12 if labels else 0)
+    ]
+    values = np.array([reading.value for reading in one_by_one])
+    values[~np.isfinite(values)] = np.nan
+    np.testing.assert_array_equal(block_values(*sides, quantile, weights), values)
 
 
 # -- partners --------------------------------------------------------------------------------
