@@ -8,6 +8,9 @@ DEMO_ARGS ?=
 DATA ?=
 EVALUATE_ARGS ?=
 
+# Without bytecode every one of the many processes compiles hundreds of modules again: 2 s each.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help check format test test-slow e2e demo bench bench-evaluate docs golden clean
 
 help: ## what can be done here
@@ -49,6 +52,7 @@ test: $(VENV)/.ready ## the ordinary tests (under 3 minutes on 2 cores)
 
 test-slow: $(VENV)/.ready ## simulations of coverage and false alarms, long crash and fuzz runs
 	$(BIN)/pytest -m slow
+	$(BIN)/pytest -q --hypothesis-profile thorough tests/property
 
 e2e: $(VENV)/.ready $(VENV)/.weights ## end to end with real programs; absent ones are skipped, saying so
 	$(BIN)/pytest -m e2e

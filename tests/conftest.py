@@ -18,6 +18,7 @@ settings.register_profile(
     "ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("dev", deadline=None)
+settings.register_profile("thorough", deadline=None, max_examples=300)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
@@ -35,6 +36,12 @@ def golden() -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8"), f"{name} differs: `make golden`, read diff"
 
     return check
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pages with empty charts, for tests of what else they say; `test_report` draws them."""
+    monkeypatch.setattr("dashboards.report.svg", lambda _spec, _width: "<svg ></svg>")
 
 
 @pytest.fixture(scope="session")

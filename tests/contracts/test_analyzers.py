@@ -128,6 +128,7 @@ def test_splitting_a_replica_and_adding_it_up_changes_nothing(named):
             assert b.estimate.value == pytest.approx(a.estimate.value, rel=1e-9)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_verdict_prints_its_measured_error_rate_or_that_there_is_none(named):
     name, analyzer = named
     hour = hour_pair(*traffic(1, rate=30.0))

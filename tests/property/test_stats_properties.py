@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nibai.histogram import SCALE, BlockHistograms, concatenate, merge
@@ -17,6 +17,9 @@ from nibai.stats.verdict import Part, conjunction, decide, holm_rejects
 
 BLOCKS = 8
 STEP = 1 / 2**SCALE
+
+# Intervals cost milliseconds each: a third of the usual examples, all of them in test-slow.
+costly = settings(max_examples=settings().max_examples // 3)
 
 
 @st.composite
@@ -52,6 +55,7 @@ def test_table_is_its_own_inverse(side, p):
     assert table.share_at(np.array([table.position(p)]))[0] == pytest.approx(p, abs=1e-9)
 
 
+@costly
 @given(sides, sides, quantile)
 def test_swapping_inverts_the_ratio_exactly_and_mirrors_the_interval(b, c, p):
     one, other = pbs_ar(b, c, p), pbs_ar(c, b, p)
@@ -61,6 +65,7 @@ def test_swapping_inverts_the_ratio_exactly_and_mirrors_the_interval(b, c, p):
     assert other.reason == one.reason
 
 
+@costly
 @given(sides, sides, quantile)
 def test_the_interval_holds_its_estimate(b, c, p):
     found = pbs_ar(b, c, p)
@@ -71,6 +76,7 @@ def test_the_interval_holds_its_estimate(b, c, p):
     assert found.n_effective[1] <= found.requests[1]
 
 
+@costly
 @given(sides, sides, quantile)
 def test_more_confidence_is_never_narrower(b, c, p):
     usual, wide = pbs_ar(b, c, p, level=0.9), pbs_ar(b, c, p, level=0.99)
@@ -78,6 +84,7 @@ def test_more_confidence_is_never_narrower(b, c, p):
     assert wide.high >= usual.high - 1e-9
 
 
+@costly
 @given(sides, quantile)
 def test_identical_data_are_a_ratio_of_one(side, p):
     found = pbs_ar(side, side, p)
@@ -85,6 +92,7 @@ def test_identical_data_are_a_ratio_of_one(side, p):
     assert found.low <= 0.0 <= found.high
 
 
+@costly
 @given(finite_sides, finite_sides, quantile, st.integers(-200, 200))
 def test_scaling_one_side_shifts_everything_by_the_factor(b, c, p, steps):
     moved = BlockHistograms(b.scale, b.offset + steps, b.counts, b.zero, b.overflow)
@@ -95,6 +103,7 @@ def test_scaling_one_side_shifts_everything_by_the_factor(b, c, p, steps):
         assert other == pytest.approx(one + shift, abs=2e-3)
 
 
+@costly
 @given(sides, sides, quantile, st.integers(2, 5))
 def test_splitting_and_merging_rows_changes_nothing(b, c, p, parts):
     portion = b.counts // parts
@@ -105,6 +114,7 @@ def test_splitting_and_merging_rows_changes_nothing(b, c, p, parts):
     assert repr(pbs_ar(merge([*pieces, rest]), c, p)) == repr(pbs_ar(b, c, p))
 
 
+@costly
 @given(sides, sides, quantile, st.floats(-7, 7))
 def test_p_values_and_interval_never_contradict_each_other(b, c, p, threshold):
     found = pbs_ar(b, c, p)
@@ -118,12 +128,14 @@ def test_p_values_and_interval_never_contradict_each_other(b, c, p, threshold):
         assert pair.p_greater(p, threshold) >= 0.0249
 
 
+@costly
 @given(sides, sides)
 def test_several_quantiles_at_once_equal_one_by_one(b, c):
     ps = (0.5, 0.9, 0.99)
     assert repr(pbs_ar_many(b, c, ps)) == repr([pbs_ar(b, c, p) for p in ps])
 
 
+@costly
 @given(st.lists(sides, min_size=1, max_size=4), st.lists(sides, min_size=1, max_size=4), quantile)
 def test_the_decomposition_telescopes(some, others, p):
     b = {f"s={i}": side for i, side in enumerate(some)}
@@ -140,6 +152,7 @@ def test_the_decomposition_telescopes(some, others, p):
     assert all(0 <= share <= 1 for share in terms.coverage)
 
 
+@costly
 @given(st.lists(finite_sides, min_size=2, max_size=4), quantile)
 def test_with_weights_held_swapping_mirrors_like_for_like_too(some, p):
     b = {f"s={i}": side for i, side in enumerate(some)}
@@ -151,6 +164,7 @@ def test_with_weights_held_swapping_mirrors_like_for_like_too(some, p):
     assert (other.low, other.high) == pytest.approx((-one.high, -one.low), abs=2e-3)
 
 
+@costly
 @given(
     st.lists(finite_sides, min_size=1, max_size=3), st.lists(finite_sides, min_size=3, max_size=3)
 )
@@ -165,6 +179,7 @@ def test_the_like_for_like_interval_is_about_the_like_for_like_term(some, others
         assert found.like_for_like.value == pytest.approx(terms.like_for_like, abs=1e-9)
 
 
+@costly
 @given(finite_sides, st.integers(2, 3))
 def test_repeating_all_blocks_keeps_the_estimate(side, times):
     repeated = concatenate([side] * times)

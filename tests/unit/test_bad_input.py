@@ -108,24 +108,21 @@ def here(tmp_path, monkeypatch):
 
 
 def complaint(here, capsys, name):
+    """What is said; the exit code tells what kind of problem it is."""
     make, arguments, code = CASES[name]
     if make is not None:
         make(here)
-    assert cli.invoke(["compare", *arguments]) == code, capsys.readouterr()
+    assert cli.invoke(["compare", *arguments]) == code, (name, capsys.readouterr())
     said = capsys.readouterr().err
+    assert said.strip(), name
     assert "Traceback" not in said
     assert "nibai: unexpected" not in said
     return said
 
 
-def test_every_message_is_the_expected_one(here, capsys, golden):
+def test_every_message_and_exit_code_is_the_expected_one(here, capsys, golden):
     texts = [f"--- {name}\n{complaint(here, capsys, name)}" for name in CASES]
     golden("bad_input.txt", "\n".join(texts))
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_the_exit_code_says_what_kind_of_problem_it_is(here, capsys, name):
-    assert complaint(here, capsys, name).strip()
 
 
 @pytest.mark.parametrize("column", ['a"b', "a'b", "a;drop", "<script>", "ü 語"])

@@ -29,11 +29,11 @@ def lognormal(seed, *, median=0.1, blocks=12, per_block=400, infinite=0.0):
 
 
 def plain_scores(b, c, p, d):
-    """D_g of section 5, one formula after the other, with a bisection of 60 steps for x."""
+    """D_g of section 5, one formula after the other, with a bisection of 45 steps for x."""
     low = min(b.log2_quantile(p), c.log2_quantile(p) + d) - 0.02
     high = max(b.log2_quantile(p), c.log2_quantile(p) + d) + 0.02
     n_b, n_c = b.n.sum(), c.n.sum()
-    for _ in range(60):
+    for _ in range(45):
         x = (low + high) / 2
         joint = b.cumulative_at(x).sum() / n_b + c.cumulative_at(x - d).sum() / n_c
         low, high = (x, high) if joint / 2 < p else (low, x)
@@ -60,7 +60,7 @@ def plain_interval(b, c, p):
         near, k = 0.0, 0
         while -sign * plain_t(b, c, p, value + sign * (far := 0.01 * 1.7**k)) <= limit:
             near, k = far, k + 1
-        for _ in range(20):
+        for _ in range(15):
             middle = (near + far) / 2
             beyond = -sign * plain_t(b, c, p, value + sign * middle) > limit
             near, far = (near, middle) if beyond else (middle, far)

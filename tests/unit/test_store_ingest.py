@@ -15,7 +15,7 @@ from nibai.errors import StoreError, ThrottledError
 from nibai.store.fold import fold
 from nibai.store.ingest import Ingest, MemoryLedger
 from nibai.store.rows import WAL_SCHEMA
-from nibai.store.wal import WriteAheadLog, read_frames, segments
+from nibai.store.wal import HEADER, WriteAheadLog, read_frames, segments
 
 START = 1_680_000_000.0
 
@@ -128,7 +128,9 @@ def test_a_torn_tail_leaves_every_complete_frame(tmp_path):
         log.append(batch([value]))
     (segment,) = log.closed()
     data = segment.path.read_bytes()
-    for cut in range(len(data)):
+    frame, edge = len(data) // 3, HEADER.size + 8
+    near = [place + i for place in (0, frame, 2 * frame) for i in range(-8, edge)]
+    for cut in sorted({*(i for i in near if i >= 0), *range(0, len(data), 61), len(data) - 1}):
         segment.path.write_bytes(data[:cut])
         complete = cut * 3 // len(data)
         assert len(list(read_frames(segment.path))) == complete

@@ -296,6 +296,7 @@ def test_runs_are_not_watched(desk):
         Watch(desk, declared(desk, "2x faster", runs=True), 0.95)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_audit_is_a_valid_document(desk, clock):
     claims = ("2x faster at p50, errors up at most 1pp", "2x more throughput", "cost at most 1x")
     change = declared(desk, *claims)
