@@ -101,8 +101,11 @@ def block_values(
     sides = (baseline, candidate)
     if quantile is None or len(names) != 1 or any(names[0] not in side for side in sides):
         blocks = max((h.blocks for side in sides for h in side.values()), default=0)
-        pairs = [[_block(side, i) for side in sides] for i in range(blocks)]
-        found = np.array([block_reading(*pair, quantile, weights).value for pair in pairs])
+        readings = (
+            block_reading(_block(baseline, i), _block(candidate, i), quantile, weights)
+            for i in range(blocks)
+        )
+        found = np.array([reading.value for reading in readings])
     else:
         one, other = (side[names[0]] for side in sides)
         before, after = (h.block_log2_quantiles([quantile])[0] for h in (one, other))

@@ -134,8 +134,8 @@ class PairedBlocks:
         found = []
         for newer, older in pairs.placebos():
             if older >= past.start:
-                days = (past.blocks(start, pairs.per_day) for start in (older, newer))
-                values = block_values(*days, quantile, weights)
+                before, after = (past.blocks(start, pairs.per_day) for start in (older, newer))
+                values = block_values(before, after, quantile, weights)
                 values[~_comparable(pairs, newer, older)] = np.nan
                 found.append(values.tolist())
         return found
