@@ -1,0 +1,225 @@
+"""Planned calls made: pages appended, errors retried, partial answers told, every call metered.
+
+Nothing that was read is thrown away: a page that fails for good leaves what came before it, marked
+incomplete. Source: aws.md, sections 4 and 14 (R3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from collector.cloudwatch.pace import Pace
+from collector.cloudwatch.plan import Call
+from nibai.errors import AuthError, CollectError, SchemaError, ThrottledError
+
+MOST_TRIES = 6
+FIRST_WAIT_SECONDS = 0.5
+CONCURRENT_CALLS = 4
+COMPLETE, PARTIAL, FAILED = "Complete", "PartialData", "InternalError"
+
+Points = dict[float, float]
+
+
+class MetricsClient(Protocol):
+    """What is asked of CloudWatch; a boto3 client has it. Raises CollectError and its kinds."""
+
+    def get_metric_data(self, **request: object) -> Mapping[str, Any]:
+        """One page."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """What one call really cost: the row of the audit trail."""
+
+    billed_metrics: int
+    datapoints: int
+    pages: int
+    tries: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A call with what came back: points (seconds since the epoch -> value) per query, in order.
+
+    `incomplete` holds the numbers of the queries of which something is missing; `messages` what the
+    service said about it, or the error that ended the call.
+    """
+
+    call: Call
+    points: tuple[Points, ...]
+    incomplete: frozenset[int]
+    messages: tuple[str, ...]
+    metered: Metered
+
+    def statistics(self, number: int) -> dict[str, Points]:
+        """Points of one series of the call by statistic."""
+        start = sum(len(one.statistics) for one in self.call.wanted[:number])
+        names = self.call.wanted[number].statistics
+        return dict(zip(names, self.points[start : start + len(names)], strict=True))
+
+    def whole(self, number: int) -> bool:
+        """Whether everything of a series of the call came."""
+        start = sum(len(one.statistics) for one in self.call.wanted[:number])
+        end = start + len(self.call.wanted[number].statistics)
+        return not any(start <= query < end for query in self.incomplete)
+
+
+class Executor:
+    """Makes calls within the pace of the account's quotas; `clock` and `wait` are passed in."""
+
+    def __init__(
+        self,
+        client: MetricsClient,
+        pace: Pace,
+        *,
+        clock: Callable[[], float],
+        wait: Callable[[float], None],
+        concurrency: int = CONCURRENT_CALLS,
+    ) -> None:
+        self._client = client
+        self._pace = pace
+        self._clock = clock
+        self._wait = wait
+        self._concurrency = concurrency
+
+    def run(self, calls: Sequence[Call]) -> Iterator[Answered]:
+        """Answers in the order of the calls, a few asked ahead: memory stays that of a few calls.
+
+        Raises AuthError at once: without permission no further call can succeed.
+        """
+        with ThreadPoolExecutor(self._concurrency) as pool:
+            for first in range(0, len(calls), self._concurrency):
+                yield from pool.map(self.ask, calls[first : first + self._concurrency])
+
+    def ask(self, call: Call) -> Answered:
+        """One call with all its pages."""
+        pages = _Pages(call)
+        start = self._clock()
+        request, token = _request(call), None
+        while True:
+            page = self._page(request | ({"NextToken": token} if token else {}), call, pages)
+            if page is None:
+                break
+            token = pages.add(page)
+            if token is None:
+                break
+        return pages.answered(self._clock() - start)
+
+    def _page(
+        self, request: Mapping[str, object], call: Call, pages: _Pages
+    ) -> Mapping[str, Any] | None:
+        """A page; None when the service kept failing, which `pages` then says."""
+        wait = FIRST_WAIT_SECONDS
+        for left in reversed(range(MOST_TRIES)):
+            self._wait(self._pace.delay(calls=1, datapoints=call.datapoints, now=self._clock()))
+            pages.tries += 1
+            try:
+                page = self._client.get_metric_data(**request)
+            except AuthError:
+                raise
+            except CollectError as error:
+                if not error.retryable or not left:
+                    pages.gave_up(str(error))
+                    return None
+                after = getattr(error, "retry_after_seconds", None)
+                wait = max(wait, after or 0.0) if isinstance(error, ThrottledError) else wait
+            else:
+                failed = [r for r in page["MetricDataResults"] if r.get("StatusCode") == FAILED]
+                if not failed:
+                    return page
+                if not left:
+                    pages.add(page)
+                    pages.gave_up("InternalError, again and again")
+                    return None
+            self._wait(wait)
+            wait *= 2
+        return None
+
+
+class _Pages:
+    """The pages of one call as they come: the same Id comes again and is appended."""
+
+    def __init__(self, call: Call) -> None:
+        self.tries = 0
+        self._call = call
+        self._pages = 0
+        self._points: list[Points] = [{} for _ in range(call.queries)]
+        self._status: list[str | None] = [None] * call.queries
+        self._messages: list[str] = []
+        self._cut_short = False
+
+    def add(self, page: Mapping[str, Any]) -> str | None:
+        """Keep a page; the token of the next one."""
+        self._pages += 1
+        for result in page["MetricDataResults"]:
+            number = _number(result["Id"], len(self._points))
+            times, values = result["Timestamps"], result["Values"]
+            if len(times) != len(values):
+                raise SchemaError(
+                    f"GetMetricData: {len(times)} timestamps but {len(values)} values for "
+                    f"{result['Id']}: report this answer, it is against the documented form"
+                )
+            found = zip(times, values, strict=True)
+            self._points[number].update((time.timestamp(), value) for time, value in found)
+            self._status[number] = result.get("StatusCode", COMPLETE)
+            self._say(result.get("Messages", ()))
+        self._say(page.get("Messages", ()))
+        token: str | None = page.get("NextToken")
+        return token
+
+    def gave_up(self, why: str) -> None:
+        """No further page will come."""
+        self._cut_short = True
+        self._messages.append(why)
+
+    def answered(self, seconds: float) -> Answered:
+        """Everything that came."""
+        incomplete = {
+            number
+            for number, status in enumerate(self._status)
+            if self._cut_short or status != COMPLETE
+        }
+        points = sum(len(one) for one in self._points)
+        return Answered(
+            self._call,
+            tuple(self._points),
+            frozenset(incomplete),
+            tuple(dict.fromkeys(self._messages)),
+            Metered(self._call.billed_metrics, points, self._pages, self.tries, seconds),
+        )
+
+    def _say(self, messages: Sequence[Mapping[str, str]]) -> None:
+        self._messages += [f"{one.get('Code', '')}: {one.get('Value', '')}" for one in messages]
+
+
+def _request(call: Call) -> dict[str, object]:
+    queries: list[dict[str, object]] = []
+    for one in call.wanted:
+        published = one.series.published
+        metric = {
+            "Namespace": published.namespace,
+            "MetricName": published.name,
+            "Dimensions": [{"Name": n, "Value": v} for n, v in one.series.dimensions],
+        }
+        for statistic in one.statistics:
+            stat = {"Metric": metric, "Period": int(call.period_seconds), "Stat": statistic}
+            queries.append({"Id": f"q{len(queries)}", "MetricStat": stat, "ReturnData": True})
+    return {
+        "MetricDataQueries": queries,
+        "StartTime": datetime.fromtimestamp(call.window.start, UTC),
+        "EndTime": datetime.fromtimestamp(call.window.end, UTC),
+        "ScanBy": "TimestampAscending",
+    }
+
+
+def _number(identity: str, queries: int) -> int:
+    number = int(identity[1:]) if identity[1:].isdigit() else -1
+    if not identity.startswith("q") or not 0 <= number < queries:
+        raise SchemaError(f"GetMetricData answered an Id that was not asked: {identity!r}")
+    return number

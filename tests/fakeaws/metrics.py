@@ -1,0 +1,149 @@
+"""GetMetricData over raw values of known truth: paging, limits, retention, faults.
+
+Shapes and limits: botocore's service model of CloudWatch (GetMetricDataInput, MetricDataResult);
+periods by age and exact dimension sets as its documentation says. Time is given; nothing sleeps.
+"""
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from itertools import count
+
+from fakeaws.statistics import UnknownStatisticError, statistic
+
+MAX_QUERIES = 500
+MAX_DATAPOINTS = 100_800
+DAY = 86_400
+KEPT = ((15 * DAY, 60), (63 * DAY, 300), (455 * DAY, 3600))
+
+
+class ServiceError(Exception):
+    """An error answer: HTTP status, AWS code, message."""
+
+    def __init__(self, status, code, message):
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+class Faults:
+    """What goes wrong, by number of the request (0, 1, ...); scripted per test."""
+
+    def __init__(self, *, throttle=(), internal=(), partial=(), errors=None):
+        self.throttle, self.internal, self.partial = set(throttle), set(internal), set(partial)
+        self.errors = errors or {}
+
+
+class Metrics:
+    """Raw values per series and minute; serves GetMetricData and counts what it bills."""
+
+    def __init__(self, now, *, page=MAX_DATAPOINTS, faults=None, empty_bucket_is_zero=True):
+        self.now = now
+        self.page = page
+        self.faults = faults or Faults()
+        self.empty_bucket_is_zero = empty_bucket_is_zero
+        self.values = defaultdict(dict)
+        self.requests = 0
+        self.billed_metrics = 0
+        self._numbers = count()
+        self._tokens = {}
+
+    def publish(self, namespace, name, dimensions, minute, values):
+        """Raw values of one minute (epoch minutes)."""
+        self.values[namespace, name, tuple(sorted(dimensions))][minute] = list(values)
+
+    def get_metric_data(self, **request):
+        """One page; raises ServiceError as the service answers errors."""
+        number = self.requests
+        self.requests += 1
+        if number in self.faults.errors:
+            raise self.faults.errors[number]
+        if number in self.faults.throttle:
+            raise ServiceError(400, "ThrottlingException", "Rate exceeded")
+        if token := request.get("NextToken"):
+            results = self._tokens[token]
+        else:
+            self._validate(request)
+            results = self._results(request)
+            self.billed_metrics += _billed(request)
+        return self._paged(results, number)
+
+    def _validate(self, request):
+        if len(request["MetricDataQueries"]) > MAX_QUERIES:
+            raise ServiceError(400, "ValidationError", "at most 500 queries")
+        ids = [query["Id"] for query in request["MetricDataQueries"]]
+        if len(set(ids)) != len(ids):
+            raise ServiceError(400, "ValidationError", "Ids must be unique")
+
+    def _results(self, request):
+        start, end = (int(_seconds(request[name])) for name in ("StartTime", "EndTime"))
+        results = []
+        for query in request["MetricDataQueries"]:
+            stat = query["MetricStat"]
+            points = self._points(stat, start, end)
+            if request.get("ScanBy") != "TimestampAscending":
+                points = points[::-1]
+            results.append((query["Id"], points))
+        return results
+
+    def _points(self, stat, start, end):
+        metric, period = stat["Metric"], stat["Period"]
+        dimensions = tuple(sorted((d["Name"], d["Value"]) for d in metric["Dimensions"]))
+        minutes = self.values.get((metric["Namespace"], metric["MetricName"], dimensions), {})
+        found = []
+        for at in range(start - start % period, end, period):
+            age = self.now - at
+            finest = next((step for kept, step in KEPT if age <= kept), None)
+            if finest is None or period < finest:
+                continue  # too fine for its age: nothing, and no error
+            values = [v for m in range(at // 60, (at + period) // 60) for v in minutes.get(m, ())]
+            try:
+                value = statistic(
+                    stat["Stat"], values, empty_bucket_is_zero=self.empty_bucket_is_zero
+                )
+            except UnknownStatisticError as error:
+                raise ServiceError(400, "ValidationError", f"statistic {error}") from error
+            if value is not None:
+                found.append((at, value))
+        return found
+
+    def _paged(self, results, number):
+        internal, partial = number in self.faults.internal, number in self.faults.partial
+        left, page, rest = self.page, [], []
+        for identity, points in results:
+            taken, later = points[:left], points[left:]
+            left -= len(taken)
+            status = "InternalError" if internal else "PartialData" if later or partial else None
+            if taken or not later:
+                page.append(_result(identity, [] if internal else taken, status or "Complete"))
+            if later:
+                rest.append((identity, later))
+        if internal:
+            return {"MetricDataResults": page, "Messages": []}
+        answer = {"MetricDataResults": page, "Messages": []}
+        if rest:
+            answer["NextToken"] = f"token-{next(self._numbers)}"
+            self._tokens[answer["NextToken"]] = rest
+        return answer
+
+
+def _result(identity, points, status):
+    return {
+        "Id": identity,
+        "Label": identity,
+        "Timestamps": [datetime.fromtimestamp(at, UTC) for at, _ in points],
+        "Values": [value for _, value in points],
+        "StatusCode": status,
+    }
+
+
+def _billed(request):
+    """Up to five statistics of one metric in one request are one billed metric."""
+    statistics = defaultdict(int)
+    for query in request["MetricDataQueries"]:
+        metric = query["MetricStat"]["Metric"]
+        dimensions = tuple(sorted((d["Name"], d["Value"]) for d in metric["Dimensions"]))
+        statistics[metric["Namespace"], metric["MetricName"], dimensions] += 1
+    return sum(-(-number // 5) for number in statistics.values())
+
+
+def _seconds(moment):
+    return moment.timestamp() if isinstance(moment, datetime) else float(moment)
