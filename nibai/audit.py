@@ -38,10 +38,6 @@ EARLIEST_CLOCK = 1e8
 _LATER = {
     Promise.CHEAPER: "cost",
     Promise.COST_AT_MOST: "cost",
-    Promise.SAME_PREDICTIONS: "predictions",
-    Promise.SAME_OUTPUT_MIX: "predictions",
-    Promise.ACCURACY: "accuracy",
-    Promise.SAME_JSON_VALIDITY: "JSON validity",
 }
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
+import numpy as np
+
 
 def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a share; (0, 1) when n is 0. Close to its level, not exact.
@@ -51,3 +53,23 @@ def poisson_mean(events: float, level: float = 0.95) -> tuple[float, float]:
     tail = (1 - level) / 2
     low = float(gammaincinv(events, tail)) if events > 0 else 0.0
     return low, float(gammaincinv(events + 1, 1 - tail))
+
+
+def fisher_exact(a: int, of_a: int, b: int, of_b: int) -> float:
+    """Fisher's exact two-sided p-value: are a of `of_a` and b of `of_b` the same share?
+
+    >>> round(fisher_exact(8, 10, 1, 6), 4)
+    0.035
+    """
+    from scipy.special import gammaln  # noqa: PLC0415 - keeps `import nibai.stats` light
+
+    hits = a + b
+    x = np.arange(max(0, hits - of_b), min(of_a, hits) + 1)
+    if len(x) < 2:  # noqa: PLR2004 - only one table has these margins
+        return 1.0
+    tables = np.stack((x, of_a - x, hits - x, of_b - hits + x)) + 1.0
+    log_p = -gammaln(tables).sum(axis=0)
+    p = np.exp(log_p - log_p.max())
+    # Tables as unlikely as this one count too, rounding errors included.
+    here = p[a - int(x[0])] * (1 + 1e-7)
+    return min(float(p[p <= here].sum() / p.sum()), 1.0)

@@ -42,16 +42,24 @@ class Trials:
 
     def log_mixture(self) -> float:
         """Ln of the likelihood averaged over the prior."""
-        k, n = self.failures, self.requests
-        return _log_beta(PRIOR + k, PRIOR + n - k) - _log_beta(PRIOR, PRIOR)
+        return log_mixture(self.failures, self.requests)
 
     def log_likelihood(self, share: float) -> float:
         """Ln of the likelihood of a share, minus infinity where it is impossible."""
-        k, n = self.failures, self.requests
-        if (k and share <= 0) or (n > k and share >= 1):
-            return -math.inf
-        hits = k * math.log(share) if k else 0.0
-        return hits + ((n - k) * math.log1p(-share) if n > k else 0.0)
+        return log_likelihood(self.failures, self.requests, share)
+
+
+def log_mixture(hits: float, n: float) -> float:
+    """Ln of the likelihood of hits of n, averaged over the prior; fractions are expected counts."""
+    return _log_beta(PRIOR + hits, PRIOR + n - hits) - _log_beta(PRIOR, PRIOR)
+
+
+def log_likelihood(hits: float, n: float, share: float) -> float:
+    """Ln of the likelihood of a share, minus infinity where it is impossible."""
+    if (hits and share <= 0) or (n > hits and share >= 1):
+        return -math.inf
+    of_hits = hits * math.log(share) if hits else 0.0
+    return of_hits + ((n - hits) * math.log1p(-share) if n > hits else 0.0)
 
 
 def share_interval(trials: Trials, level: float = 0.95) -> tuple[float, float]:

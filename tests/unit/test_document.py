@@ -41,7 +41,7 @@ AUDITS = {
         live(lognormal(1, 9000), lognormal(2, 9000, 0.03)), "2x faster at p50", "9x faster at p50"
     ),
     "censored": lambda: audit(live(lognormal(1, 4000), failing(2, 4000)), "2x faster at p90"),
-    "not judged": lambda: audit(live(lognormal(1, 400), lognormal(2, 400)), "same predictions"),
+    "not judged": lambda: audit(live(lognormal(1, 400), lognormal(2, 400)), "2x cheaper"),
     "nothing": lambda: audit(live(np.zeros(0), np.zeros(0)), "2x faster"),
     "no comparison": lambda: audit(None, "2x faster for a=b, errors up at most 1pp"),
     "runs": lambda: audit(
@@ -75,7 +75,7 @@ def test_the_verdicts_of_the_samples_are_what_their_names_say():
 
 def test_a_refuted_part_among_several_needs_its_share_of_alpha():
     """Holm: what refutes alone at 2.5 % does not refute as one of three."""
-    found = audit(live(lognormal(1, 9000), lognormal(2, 9000, 0.03)), "2x faster, same predictions")
+    found = audit(live(lognormal(1, 9000), lognormal(2, 9000, 0.03)), "2x faster, 2x cheaper")
     assert found.sentences[0].verdict is Verdict.INCONCLUSIVE
     assert "not judged yet" in found.reason.text
 
