@@ -12,7 +12,6 @@ import signal
 import sys
 import tempfile
 import traceback
-from importlib.metadata import entry_points
 from types import FrameType
 from typing import NoReturn
 
@@ -80,7 +79,9 @@ class LazyGroup(click.Group):
 
 
 def _plugged() -> set[str]:
-    return {entry.name for entry in entry_points(group="nibai.commands")}
+    from nibai import plugins  # noqa: PLC0415 - built-in commands need none
+
+    return {entry.name for entry in plugins.registered("nibai.commands")}
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:

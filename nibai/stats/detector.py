@@ -137,7 +137,7 @@ class Detector:
         sd = marginal * np.sqrt(1 - fade**2)
         difference = x - fade * np.where(first, 0.0, self.previous)
         with np.errstate(divide="ignore", invalid="ignore"):
-            z = np.clip(difference / sd, -CLIP, CLIP)
+            z = np.minimum(np.maximum(difference / sd, -CLIP), CLIP)
         z = np.where((sd == 0) & (difference == 0), 0.0, z)
         seen = ~np.isnan(z)
         return np.where(seen, z, 0.0), seen

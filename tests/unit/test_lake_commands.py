@@ -36,10 +36,10 @@ def filled(tmp_path):
     rng = np.random.default_rng(2)
     now = [MONDAY]
     ingest = Ingest(tmp_path / "data", "main", MemoryLedger(), clock=lambda: now[0])
-    for i in range(2 * 288):
-        values = rng.lognormal(-2, 0.3, 12) * (1.0 if i < 288 else 0.5)
-        segment = f"tenant={'ab'[i % 2]}"
-        ingest.append(batch(values, minute=int(MONDAY // 60) + 5 * i, segment=segment))
+    step = np.repeat(np.arange(2 * 288), 12)
+    values = rng.lognormal(-2, 0.3, len(step)) * np.where(step < 288, 1.0, 0.5)
+    segments = [f"tenant={'ab'[i % 2]}" for i in step]
+    ingest.append(batch(values, minute=int(MONDAY // 60) + 5 * step, segment=segments))
     now[0] += 120
     ingest.close()
 

@@ -29,12 +29,10 @@ class Filled:
         self.rng = np.random.default_rng(9)
 
     def put(self, start, seconds, *, step=600, n=6, scale=1.0, **key):
-        values = []
-        for moment in np.arange(start, start + seconds, step):
-            chunk = scale * self.rng.lognormal(-2, 0.4, n)
-            self.ingest.append(batch(chunk, minute=int(moment // 60), **key))
-            values.append((moment, chunk))
-        return values
+        moments = np.arange(start, start + seconds, step)
+        values = scale * self.rng.lognormal(-2, 0.4, (len(moments), n))
+        self.ingest.append(batch(values.ravel(), minute=np.repeat(moments // 60, n), **key))
+        return list(zip(moments, values, strict=True))
 
     def fold(self):
         self.now += 120

@@ -36,9 +36,9 @@ class World:
         self.rng = np.random.default_rng(5)
 
     def traffic(self, day, *, minutes=range(0, 1440, 90), n=20, **key):
-        for minute in minutes:
-            values = self.rng.lognormal(-2, 0.5, n)
-            self.ingest.append(batch(values, minute=int((START + day * DAY) // 60) + minute, **key))
+        values = self.rng.lognormal(-2, 0.5, len(minutes) * n)
+        at = int((START + day * DAY) // 60) + np.repeat(minutes, n)
+        self.ingest.append(batch(values, minute=at, **key))
         self.now += 60
         self.ingest.fold()
 

@@ -121,25 +121,17 @@ def test_spans_become_an_audit(running, tmp_path, capsys):
     assert "750 requests" in capsys.readouterr().out
 
 
-def test_failed_spans_count_as_slowest(running, tmp_path):
-    send(running.url, "fp32", "a", 100, errors=30)
-    running.stop()
-    _, rows = lake_counts(Lake(tmp_path / "data" / "lake"))
-    assert sum(count for key, count in rows.items() if key[4] == 32767) == 30
-
-
-def test_ctrl_c_folds_and_ends_with_130(running):
-    send(running.url, "fp32", "a", 10)
-    assert running.stop(signal.SIGINT)[0] == 130
-
-
-def test_a_second_writer_is_refused(running, tmp_path):
+def test_a_second_writer_is_refused_and_ctrl_c_folds_failed_spans_as_slowest(running, tmp_path):
     done = subprocess.run(
         [*COMMAND, "run", "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0"],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 6
     assert f"pid {running.process.pid}" in done.stderr
+    send(running.url, "fp32", "a", 100, errors=30)
+    assert running.stop(signal.SIGINT)[0] == 130
+    _, rows = lake_counts(Lake(tmp_path / "data" / "lake"))
+    assert sum(count for key, count in rows.items() if key[4] == 32767) == 30
 
 
 def test_killed_without_warning_nothing_acknowledged_is_lost(running, tmp_path):
