@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -27,14 +27,12 @@ GROUPS = (
 
 
 @functools.cache
-def _installed() -> EntryPoints:
-    """Looked for once: going through all packages takes 15 ms, and an audit asks ten times."""
-    return entry_points()
-
-
 def registered(group: str) -> tuple[EntryPoint, ...]:
-    """Entry points of a group, sorted by name."""
-    return tuple(sorted(_installed().select(group=group), key=lambda entry: entry.name))
+    """Entry points of a group, sorted by name.
+
+    Looked for once per process: going through all installed packages takes 15 ms.
+    """
+    return tuple(sorted(entry_points(group=group), key=lambda entry: entry.name))
 
 
 def load_module(group: str, name: str) -> ModuleType:
