@@ -1,0 +1,109 @@
+"""The fakes over HTTP for a real boto3 client: JSON protocol, every answer checked.
+
+Requests are parsed and answers validated with botocore's own service models, so that a fixture
+cannot drift from the documented shapes.
+"""
+
+import json
+import threading
+from datetime import UTC, datetime
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from botocore.session import Session
+from botocore.validate import validate_parameters
+
+from fakeaws.metrics import ServiceError
+
+SERVICES = {"GraniteServiceVersion20100801": "cloudwatch", "SageMaker": "sagemaker"}
+
+
+@cache
+def service_model(name):
+    return Session().get_service_model(name)
+
+
+class FakeAws:
+    """Serves `backends` ({"cloudwatch": Metrics, ...}) on loopback; use as a context manager."""
+
+    def __init__(self, **backends):
+        self.backends = backends
+        self.seen = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def answer(self, target, body):
+        """(status, document) of one request."""
+        prefix, _, operation = target.partition(".")
+        service = SERVICES[prefix]
+        model = service_model(service).operation_model(operation)
+        self.seen.append(f"{service}:{operation}")
+        request = _typed(json.loads(body or b"{}"), model.input_shape)
+        try:
+            found = getattr(self.backends[service], _snake(operation))(**request)
+        except ServiceError as error:
+            return error.status, {
+                "__type__": error.code,
+                "__type": error.code,
+                "message": error.message,
+            }
+        validate_parameters(found, model.output_shape)  # raises where the shape is not kept
+        return 200, _plain(found)
+
+    def _handler(fake):  # noqa: N805 - the handler has a self of its own
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                status, document = fake.answer(self.headers["X-Amz-Target"], body)
+                data = json.dumps(document).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/x-amz-json-1.0")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_):
+                pass
+
+        return Handler
+
+
+def _typed(value, shape):
+    """Timestamps as datetimes, wherever the model has them."""
+    if shape is None or value is None:
+        return value
+    if shape.type_name == "timestamp":
+        return datetime.fromtimestamp(float(value), UTC)
+    if shape.type_name == "structure":
+        return {k: _typed(v, shape.members[k]) for k, v in value.items()}
+    if shape.type_name == "list":
+        return [_typed(v, shape.member) for v in value]
+    return value
+
+
+def _plain(value):
+    if isinstance(value, datetime):
+        return value.timestamp()
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list) else value
+
+
+def _snake(operation):
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in operation).lstrip("_")
