@@ -73,7 +73,8 @@ _HEAD = (
     "metric::VARCHAR AS metric, {{minute}} AS minute, provenance::VARCHAR AS provenance, {columns} "
     "FROM wal_rows WHERE {{condition}} GROUP BY ALL {order}"
 )
-_HIST_SQL = _HEAD.format(
+# Rows of base statistics have a count and a sum, but nobody knows their buckets.
+_HIST_SQL = _HEAD.replace("{{condition}}", "{{condition}} AND provenance <> 'scalar'").format(
     columns="scale, bucket, sum(count)::BIGINT AS count",
     order="HAVING sum(count) <> 0 ORDER BY ALL",
 )
