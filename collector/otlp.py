@@ -57,8 +57,10 @@ class OtlpReceiver:
                 decoded = decode_traces(body, self._mapper.wanted, as_json=kind == JSON)
             else:
                 decoded = decode_metrics(body, as_json=kind == JSON)
-            batch, rejected = self._mapper.rows(decoded)
-            if batch is not None:
+            batch, answers, rejected = self._mapper.rows(decoded)
+            if answers is not None:
+                sink.append(batch, digest, answers)
+            elif batch is not None:
                 sink.append(batch, digest)
         except MalformedError as error:
             return _status(400, INVALID_ARGUMENT, f"malformed request: {error}", kind)

@@ -8,7 +8,7 @@ costs a few look-ups. A test compares every result with the published schema's o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -36,20 +36,33 @@ Signature = tuple[object, ...]
 
 
 class Wanted:
-    """The attributes that are looked at; all others, such as request ids, are skipped undecoded."""
+    """The attributes that are looked at; all others, such as trace flags, are skipped undecoded.
 
-    def __init__(self, keys: Iterable[str]) -> None:
+    `keys` decide a span's series and outcome; what `answers` say is new with every span.
+    """
+
+    def __init__(self, keys: Iterable[str], answers: Iterable[str] = ()) -> None:
         self.keys = frozenset(keys)
-        self._raw_keys = frozenset(key.encode() for key in keys)
+        self.answers = frozenset(answers)
+        self._raw_keys = frozenset(key.encode() for key in self.keys)
+        self._raw_answers = frozenset(key.encode() for key in self.answers)
         self.known: set[bytes] = set()
         self.ignored: set[bytes] = set()
 
-    def is_wanted(self, raw: bytes) -> bool:
-        """Whether a raw KeyValue has a wanted key (a key of up to 127 bytes stands first)."""
+    def is_wanted(self, raw: bytes, answer: list[bytes]) -> bool:
+        """Whether a raw KeyValue has a wanted key (a key of up to 127 bytes stands first).
+
+        One that belongs to an answer is put there.
+        """
         if len(raw) > 1 and raw[0] == 0x0A and raw[1] < 0x80:  # noqa: PLR2004 - field 1, short
-            wanted = raw[2 : 2 + raw[1]] in self._raw_keys
+            key = raw[2 : 2 + raw[1]]
         else:
-            wanted = _key_value(raw)[0] in self.keys
+            key = _key_value(raw)[0].encode()
+        if key in self._raw_answers:
+            # Neither known nor ignored: the next span's is an answer's again.
+            answer.append(raw)
+            return key in self._raw_keys
+        wanted = key in self._raw_keys
         if wanted:
             if len(self.known) >= CACHE_ENTRIES:
                 self.known.clear()
@@ -62,12 +75,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class SpanGroup:
-    """Spans of one resource; all sequences have one entry per span (times in nanoseconds)."""
+    """Spans of one resource; all sequences have one entry per span (times in nanoseconds).
+
+    `answers` hold the attributes and the trace of spans that may carry a prediction, by position.
+    """
 
     resource: Attributes
     starts: Sequence[int]
     ends: Sequence[int]
     signatures: Sequence[Signature]
+    answers: Sequence[tuple[int, Mapping[str, object], str]] = ()
 
     @staticmethod
     def read(signature: Signature) -> tuple[int, bool, bool, Attributes]:
@@ -181,14 +198,19 @@ def _scalar(value: AnyValue) -> str | int | float | bool | None:
 
 def _span_group(resource: Attributes, spans: Any, wanted: Wanted) -> SpanGroup:  # noqa: ANN401 - protobuf
     known, ignored, is_wanted = wanted.known, wanted.ignored, wanted.is_wanted
-    signatures = []
+    signatures: list[Signature] = []
+    answers = []
+    answer: list[bytes] = []
     for span in spans:
         kind = span.kind
         own = [
             raw
             for raw in span.attributes
-            if raw in known or (raw not in ignored and is_wanted(raw))
+            if raw in known or (raw not in ignored and is_wanted(raw, answer))
         ]
+        if answer:
+            answers.append((len(signatures), dict(map(_answer, answer)), span.trace_id.hex()))
+            answer = []
         status = span.status
         # A span that serves is a request wherever it stands; of others only roots may be.
         nested = kind not in SERVING and bool(span.parent_span_id)
@@ -198,7 +220,21 @@ def _span_group(resource: Attributes, spans: Any, wanted: Wanted) -> SpanGroup: 
         [span.start_time_unix_nano for span in spans],
         [span.end_time_unix_nano for span in spans],
         signatures,
+        answers,
     )
+
+
+def _answer(raw: bytes) -> tuple[str, object]:
+    """One attribute of an answer, lists included; ids are new every time and not remembered."""
+    message = KeyValue()
+    try:
+        message.ParseFromString(raw)
+    except DecodeError as error:
+        raise MalformedError("an attribute cannot be decoded") from error
+    value = message.value
+    if value.WhichOneof("value") == "array_value":
+        return message.key, [_scalar(one) for one in value.array_value.values]
+    return message.key, _scalar(value)
 
 
 def _is_error(status: bytes) -> bool:
@@ -266,7 +302,18 @@ def _json_group(resource: Attributes, scope: Mapping[str, Any], wanted: Wanted) 
         [_uint64(span.get("startTimeUnixNano", 0)) for span in spans],
         [_uint64(span.get("endTimeUnixNano", 0)) for span in spans],
         [_json_signature(span, wanted) for span in spans],
+        list(_json_answers(spans, wanted)),
     )
+
+
+def _json_answers(
+    spans: Sequence[Mapping[str, Any]], wanted: Wanted
+) -> Iterator[tuple[int, Mapping[str, object], str]]:
+    for position, span in enumerate(spans):
+        attributes = _json_attributes(span.get("attributes", []), lists=True)
+        answer = {key: value for key, value in attributes.items() if key in wanted.answers}
+        if answer:
+            yield position, answer, str(span.get("traceId", "")).lower()
 
 
 def _json_signature(span: Mapping[str, Any], wanted: Wanted) -> Signature:
@@ -295,16 +342,26 @@ def _uint64(value: object) -> int:
     return number
 
 
-def _json_attributes(raw: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    found = {}
+def _json_attributes(raw: Sequence[Mapping[str, Any]], *, lists: bool = False) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for entry in raw:
         value = entry.get("value", {})
-        if "intValue" in value:
-            found[str(entry["key"])] = int(value["intValue"])
-        else:
-            for kind in ("stringValue", "doubleValue", "boolValue"):
-                if kind in value:
-                    found[str(entry["key"])] = value[kind]
+        if lists and "arrayValue" in value:
+            found[str(entry["key"])] = [
+                _json_scalar(one) for one in value["arrayValue"].get("values", [])
+            ]
+        elif (scalar := _json_scalar(value)) is not None:
+            found[str(entry["key"])] = scalar
+    return found
+
+
+def _json_scalar(value: Mapping[str, Any]) -> str | float | bool | None:
+    if "intValue" in value:
+        return int(value["intValue"])
+    if "doubleValue" in value:
+        # JSON has no NaN: protobuf writes it, and infinities, as texts.
+        return float(value["doubleValue"])
+    found: str | bool | None = value.get("stringValue", value.get("boolValue"))
     return found
 
 
@@ -332,6 +389,7 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str, bool], ...]] = {
     "Resource": (("attributes", 1, "bytes", True),),
     "Status": (("code", 3, "int32", False),),
     "Span": (
+        ("trace_id", 1, "bytes", False),
         ("parent_span_id", 4, "bytes", False),
         ("kind", 6, "int32", False),
         ("start_time_unix_nano", 7, "fixed64", False),

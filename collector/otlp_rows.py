@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
 from collector.otlp_decode import SERVING, Attributes, Point, Signature, SpanGroup, Wanted
+from collector.otlp_predictions import PredictionMapper, Series
 from nibai.conventions import OTHER_SEGMENT, SERIES_ATTRIBUTES
 from nibai.histogram import (
     OVERFLOW_BUCKET,
@@ -25,9 +26,12 @@ from nibai.histogram import (
     bucket_index,
     from_otel_exponential,
 )
+from nibai.predictions import PredictionRecord
+from nibai.store.prediction_rows import to_batch
 from nibai.store.rows import WAL_SCHEMA
 
 NANOS_A_MINUTE = 60_000_000_000
+MAX_NANOS = 2**63
 MAX_SECONDS = 7 * 86400.0
 FIRST_BAD_STATUS = 400
 TIMEOUT_WORDS = ("timeout", "deadline", "timed out", "408", "504")
@@ -36,6 +40,9 @@ KNOWN_SPANS = 50_000
 
 OUTCOME_ATTRIBUTES = ("http.response.status_code", "http.status_code", "error.type")
 METRIC_ATTRIBUTES = ("nibai.metric", "gen_ai.operation.name")
+
+ANSWER_ONLY = "prediction"
+"""The `nibai.metric` of a span that is an answer and no measurement."""
 
 # Histogram metrics of the semantic conventions -> our names.
 METRIC_NAMES = {
@@ -79,6 +86,7 @@ class Mapper:
     segment_by: tuple[str, ...] = ()
     input_tokens: tuple[str, ...] = SERIES_ATTRIBUTES["input_tokens"]
     token_buckets: tuple[int, ...] = ()
+    prediction: PredictionMapper = field(default_factory=PredictionMapper)
     max_series: int = 10_000
     _names: tuple[str, ...] = ()
     _minute: int = 0
@@ -95,7 +103,9 @@ class Mapper:
             *self.endpoint, *self.scope, *self.name, *self.variant, *self.replica, *self.segment,
             *self.segment_by, *(self.input_tokens if self.token_buckets else ()),
         )  # fmt: skip
-        self._wanted = Wanted((*self._names, *OUTCOME_ATTRIBUTES, *METRIC_ATTRIBUTES))
+        self._wanted = Wanted(
+            (*self._names, *OUTCOME_ATTRIBUTES, *METRIC_ATTRIBUTES), self.prediction.keys
+        )
 
     @classmethod
     def from_options(cls, options: Mapping[str, object]) -> Mapper:
@@ -104,24 +114,28 @@ class Mapper:
             name: tuple(value) if isinstance(value, list | tuple) else value
             for name, value in options.items()
         }
+        if isinstance(rules := options.get("prediction"), Mapping):
+            known["prediction"] = PredictionMapper.from_options(rules)
         return cls(**known)  # type: ignore[arg-type]
 
     def rows(
         self, decoded: tuple[list[SpanGroup], list[Point], int]
-    ) -> tuple[pa.RecordBatch | None, Rejected]:
-        """One batch of the log (None: nothing usable) and what was left out."""
+    ) -> tuple[pa.RecordBatch | None, pa.RecordBatch | None, Rejected]:
+        """Rows and answers for the log (None: no usable ones), and what was left out."""
         groups, points, others = decoded
         self._new_minute(decoded)
         rejected = Rejected()
         if others:
             rejected.add("only histograms are stored; gauges and sums are not", others)
         columns = _Columns()
+        answers: list[PredictionRecord] = []
         for group in groups:
             self._spans(group, columns, rejected)
+            answers += self._answers(group, rejected)
         for point in points:
             with self._lock:  # what a cumulative series said last is read and replaced together
                 self._point(point, columns, rejected)
-        return columns.batch(), rejected
+        return columns.batch(), to_batch(answers) if answers else None, rejected
 
     # -- spans ----------------------------------------------------------------------------
     def _spans(self, group: SpanGroup, columns: _Columns, rejected: Rejected) -> None:
@@ -169,6 +183,20 @@ class Mapper:
             return _Resolved(None, failed=False, timed_out=False)
         failed, timed_out = _outcome(attributes, error=error)
         return _Resolved(self._new_key({**group.resource, **attributes}, metric), failed, timed_out)
+
+    def _answers(self, group: SpanGroup, rejected: Rejected) -> Iterator[PredictionRecord]:
+        """The answers that spans carry, whether or not they are measurements too."""
+        for position, values, trace_id in group.answers:
+            end = group.ends[position]
+            if not 0 < end < MAX_NANOS:
+                rejected.add("a span with a prediction has no end")
+                continue
+            *_, own = group.read(group.signatures[position])
+            series = Series(*self._new_key({**group.resource, **own}, "")[:4])
+            given = {**group.resource, **values}
+            record = self.prediction.record(given, series, end / 1e9, trace_id, rejected.add)
+            if record is not None:
+                yield record
 
     @property
     def wanted(self) -> Wanted:
@@ -381,7 +409,7 @@ def _metric(kind: int, attributes: Attributes, *, nested: bool) -> str | None:
     """A span that says its metric, else one that serves a request; other spans are no data."""
     named = attributes.get("nibai.metric")
     if named is not None:
-        return str(named)
+        return None if named == ANSWER_ONLY else str(named)
     if kind in SERVING:
         return "latency"
     return "latency" if "gen_ai.operation.name" in attributes and not nested else None

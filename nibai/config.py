@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from nibai.conventions import SERIES_ATTRIBUTES
+from nibai.conventions import PREDICTION_ATTRIBUTES, SERIES_ATTRIBUTES
 from nibai.errors import ConfigError
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
@@ -84,6 +84,22 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class PredictionRules(_Model):
+    """Which attributes name the parts of an answer; the first present one wins."""
+
+    request_id: tuple[str, ...] = PREDICTION_ATTRIBUTES["request_id"]
+    input_hash: tuple[str, ...] = PREDICTION_ATTRIBUTES["input_hash"]
+    label: tuple[str, ...] = PREDICTION_ATTRIBUTES["label"]
+    score: tuple[str, ...] = PREDICTION_ATTRIBUTES["score"]
+    margin: tuple[str, ...] = PREDICTION_ATTRIBUTES["margin"]
+    probabilities: tuple[str, ...] = PREDICTION_ATTRIBUTES["probabilities"]
+    truth: tuple[str, ...] = PREDICTION_ATTRIBUTES["truth"]
+    invalid: tuple[str, ...] = PREDICTION_ATTRIBUTES["invalid"]
+    batch: tuple[str, ...] = PREDICTION_ATTRIBUTES["batch"]
+    source: tuple[str, ...] = PREDICTION_ATTRIBUTES["source"]
+    repeat: tuple[str, ...] = PREDICTION_ATTRIBUTES["repeat"]
+
+
 class MappingRules(_Model):
     """Which attributes name the parts of a series; the first present one wins."""
 
@@ -97,6 +113,7 @@ class MappingRules(_Model):
     segment_by: tuple[str, ...] = ()
     input_tokens: tuple[str, ...] = SERIES_ATTRIBUTES["input_tokens"]
     token_buckets: tuple[int, ...] = ()
+    prediction: PredictionRules = PredictionRules()
 
 
 class Otlp(_Model):
@@ -125,6 +142,7 @@ class Config(_Model):
     collector_id: str = Field(default="main", pattern=r"^[A-Za-z0-9_.-]+$")
     max_wal: Size = 2 * 1024**3
     minute_horizon: Duration = 30 * 86400.0
+    prediction_retention: Duration = 7 * 86400.0
     otlp: Otlp = Otlp()
 
     @property

@@ -27,6 +27,18 @@ WAL_COLUMNS = (
 )  # fmt: skip
 """Columns of a write-ahead-log batch: additive rows, one per span or per bucket."""
 
+PREDICTION_LABELS = "prediction"
+"""Metric of the counts of labels per minute in the lake's table `category`."""
+
+PREDICTION_INVALID = "prediction_invalid"
+"""Metric of the counts of invalid answers per minute, by kind, in `category`."""
+
+PREDICTION_SCORES = "prediction_score"
+"""Metric of scores: absolute values in `hist`, signed sums in `cell`."""
+
+LIVE_SOURCES = ("", "shadow")
+"""Sources of answers to live traffic; what was replayed says nothing about what users got."""
+
 SERIES_ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "endpoint": ("nibai.endpoint",),
     "scope": ("service.namespace", "deployment.environment.name", "deployment.environment"),
@@ -37,6 +49,21 @@ SERIES_ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "input_tokens": ("gen_ai.usage.input_tokens",),
 }
 """Attributes of a span or metric that name the parts of its series; the first present one wins."""
+
+PREDICTION_ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "request_id": ("nibai.request_id",),
+    "input_hash": ("nibai.input_hash",),
+    "label": ("nibai.prediction.label",),
+    "score": ("nibai.prediction.score",),
+    "margin": ("nibai.prediction.margin",),
+    "probabilities": ("nibai.prediction.probabilities",),
+    "truth": ("nibai.prediction.truth",),
+    "invalid": ("nibai.prediction.invalid",),
+    "batch": ("nibai.prediction.batch",),
+    "source": ("nibai.prediction.source",),
+    "repeat": ("nibai.prediction.repeat",),
+}
+"""Attributes of a span that name the parts of an answer; the first present one wins."""
 
 
 @dataclass(frozen=True, slots=True)

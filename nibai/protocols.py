@@ -67,8 +67,16 @@ class Sink(Protocol):
     appended again.
     """
 
-    def append(self, batch: pa.RecordBatch, digest: bytes | None = None) -> None:
-        """Store one batch of `nibai.conventions.WAL_COLUMNS`."""
+    def append(
+        self,
+        batch: pa.RecordBatch | None,
+        digest: bytes | None = None,
+        predictions: pa.RecordBatch | None = None,
+    ) -> None:
+        """Store rows of `nibai.conventions.WAL_COLUMNS`, answers of one payload, or both.
+
+        Answers have the columns that `nibai.store.prediction_rows.to_batch` makes.
+        """
         ...
 
 

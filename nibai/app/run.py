@@ -230,6 +230,7 @@ class _Keeper:
                 self._state,
                 now,
                 retention_seconds=self._config.minute_horizon,
+                prediction_seconds=self._config.prediction_retention,
             )
             self._maintained = now
             LOG.info("maintained the lake: %s", done)

@@ -22,16 +22,20 @@ def command() -> None:
 @command.command("info")
 @data_options
 def info(config_file: str | None, data: str | None) -> int:
-    """Endpoints, variants and metrics with their time span and requests."""
+    """Endpoints, variants and metrics with their time span and requests, and single answers."""
     from nibai.app.audit import open_desk  # noqa: PLC0415 - numpy, duckdb, sqlalchemy
 
     with open_desk(configuration(config_file, data), time.time) as desk:
         rows = desk.engine().endpoints()
-    if not rows:
+        answers = desk.engine().answers()
+    if not rows and not answers:
         click.echo("the lake is empty: start `nibai run` and send spans to it", err=True)
     for endpoint, variant, metric, first, last, count in rows:
         span = f"{_minute(first)} to {_minute(last + 1)}"
         click.echo(f"{endpoint}  {variant or '-'}  {metric}  {span}  {count:,} requests")
+    for endpoint, variant, batch, first, last, count in answers:
+        span = f"{_minute(first)} to {_minute(last + 1)}"
+        click.echo(f"{endpoint}  {variant or '-'}  answers, batch {batch}  {span}  {count:,} kept")
     return 0
 
 
@@ -39,6 +43,7 @@ def info(config_file: str | None, data: str | None) -> int:
 @click.option("--endpoint", metavar="P/S/N", help="Remove this endpoint.")
 @click.option("--segment", metavar="NAME=VALUE", help="Remove this segment (a tenant).")
 @click.option("--before", metavar="DAY", help="Remove days before this one (2026-03-01).")
+@click.option("--predictions", is_flag=True, help="Only single answers (their counts stay).")
 @click.option("--yes", is_flag=True, help="Do it; without it only counted.")
 @data_options
 def purge(
@@ -46,17 +51,22 @@ def purge(
     segment: str | None,
     before: str | None,
     *,
+    predictions: bool,
     yes: bool,
     config_file: str | None,
     data: str | None,
 ) -> int:
-    """Remove an endpoint, a segment or old days for good; counted first, done with --yes."""
+    """Remove an endpoint, a segment, old days or single answers for good.
+
+    Counted first, done with --yes.
+    """
     from nibai.app.audit import open_desk  # noqa: PLC0415 - see info
     from nibai.store.ingest import fold_waiting  # noqa: PLC0415 - see info
     from nibai.store.maintenance import purge as remove  # noqa: PLC0415 - see info
+    from nibai.store.rows import PREDICTIONS, TABLES  # noqa: PLC0415 - see info
 
-    if endpoint is None and segment is None and before is None:
-        raise UsageError("purge what? give --endpoint, --segment or --before")
+    if not (predictions or endpoint or segment or before):
+        raise UsageError("purge what? give --endpoint, --segment, --before or --predictions")
     day = None if before is None else _day(before)
     config = configuration(config_file, data)
     running: list[str] = []
@@ -66,7 +76,14 @@ def purge(
             running = fold_waiting(
                 config.data, desk.state, clock=time.time, horizon_seconds=config.minute_horizon
             )
-        found = remove(desk.lake, endpoint=endpoint, segment=segment, before=day, dry_run=not yes)
+        found = remove(
+            desk.lake,
+            endpoint=endpoint,
+            segment=segment,
+            before=day,
+            dry_run=not yes,
+            tables=(PREDICTIONS,) if predictions else TABLES,
+        )
     for table in found:
         click.echo(f"{table.table:<14} {table.rows:>12,} rows {'removed' if yes else 'to remove'}")
     for collector in running:
@@ -76,7 +93,8 @@ def purge(
             err=True,
         )
     if yes:
-        LOG.warning("purged endpoint=%s segment=%s before=%s", endpoint, segment, before)
+        what = "answers" if predictions else "everything"
+        LOG.warning("purged %s endpoint=%s segment=%s before=%s", what, endpoint, segment, before)
     else:
         click.echo("nothing was removed: add --yes", err=True)
     return 0

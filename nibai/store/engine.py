@@ -16,6 +16,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from nibai.conventions import PREDICTION_SCORES
 from nibai.errors import StoreError
 from nibai.histogram import BlockHistograms, Int64Array
 from nibai.model import Window
@@ -120,6 +121,20 @@ class Engine:
             (str(e), str(v), str(m), int(a), int(b), int(n))
             for e, v, m, a, b, n in self._rows(
                 "SELECT endpoint, variant, metric, min(minute), max(minute), sum(count)::BIGINT "
+                f"FROM {files} WHERE metric <> {literal(PREDICTION_SCORES)} "
+                "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+            )
+        ]
+
+    def answers(self) -> list[tuple[str, str, int, int, int, int]]:
+        """(endpoint, variant, batch, first minute, last minute, answers) that are kept."""
+        files = self._files("predictions", None)
+        if not files:
+            return []
+        return [
+            (str(e), str(v), int(batch), int(a), int(b), int(n))
+            for e, v, batch, a, b, n in self._rows(
+                "SELECT endpoint, variant, batch, min(minute), max(minute), count(*) "
                 f"FROM {files} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
             )
         ]

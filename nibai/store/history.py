@@ -13,6 +13,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from nibai.conventions import PREDICTION_SCORES
 from nibai.errors import StoreError
 from nibai.histogram import BlockHistograms, merge
 from nibai.history import SeriesHistory
@@ -72,7 +73,9 @@ class LakeHistory:
 
     # -- SQL ------------------------------------------------------------------------------
     def _where(self) -> str:
-        where = f"NOT ends_with(metric, {literal(BY_TYPE)})"
+        where = (
+            f"NOT ends_with(metric, {literal(BY_TYPE)}) AND metric <> {literal(PREDICTION_SCORES)}"
+        )
         if self.scope.endpoint is not None:
             where += f" AND endpoint = {literal(self.scope.endpoint)}"
         return where

@@ -14,10 +14,11 @@ from typing import Protocol
 import pyarrow as pa
 
 from nibai.errors import StoreError
-from nibai.store.fold import fold
+from nibai.store.fold import Folded, fold
 from nibai.store.lake import Lake
 from nibai.store.lock import WriterLock
-from nibai.store.rows import WAL_SCHEMA
+from nibai.store.prediction_rows import fold_predictions
+from nibai.store.rows import PREDICTION_SCHEMA, WAL_SCHEMA
 from nibai.store.wal import MAX_BYTES, Segment, WriteAheadLog, read_frames, segments
 
 DIGEST_SECONDS = 15 * 60.0
@@ -26,7 +27,9 @@ DIGEST_SECONDS = 15 * 60.0
 HORIZON_SECONDS = 30 * 86400.0
 """Days older than this go to the hour tables."""
 
-COMMIT_ORDER = ("hist", "cell", "hist_hour", "cell_hour")
+COMMIT_ORDER = (
+    "hist", "cell", "category", "hist_hour", "cell_hour", "category_hour", "predictions",
+)  # fmt: skip
 
 
 def fold_waiting(
@@ -136,14 +139,19 @@ class Ingest:
         self._recover()
 
     # -- appending ------------------------------------------------------------------------
-    def append(self, batch: pa.RecordBatch, digest: bytes | None = None) -> None:
-        """Return when the batch is durable; a digest seen in the last 15 minutes is a repeat."""
+    def append(
+        self,
+        batch: pa.RecordBatch | None,
+        digest: bytes | None = None,
+        predictions: pa.RecordBatch | None = None,
+    ) -> None:
+        """Return when all is durable; a digest seen in the last 15 minutes is a repeat."""
         if digest is not None and not self._claim(digest):
             with self._seen_lock:
                 self._repeated += 1
             return
         try:
-            self._wal.append(batch, digest)
+            self._wal.append(batch, digest, predictions)
         except BaseException:
             if digest is not None:
                 self._settle(digest, durable=False)
@@ -152,7 +160,7 @@ class Ingest:
             self._settle(digest, durable=True)
         with self._seen_lock:
             self._batches += 1
-            self._rows += batch.num_rows
+            self._rows += sum(part.num_rows for part in (batch, predictions) if part is not None)
 
     def _claim(self, digest: bytes) -> bool:
         """Whether the caller shall append this payload; waits for another one appending it."""
@@ -214,11 +222,16 @@ class Ingest:
 
     def _fold_segment(self, segment: Segment) -> None:
         frames = list(read_frames(segment.path))
-        rows = pa.Table.from_batches([frame.batch for frame in frames], schema=WAL_SCHEMA)
+        batches = [frame.batch for frame in frames if frame.batch is not None]
+        rows = pa.Table.from_batches(batches, schema=WAL_SCHEMA)
+        answered = [frame.predictions for frame in frames if frame.predictions is not None]
+        answers = pa.Table.from_batches(answered, schema=PREDICTION_SCHEMA)
         self._checkpoint("read")
         # Whole days, as the maintainer deletes them: no day is in both resolutions.
         oldest = int((self._clock() - self._horizon) // 86400) * 1440
-        folded = fold(rows, oldest_minute=oldest)
+        found = fold_predictions(answers, oldest_minute=oldest)
+        folded = fold(pa.concat_tables([rows, found.scores]), oldest_minute=oldest)
+        folded = Folded({**folded.tables, **found.tables})
         self._checkpoint("folded")
         for table in COMMIT_ORDER:
             if table in folded.tables:

@@ -6,7 +6,7 @@ raises a conflict and the day is read again. Through the path it would be lost s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -17,7 +17,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from nibai.errors import StoreError
 from nibai.store.connection import connect
 from nibai.store.lake import WRITER, Lake
-from nibai.store.rows import TABLES
+from nibai.store.rows import PREDICTIONS, TABLES
 from nibai.store.sql import literal
 from nibai.store.state import State
 
@@ -34,7 +34,11 @@ _HOURS = {
     "hist": "scale, bucket, sum(count)::INTEGER AS count",
     "cell": "sum(count)::BIGINT AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max, "
     "sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",
+    "category": "key, sum(count)::INTEGER AS count",
 }
+
+PREDICTION_SECONDS = 7 * 86400.0
+"""How long single answers are kept; their counts stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Upkeep:
     rolled_up: tuple[date, ...] = ()
     compacted: tuple[str, ...] = ()
     deleted_before: date | None = None
+    answers_deleted_before: date | None = None
 
 
 def maintain(
@@ -52,9 +57,10 @@ def maintain(
     now: float,
     *,
     retention_seconds: float,
+    prediction_seconds: float = PREDICTION_SECONDS,
     checkpoint: Callable[[str], None] = lambda _: None,
 ) -> Upkeep:
-    """Roll up closed days, and once a day compact, clean up and delete old minutes."""
+    """Roll up closed days, and once a day compact, clean up, delete old minutes and answers."""
     oldest = _date(now - retention_seconds)
     rolled = tuple(roll_up_closed_days(lake, state, now, oldest=oldest, checkpoint=checkpoint))
     today = _date(now).isoformat()
@@ -68,11 +74,13 @@ def maintain(
         before = min(oldest, date.fromisoformat(rolled_until) + timedelta(days=1))
         for table in _HOURS:
             deleted = before if delete_days(lake, table, before) else deleted
+    answers = _date(now - prediction_seconds)
+    forgotten = answers if delete_days(lake, PREDICTIONS, answers) else None
     for table in TABLES:
         clean(lake, table)
     checkpoint("cleaned")
     state.set_watermark(COMPACTION, today)
-    return Upkeep(rolled, compacted, deleted)
+    return Upkeep(rolled, compacted, deleted, forgotten)
 
 
 def roll_up_closed_days(
@@ -89,7 +97,7 @@ def roll_up_closed_days(
     is appended to the hours directly.
     """
     written = {kind: _written(lake, kind) for kind in _HOURS}
-    if not written["hist"]:
+    if not any(written.values()):
         return []
     last = _date(now - CLOSED_AFTER_SECONDS) - timedelta(days=1)
     seen = int(state.watermark(ROLL_UP_SEEN) or 0) - OVERLAP_MS
@@ -185,9 +193,18 @@ class Purged:
 
 
 def purge(
-    lake: Lake, *, endpoint: str | None, segment: str | None, before: date | None, dry_run: bool
+    lake: Lake,
+    *,
+    endpoint: str | None,
+    segment: str | None,
+    before: date | None,
+    dry_run: bool,
+    tables: Iterable[str] = TABLES,
 ) -> list[Purged]:
-    """Remove an endpoint, a segment or old days from every table, history of the files included."""
+    """Remove an endpoint, a segment or old days from tables, history of the files included.
+
+    Without a condition everything in them.
+    """
     conditions = []
     if endpoint is not None:
         conditions.append(f"endpoint = {literal(endpoint)}")
@@ -195,9 +212,9 @@ def purge(
         conditions.append(f"segment = {literal(segment)}")
     if before is not None:
         conditions.append(f"day < '{before.isoformat()}'")
-    predicate = " AND ".join(conditions)
+    predicate = " AND ".join(conditions) or "true"
     found = []
-    for name in TABLES:
+    for name in tables:
         table = lake.open(name)
         if table is None:
             continue

@@ -1,4 +1,4 @@
-"""The shapes of additive rows: in the write-ahead log and in the lake's tables."""
+"""The shapes of rows, in the write-ahead log and in the lake: additive ones, and answers."""
 
 from __future__ import annotations
 
@@ -30,6 +30,28 @@ WAL_SCHEMA = pa.schema(
 )
 assert tuple(WAL_SCHEMA.names) == WAL_COLUMNS  # noqa: S101 - two spellings of one contract
 
+PREDICTION_SCHEMA = pa.schema(
+    [
+        ("endpoint", _TEXT),
+        ("variant", _TEXT),
+        ("replica", _TEXT),
+        ("segment", _TEXT),
+        ("at_us", pa.int64()),
+        ("request_id", pa.string()),
+        ("input_hash", pa.string()),
+        ("label", _TEXT),
+        ("score", pa.float64()),
+        ("margin", pa.float64()),
+        ("probabilities", pa.list_(pa.float32())),
+        ("truth", _TEXT),
+        ("invalid", _TEXT),
+        ("batch", pa.int32()),
+        ("source", _TEXT),
+        ("repeat", pa.int32()),
+    ]
+)
+"""One answer a row (`nibai.predictions.PredictionRecord`), in the log and before it is folded."""
+
 _KEY: list[tuple[str, pa.DataType]] = [
     ("day", pa.date32()),
     ("endpoint", pa.string()),
@@ -52,6 +74,19 @@ _CELL = [
 ]
 _CATEGORY = [("key", pa.string()), ("count", pa.int32())]
 
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+PREDICTIONS = "predictions"
+# Answers are no sums: one row each, kept for days, paired by queries.
+_PREDICTIONS = [
+    ("day", pa.date32()),
+    ("minute", pa.int32()),
+    *((field.name, _plain(field.type)) for field in PREDICTION_SCHEMA),
+]
+
 # Delta has no unsigned types: everything is signed, and sums are made in BIGINT.
 TABLES: dict[str, pa.Schema] = {
     "hist": pa.schema(_KEY + _HIST),
@@ -60,6 +95,7 @@ TABLES: dict[str, pa.Schema] = {
     "hist_hour": pa.schema(_KEY + _HIST),
     "cell_hour": pa.schema(_KEY + _CELL),
     "category_hour": pa.schema(_KEY + _CATEGORY),
+    PREDICTIONS: pa.schema(_PREDICTIONS),
 }
 
 

@@ -1,8 +1,9 @@
 """The write-ahead log: what is acknowledged is on disk.
 
 One segment file per wall-clock minute, named by a number that is never reused. A segment is a
-sequence of frames; a frame is a header (length, CRC-32, 16-byte payload digest) and one batch as a
-self-contained Arrow IPC stream (lz4). Concurrent appends share one fdatasync. A torn tail is
+sequence of frames; a frame is a header (length, CRC-32, 16-byte payload digest) and what one
+payload brought: additive rows, answers, or both, each a self-contained Arrow IPC stream (lz4). So
+both are durable together or not at all. Concurrent appends share one fdatasync. A torn tail is
 expected after a crash: complete frames are read, the rest is cut off.
 """
 
@@ -20,7 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from nibai.errors import StoreError, ThrottledError
-from nibai.store.rows import WAL_SCHEMA
+from nibai.store.rows import PREDICTION_SCHEMA, WAL_SCHEMA
 
 HEADER = struct.Struct("<II16s")
 NO_DIGEST = bytes(16)
@@ -31,10 +32,11 @@ RETRY_AFTER_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One durable batch and the digest of the payload it came from (None: none given)."""
+    """What one payload brought, and its digest (None: none given)."""
 
-    batch: pa.RecordBatch
+    batch: pa.RecordBatch | None
     digest: bytes | None
+    predictions: pa.RecordBatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,14 @@ class WriteAheadLog:
         """Bytes in segments that are not folded yet."""
         return self._waiting_bytes
 
-    def append(self, batch: pa.RecordBatch, digest: bytes | None = None) -> None:
-        """Return when the batch is on disk."""
-        frame = encode_frame(batch, digest)
+    def append(
+        self,
+        batch: pa.RecordBatch | None,
+        digest: bytes | None = None,
+        predictions: pa.RecordBatch | None = None,
+    ) -> None:
+        """Return when rows and answers are on disk."""
+        frame = encode_frame(batch, digest, predictions)
         if self._waiting_bytes + len(frame) > self._max_bytes:
             raise ThrottledError(
                 f"the write-ahead log holds {self._waiting_bytes:,} bytes that wait to be folded",
@@ -223,20 +230,38 @@ def read_frames(path: Path) -> Iterator[Frame]:
         body = data[start : start + length]
         if len(body) < length or zlib.crc32(body) != checksum:
             return
-        with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
-            for batch in reader:
-                yield Frame(batch, None if digest == NO_DIGEST else digest)
+        yield _frame(body, None if digest == NO_DIGEST else digest)
         position = start + length
 
 
-def encode_frame(batch: pa.RecordBatch, digest: bytes | None) -> bytes:
-    """One batch as the bytes that are appended."""
-    if not batch.schema.equals(WAL_SCHEMA):
-        raise StoreError(f"a batch has columns {batch.schema.names}, not those of the log")
+def _frame(body: bytes, digest: bytes | None) -> Frame:
+    source = pa.BufferReader(body)
+    batch = predictions = None
+    while source.tell() < len(body):
+        with pa.ipc.open_stream(source) as reader:
+            for found in reader:
+                if found.schema.equals(PREDICTION_SCHEMA):
+                    predictions = found
+                else:
+                    batch = found
+    return Frame(batch, digest, predictions)
+
+
+def encode_frame(
+    batch: pa.RecordBatch | None,
+    digest: bytes | None,
+    predictions: pa.RecordBatch | None = None,
+) -> bytes:
+    """Rows and answers of one payload as the bytes that are appended."""
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with pa.ipc.new_stream(sink, WAL_SCHEMA, options=options) as writer:
-        writer.write_batch(batch)
+    for part, schema in ((batch, WAL_SCHEMA), (predictions, PREDICTION_SCHEMA)):
+        if part is None:
+            continue
+        if not part.schema.equals(schema):
+            raise StoreError(f"a batch has columns {part.schema.names}, not those of the log")
+        with pa.ipc.new_stream(sink, schema, options=options) as writer:
+            writer.write_batch(part)
     body: bytes = sink.getvalue().to_pybytes()
     return HEADER.pack(len(body), zlib.crc32(body), digest or NO_DIGEST) + body
 

@@ -19,8 +19,8 @@ TESTS = Path(__file__).parents[1]
 
 PLACES = [
     "before sync", "after sync", "half written", "acknowledged", "read", "folded",
-    "committed hist", "committed cell", "cursor", "removed", "rolled hist", "rolled cell",
-    "compacted", "any moment",
+    "committed hist", "committed cell", "committed category", "committed predictions", "cursor",
+    "removed", "rolled hist", "rolled cell", "rolled category", "compacted", "any moment",
 ]  # fmt: skip
 
 
@@ -89,14 +89,19 @@ def counts(folder, table):
     """Requests per batch in one table."""
     found = {}
     for row in Lake(folder / "lake").open(table).to_pyarrow_table().to_pylist():
-        found[row["replica"]] = found.get(row["replica"], 0) + row["count"]
+        found[row["replica"]] = found.get(row["replica"], 0) + row.get("count", 1)
     return found
 
 
 def check(folder):
-    expected = {f"b{n}": crash_worker.rows(n) for n in range(acknowledged(folder))}
+    numbers = range(acknowledged(folder))
+    only = crash_worker.ONLY_ANSWERS
+    expected = {f"b{n}": crash_worker.rows(n) for n in numbers if n % 4 != only}
     assert counts(folder, "hist") == expected
     assert counts(folder, "cell") == expected
+    answered = {f"b{n}": crash_worker.rows(n) for n in numbers if n % 4}
+    assert counts(folder, "predictions") == answered
+    assert counts(folder, "category") == answered
     assert not list((folder / "wal" / "main").glob("*.wal"))
     state = open_state(folder / "state.sqlite")
     rolled = state.watermark("roll_up")
@@ -105,7 +110,7 @@ def check(folder):
         hours = counts(folder, "hist_hour")
         assert {name: hours[name] for name in hours} == {name: expected[name] for name in hours}
         assert hours
-    return len(expected)
+    return len(numbers)
 
 
 def test_fifty_crashes(tmp_path):

@@ -18,10 +18,13 @@ from nibai.store import wal
 from nibai.store.ingest import Ingest
 from nibai.store.maintenance import maintain
 from nibai.store.state import open_state
+from support.answers import answers, record
 from support.spans import batch
 
 START = 1_680_000_000.0
 BATCHES = 8
+ONLY_ANSWERS = 3
+"""What this batch of four has instead of both."""
 
 
 def die():
@@ -31,6 +34,14 @@ def die():
 def rows(number):
     """What batch `number` holds: its own replica, so that it can be counted alone."""
     return 1 + number % 3
+
+
+def predictions(number):
+    """The answers of batch `number`: sometimes none, as many as rows, or only answers."""
+    if number % 4 == 0:
+        return None
+    at = moment(number)
+    return answers(*(record(i, replica=f"b{number}", at=at) for i in range(rows(number))))
 
 
 def moment(number):
@@ -79,15 +90,24 @@ def work(job):
     for _ in range(BATCHES if job["die_at"] else 5):
         now[0] = moment(number)
         made = batch([0.1] * rows(number), minute=int(now[0] // 60), replica=f"b{number}")
+        if number % 4 == ONLY_ANSWERS:
+            made = None
         # An all-zero digest stands for none: real ones are hashes.
-        ingest.append(made, (number + 1).to_bytes(16, "big"))
+        ingest.append(made, (number + 1).to_bytes(16, "big"), predictions(number))
         write(acknowledged, number.to_bytes(8, "big"))
         passing("acknowledged")
         number += 1
         if dice.random() < (0.2 if upkeep else 0.4):
             ingest.fold()
         if dice.random() < (0.8 if upkeep else 0.05):
-            maintain(ingest.lake, state, now[0], retention_seconds=1e9, checkpoint=passing)
+            maintain(
+                ingest.lake,
+                state,
+                now[0],
+                retention_seconds=1e9,
+                prediction_seconds=1e9,
+                checkpoint=passing,
+            )
     ingest.close()
     passing("closed")
 

@@ -136,7 +136,7 @@ def test_without_data_the_verdict_is_inconclusive(nibai):
         (("audit", "chg-x"), "no change 'chg-x': there is none"),
         (("audit", "show", "aud-x"), "no audit 'aud-x': there is none"),
         (("audit", "show"), "audit show needs one ID: see nibai audit list"),
-        (("lake", "purge"), "purge what? give --endpoint, --segment or --before"),
+        (("lake", "purge"), "purge what? give --endpoint, --segment, --before or --predictions"),
         (
             ("lake", "purge", "--before", "soon"),
             "--before 'soon' is no day: write 2026-03-01",
