@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +22,7 @@ from nibai.conventions import (
 )
 from nibai.histogram import SCALE, bucket_index
 from nibai.predictions import PredictionRecord
+from nibai.store.connection import connect
 from nibai.store.rows import PREDICTION_SCHEMA, TABLES, WAL_SCHEMA, column, numbers
 
 MAX_LABELS = 50
@@ -88,7 +88,7 @@ def fold_predictions(answers: pa.Table, *, oldest_minute: int = 0) -> FoldedPred
     """Answers of one segment as rows of the lake; minutes before `oldest_minute` become hours."""
     if answers.num_rows == 0:
         return FoldedPredictions({}, WAL_SCHEMA.empty_table())
-    connection = duckdb.connect()
+    connection = connect()
     connection.register("answers", answers)
     tables = {"predictions": connection.sql(_ANSWERS).to_arrow_table()}
     for name, condition, minute in (
