@@ -55,6 +55,7 @@ class Case:
     """One claim and what it is judged by; `segment` is the one inside the sample.
 
     `margins` None: the claim states none and the change's kinds have no default.
+    `latency_profile`: the sample is the one batched as the latency was.
     """
 
     change: Change
@@ -62,6 +63,7 @@ class Case:
     scope: Scope
     segment: tuple[str, str] | None
     margins: KindMargins | None
+    latency_profile: bool = True
 
 
 @dataclass(frozen=True, slots=True)

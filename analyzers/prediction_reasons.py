@@ -15,7 +15,7 @@ def decide(judged: Judged) -> tuple[Verdict, Reason]:
     readings, states = judged.readings, judged.states
     if states.failed is not None:
         reading = readings[states.failed]
-        text = f"{_refusal(reading)}: more than the {reading.allowed}"
+        text = f"{_refusal(reading, judged)}: more than the {reading.allowed}"
         return Verdict.REFUTED, Reason(reading.code, _closed(text, judged))
     undecided = [i for i, state in enumerate(states.states) if state is GateState.OPEN]
     if undecided:
@@ -28,10 +28,13 @@ def decide(judged: Judged) -> tuple[Verdict, Reason]:
     )
 
 
-def _refusal(reading: Reading) -> str:
+def _refusal(reading: Reading, judged: Judged) -> str:
     if reading.code is not ReasonCode.SELF_FLIPS:
         return reading.said
-    return f"the new variant is not a function of the request: {reading.said}"
+    batch = judged.case.scope.sample.batch
+    at = "" if batch is None or judged.case.latency_profile else f"at batch {batch} "
+    said = reading.said.replace("the new variant", "it", 1)
+    return f"{at}the new variant is not a function of the request: {said}"
 
 
 def _open(reading: Reading, more: int | None) -> tuple[ReasonCode, str]:

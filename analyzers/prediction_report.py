@@ -59,6 +59,7 @@ def evidence_of(judged: Judged, alpha: float) -> PredictionEvidence:
         distinct_by=sample.distinct_by,
         match_rate=None if sample.join is None else sample.join.match_rate,
         batch_profile=batch_profile(sample),
+        latency_profile=case.latency_profile,
         gates=_gates(judged),
         flips=flips.estimate,
         traffic_flips=pairs.all_flips / pairs.all_pairs if pairs.all_pairs else None,

@@ -90,7 +90,14 @@ class Predictions:
             )
         if sample.level not in PAIRED:
             return _unpaired(claim, sample)
-        case = Case(change, claim, _scope(sample, segment), segment, margins_of(change, claim))
+        case = Case(
+            change,
+            claim,
+            _scope(sample, segment),
+            segment,
+            margins_of(change, claim),
+            latency_profile=sample.batch == samples[0].batch,
+        )
         gate = _gate(case)
         if gate is None:
             asked = self._readings(case)

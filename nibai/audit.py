@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from nibai.claims import print_claim
+from nibai.claims import print_claim, print_sentence
 from nibai.conventions import NOT_MEASURED
 from nibai.exhibits import describe
 from nibai.model import (
@@ -58,6 +58,8 @@ def run_audit(
     `not_comparable`, saying so.
     """
     results = judge(change, windows, analyzers)
+    # What was judged may be more sentences than were given: see `judge`.
+    change = replace(change, sentences=tuple(result.sentence for result in results))
     verdict = audit_verdict([result.verdict for result in results])
     comparisons = _comparisons(change, windows)
     return Audit(
@@ -79,12 +81,38 @@ def run_audit(
 def judge(
     change: Change, windows: Windows, analyzers: Mapping[str, Analyzer]
 ) -> tuple[SentenceResult, ...]:
-    """Only the verdicts of a change's sentences, without what the report shows beside them."""
+    """Only the verdicts of a change's sentences, without what the report shows beside them.
+
+    Answers that were computed in other batches than those whose latency is judged are about another
+    model: their parts leave the sentence for one of their own, and profiles nobody asked for get
+    one too.
+    """
     answers: dict[Claim, Finding] = {}
     for name in sorted(analyzers):
         for finding in analyzers[name].analyze(change, windows):
             answers.setdefault(finding.claim, _owning_up(finding))
-    return tuple(_sentence(sentence, answers) for sentence in change.sentences)
+    asked = [one for sentence in change.sentences for one in _by_profile(sentence, answers)]
+    known = {part for sentence in asked for part in sentence.parts}
+    further = [
+        Sentence(print_claim(claim), (claim,))
+        for claim, finding in answers.items()
+        if claim not in known and _elsewhere(finding)
+    ]
+    return tuple(_sentence(sentence, answers) for sentence in (*asked, *further))
+
+
+def _by_profile(sentence: Sentence, answers: Mapping[Claim, Finding]) -> list[Sentence]:
+    """The sentence, or two: of the latency's own profile, and of others."""
+    apart = [part for part in sentence.parts if _elsewhere(answers.get(part))]
+    here = [part for part in sentence.parts if part not in apart]
+    if not apart or not here:
+        return [sentence]
+    return [Sentence(print_sentence(parts), tuple(parts)) for parts in (here, apart)]
+
+
+def _elsewhere(finding: Finding | None) -> bool:
+    found = None if finding is None else finding.evidence.predictions
+    return found is not None and not found.latency_profile
 
 
 def _sentence(sentence: Sentence, answers: Mapping[Claim, Finding]) -> SentenceResult:
@@ -96,8 +124,8 @@ def _sentence(sentence: Sentence, answers: Mapping[Claim, Finding]) -> SentenceR
 
 
 def _sentence_reason(verdict: Verdict, part: int | None, findings: Sequence[Finding]) -> Reason:
+    text = "; ".join(finding.reason.text for finding in findings)
     if part is None:
-        text = "; ".join(finding.reason.text for finding in findings)
         return Reason(findings[0].reason.code if findings else ReasonCode.NO_DATA, text)
     deciding = findings[part]
     if verdict is Verdict.INCONCLUSIVE and deciding.verdict is Verdict.REFUTED:
@@ -106,7 +134,14 @@ def _sentence_reason(verdict: Verdict, part: int | None, findings: Sequence[Find
             ReasonCode.INTERVAL_STRADDLES,
             f"{deciding.reason.text}, but not surely enough among {len(findings)} parts",
         )
+    if verdict is Verdict.REFUTED and _joint(findings):
+        return Reason(deciding.reason.code, text)
     return deciding.reason
+
+
+def _joint(findings: Sequence[Finding]) -> bool:
+    """Whether a sentence is about predictions and something else: neither fact is told alone."""
+    return len({finding.evidence.predictions is None for finding in findings}) > 1
 
 
 def _owning_up(finding: Finding) -> Finding:

@@ -76,6 +76,31 @@ def print_claim(claim: Claim) -> str:
     return " ".join(words)
 
 
+def print_sentence(parts: Sequence[Claim]) -> str:
+    """The parts as one sentence that parses to them again, quantiles of one promise together.
+
+    >>> print_sentence(parse("2x faster, same predictions within 2 %").parts)
+    '2x faster at p50, p90 and p99, same predictions within 2%'
+    """
+    groups: list[list[Claim]] = []
+    for part in parts:
+        same = groups and replace(groups[-1][0], quantile=None) == replace(part, quantile=None)
+        if same and part.quantile is not None:
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    return ", ".join(_print_group(group) for group in groups)
+
+
+def _print_group(group: Sequence[Claim]) -> str:
+    labels = [quantile_label(part.quantile) for part in group if part.quantile is not None]
+    text = print_claim(group[0])
+    if len(labels) < 2:  # noqa: PLR2004 - one quantile is there already
+        return text
+    several = f"{', '.join(labels[:-1])} and {labels[-1]}"
+    return text.replace(f" at {labels[0]}", f" at {several}", 1)
+
+
 def quantile_label(quantile: float) -> str:
     """The usual name of a quantile.
 

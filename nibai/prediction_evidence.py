@@ -150,7 +150,9 @@ class PredictionEvidence:
 
     `flips` is the raw rate, `traffic_flips` the rate weighted by traffic, `floor_old` and
     `floor_new` each variant against itself. `margin_source` says where the margin comes from
-    ("stated", "default for precision int8", "edited after the first look").
+    ("stated", "default for precision int8", "edited after the first look"). `latency_profile`:
+    the answers were batched as those whose latency is judged; where they were not, the finding
+    stands in a sentence of its own.
     """
 
     level: EvidenceLevel
@@ -161,6 +163,7 @@ class PredictionEvidence:
     distinct_by: str = ""
     match_rate: float | None = None
     batch_profile: str = ""
+    latency_profile: bool = True
     gates: tuple[Gate, ...] = ()
     flips: Bounds | None = None
     traffic_flips: float | None = None

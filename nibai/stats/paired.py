@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
+import numpy as np
+
 from nibai.predictions import SameInputs
 from nibai.stats.sequential_rates import Trials, log_likelihood, log_mixture, share_interval
 
@@ -209,9 +211,9 @@ def mcnemar_exact(n10: int, n01: int) -> float:
     n, fewer = n10 + n01, min(n10, n01)
     if not n:
         return 1.0
-    from scipy.special import bdtr  # noqa: PLC0415 - keeps `import nibai.stats` light
-
-    return min(2 * float(bdtr(fewer, n, 0.5)), 1.0)
+    i = np.arange(1, fewer + 1)
+    log_ways = np.concatenate(([0.0], np.cumsum(np.log((n - i + 1) / i))))
+    return min(2 * float(np.exp(log_ways - n * math.log(2)).sum()), 1.0)
 
 
 def mcnemar_log_e(n10: int, n01: int) -> float:

@@ -1,10 +1,13 @@
 from dataclasses import replace
 
 import pytest
-from support.comparisons import Given
+from support.comparisons import Given, live, lognormal
 from support.pairs import Pairs, declared, invalid, joined, sample, sketch, truth
 
 from analyzers.predictions import Predictions
+from analyzers.speedup import build as speedup
+from nibai.audit import run_audit
+from nibai.document import from_document, to_document
 from nibai.model import ChangeKind, ReasonCode, Verdict
 from nibai.prediction_evidence import GateState
 from nibai.predictions import (
@@ -67,8 +70,8 @@ def test_a_noisy_new_variant_is_refuted_even_where_its_flips_are_all_noise():
     assert found.verdict is REFUTED
     assert found.reason.code is ReasonCode.SELF_FLIPS
     assert found.reason.text.startswith(
-        "the new variant is not a function of the request: the new variant disagrees with itself "
-        "on 5.34% of answers, the old on 0%"
+        "the new variant is not a function of the request: it disagrees with itself on 5.34% of "
+        "answers, the old on 0%"
     )
 
 
@@ -236,6 +239,37 @@ def test_a_batch_is_another_profile_with_a_claim_of_its_own():
     assert len(asked) == 2
     missing = judge(alone, eight, claim="same predictions for batch=16")
     assert missing.reason.text == "no answers at batch 16: there is 1, 8"
+
+
+def test_profiles_of_another_batch_stand_in_a_sentence_of_their_own():
+    twice = live(lognormal(1, 60_000), lognormal(2, 60_000, median=0.05))
+    alone = sample(3500, 364, **QUIET)
+    eight = sample(3500, 60, old=(3500, 0), new=(3500, 187), batch=8)
+    analyzers = {"predictions": Predictions(), "speedup": speedup({})}
+
+    def audited(*claims):
+        return run_audit(
+            declared(*claims), Pairs(alone, eight, latency=twice), analyzers,
+            audit_id="a1", created_at=5.0, version="9",
+        )  # fmt: skip
+
+    joint, further = audited("1.5x faster at p50 and p99, same predictions").sentences
+    assert joint.verdict is REFUTED
+    assert joint.reason.text.startswith("p50 is 1.99x faster [1.98, 2.01]")
+    assert "; 10.4% [8.18, 12.6] of answers changed" in joint.reason.text
+    assert further.sentence.text == "same predictions for batch=8"
+    assert further.verdict is REFUTED
+    assert further.reason.text.startswith(
+        "at batch 8 the new variant is not a function of the request: it disagrees with itself on "
+        "5.34% of answers, the old on 0%: 5.34% ["
+    )
+    asked = audited("1.5x faster at p50 and p99, same predictions for batch=8")
+    assert [result.sentence.text for result in asked.sentences] == [
+        "1.5x faster at p50 and p99", "same predictions for batch=8",
+    ]  # fmt: skip
+    assert [result.verdict for result in asked.sentences] == [CONFIRMED, REFUTED]
+    assert asked.verdict is Verdict.PARTLY
+    assert from_document(to_document(asked)) == asked
 
 
 @pytest.mark.parametrize(
