@@ -101,17 +101,6 @@ def notes_of(scope: Scope, found: PredictionEvidence, alpha: float) -> tuple[str
             f"an input is told by its {sample.distinct_by}: repeated inputs count each time"
         )
     notes += tables.over(found.distributions)
-    if found.simpson:
-        notes.append(
-            "Simpson: with the floor in the same mix of segments the excess has the other sign"
-        )
-    notes += [
-        f"{row.segment} stands out: {100 * row.flips / row.n:.3g}% of {row.n:,} answers changed"
-        for row in found.segments
-        if row.stands_out
-        and found.flips is not None
-        and row.flips / row.n > (found.flips.value or 0.0)
-    ]
     return (*notes, *sample.notes)
 
 
