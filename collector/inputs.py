@@ -42,10 +42,10 @@ class Opened:
     failed: str | None = None
     time: str | None = None
     notes: tuple[str, ...] = ()
-    copy: _Copy | None = None
+    copy: Copy | None = None
 
 
-class _Copy:
+class Copy:
     """A stream as a local file, removed with its last user."""
 
     def __init__(self, data: bytes, ending: str = "") -> None:
@@ -70,16 +70,16 @@ def open_source(source: str | pa.Table, index: int) -> Opened:
     if isinstance(source, pa.Table):
         return Opened(open_arrow(source, f"table {index + 1}"), "a table")
     name = "standard input" if source == "-" else source
-    copy = _local_copy(source)
+    copy = local_copy(source)
     path = Path(source) if copy is None else copy.path
     if path.stat().st_size == 0:
         return Opened(open_arrow(pa.table({}), name), "an empty file")
-    kind = _kind(path, name)
+    kind = kind_of(path, name)
     if kind == "json":
         special = _special(path, name)
         if special is not None:
             return special
-    _check_packed(path, name)
+    check_packed(path, name)
     return Opened(open_file(path, kind, name), kind, copy=copy)
 
 
@@ -111,21 +111,21 @@ def _ending(path: Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def _local_copy(source: str) -> _Copy | None:
+def local_copy(source: str) -> Copy | None:
     """Standard input and remote files as local ones; None for what is local already."""
     if source == "-":
-        return _Copy(sys.stdin.buffer.read())
+        return Copy(sys.stdin.buffer.read())
     return _download(source) if "://" in source else None
 
 
-def _download(url: str) -> _Copy:
+def _download(url: str) -> Copy:
     """A remote file; credentials come from the usual provider chain."""
     from pyarrow import fs  # noqa: PLC0415 - only for remote files
 
     try:
         filesystem, path = fs.FileSystem.from_uri(url)
         with filesystem.open_input_stream(path, compression=None) as stream:
-            return _Copy(stream.read(), "".join(Path(path).suffixes[-2:]))
+            return Copy(stream.read(), "".join(Path(path).suffixes[-2:]))
     except (OSError, pa.ArrowInvalid) as error:
         text = str(error).splitlines()[0][:200]
         raise CollectError(
@@ -133,7 +133,7 @@ def _download(url: str) -> _Copy:
         ) from error
 
 
-def _kind(path: Path, name: str) -> str:
+def kind_of(path: Path, name: str) -> str:
     kind = ENDINGS.get(_ending(path))
     if kind is not None:
         return kind
@@ -154,7 +154,7 @@ def _head(path: Path, name: str) -> bytes:
         with path.open("rb") as file:
             return file.read(SNIFF_BYTES)
     except (OSError, EOFError) as error:
-        raise _broken(name, error) from error
+        raise broken(name, error) from error
 
 
 def _special(path: Path, name: str) -> Opened | None:
@@ -184,10 +184,10 @@ def _lines(path: Path, name: str) -> Iterator[bytes]:
             with path.open("rb") as file:
                 yield from file
     except (OSError, EOFError) as error:
-        raise _broken(name, error) from error
+        raise broken(name, error) from error
 
 
-def _check_packed(path: Path, name: str) -> None:
+def check_packed(path: Path, name: str) -> None:
     """A gzip file that was cut off reads as a shorter file; its checksum tells."""
     if path.suffix.lower() != ".gz":
         return
@@ -196,10 +196,10 @@ def _check_packed(path: Path, name: str) -> None:
             while packed.read(1 << 20):
                 pass
     except (OSError, EOFError) as error:
-        raise _broken(name, error) from error
+        raise broken(name, error) from error
 
 
-def _broken(name: str, error: Exception) -> CollectError:
+def broken(name: str, error: Exception) -> CollectError:
     text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     return CollectError(
         f"{name} cannot be read ({text}): is the file complete? Make or fetch it again"

@@ -18,6 +18,7 @@ from nibai.errors import PluginError
 GROUPS = (
     "nibai.collectors",
     "nibai.readers",
+    "nibai.targets",
     "nibai.analyzers",
     "nibai.scanners",
     "nibai.notifiers",

@@ -32,6 +32,10 @@ COMMANDS = {
         "The same answer for a change in the lake; stored, printed again.",
     ),
     "changes": ("nibai.cli.changes", "Declare, list, show and find changes."),
+    "replay": (
+        "nibai.cli.replay",
+        "Did the answers change? Captured inputs through both variants.",
+    ),
     "plan": ("nibai.cli.plan", "How long a claim must be watched, said beforehand."),
     "run": ("nibai.cli.run", "Receive, store and serve: one process."),
     "lake": ("nibai.cli.lake", "What is stored, and how to remove it."),

@@ -1,0 +1,1 @@
+"""Targets that captured inputs are sent to, one kind a file."""

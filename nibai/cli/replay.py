@@ -1,0 +1,304 @@
+"""`nibai replay`: captured inputs through both variants."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nibai.errors import CollectError, UsageError
+
+if TYPE_CHECKING:
+    from nibai.app.replay import Plan, Replayed
+    from nibai.replaying.run import Progress
+
+RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|h)")
+PER_SECOND = {"s": 1.0, "m": 60.0, "h": 3600.0}
+STEPS = 10
+"""Lines of progress where there is no terminal."""
+
+
+@click.command("replay")
+@click.option(
+    "--inputs", required=True, metavar="FILE", help='Captured requests: a file, folder, glob, "-".'
+)
+@click.option("--baseline", required=True, metavar="TARGET", help="The old variant.")
+@click.option("--candidate", required=True, metavar="TARGET", help="The new variant.")
+@click.option(
+    "-o", "--option", multiple=True, metavar="NAME=VALUE", help="Option of both targets; repeat."
+)
+@click.option(
+    "--columns", multiple=True, metavar="ROLE=COL", help="Where id, input, segment, label are."
+)
+@click.option("--label-path", metavar="PATH", help="Where an answer has its label.")
+@click.option("--score-path", metavar="PATH", help="Where an answer has its score.")
+@click.option("--sample", type=click.IntRange(1), metavar="N", help="At most N inputs, at random.")
+@click.option("--repeated", is_flag=True, help="Send inputs that occur again, again.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(2, 100),
+    default=2,
+    show_default=True,
+    help="Answers of each variant to an input.",
+)
+@click.option(
+    "--batch", type=click.IntRange(1), default=1, show_default=True, help="Inputs a request."
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 256),
+    default=4,
+    show_default=True,
+    help="Requests at a time.",
+)
+@click.option(
+    "--rate",
+    default="10/s",
+    show_default=True,
+    metavar="N/s|m|h|none",
+    help="Most requests, both variants together.",
+)
+@click.option(
+    "--budget",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Most requests in all, retries included (default: the plan and 10 %).",
+)
+@click.option("--price", type=float, metavar="USD", help="What a request costs.")
+@click.option("--budget-usd", type=float, metavar="USD", help="Most money in all.")
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 20),
+    default=4,
+    show_default=True,
+    help="Further tries of a request that failed.",
+)
+@click.option(
+    "--give-up-after",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Stop after N requests in a row without a valid answer; 0: never.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Order, groups, sample.")
+@click.option(
+    "--out", required=True, metavar="DIR", help="Journal and pairs; the same DIR goes on."
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan, send nothing.")
+@click.option("--yes", is_flag=True, help="Send without asking.")
+def command(*, dry_run: bool, yes: bool, **given: Any) -> int:  # noqa: ANN401 - click's values
+    r"""Did the answers change? Send captured inputs through both variants.
+
+    Every input goes to both variants, --repeats times, each time beside other batch-mates: old
+    against new, and each variant against itself. TARGET is https://… or KIND:ADDRESS.
+
+    \b
+      nibai replay --inputs captured.jsonl --baseline http://old/predict
+             --candidate http://new/predict --label-path label --out replay
+
+    A replay that was stopped or killed goes on with the same command; no input is sent twice.
+    """
+    from nibai.app.replay import Replay  # noqa: PLC0415 - pyarrow
+
+    replay = Replay(_request(given))
+    try:
+        plan = replay.plan
+        click.echo(plan_text(plan), nl=False)
+        if dry_run:
+            return 0
+        _agree(plan, yes=yes)
+        with _progress(plan.left) as tick:
+            found = replay.run(time.monotonic, tick)
+    finally:
+        replay.close()
+    click.echo(found_text(found), nl=False)
+    if found.progress.stop is not None:
+        raise CollectError(
+            f"stopped: {found.progress.reason}; {_remedy(found)}", reason=found.progress.stop
+        )
+    return 0
+
+
+def _request(given: dict[str, Any]) -> Any:  # noqa: ANN401 - imported late
+    from nibai.app.replay import ReplayRequest  # noqa: PLC0415 - pyarrow
+    from nibai.protocols import CaptureRequest  # noqa: PLC0415 - same
+    from nibai.replaying.plan import Profile  # noqa: PLC0415 - same
+
+    for name in ("price", "budget_usd"):
+        if given[name] is not None and not given[name] > 0:
+            raise UsageError(f"--{name.replace('_', '-')} {given[name]:g}: give a number above 0")
+    captures = CaptureRequest(
+        source=given["inputs"],
+        columns=_named(given["columns"], "--columns"),
+        sample=given["sample"],
+        seed=given["seed"],
+        repeated=given["repeated"],
+    )
+    options = {name: _value(text) for name, text in _named(given["option"], "--option").items()}
+    return ReplayRequest(
+        captures=captures,
+        baseline=given["baseline"],
+        candidate=given["candidate"],
+        out=Path(given["out"]),
+        options=options,
+        profile=Profile(given["repeats"], given["batch"], given["concurrency"], given["seed"]),
+        rate=rate(given["rate"]),
+        budget=given["budget"],
+        price_usd=given["price"],
+        budget_usd=given["budget_usd"],
+        retries=given["retries"],
+        give_up_after=given["give_up_after"],
+        label_path=given["label_path"],
+        score_path=given["score_path"],
+    )
+
+
+def rate(text: str) -> float | None:
+    """Requests a second; None for "none".
+
+    >>> rate("10/s"), rate("90/m"), rate("none")
+    (10.0, 1.5, None)
+    """
+    if text == "none":
+        return None
+    match = RATE.fullmatch(text)
+    if match is None or float(match.group(1)) == 0:
+        raise UsageError(f"--rate {text}: a rate is written like 10/s, 90/m or 500/h, or none")
+    return float(match.group(1)) / PER_SECOND[match.group(2)]
+
+
+def _named(texts: tuple[str, ...], option: str) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise UsageError(f"{option} {name}: write {option} NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _agree(plan: Plan, *, yes: bool) -> None:
+    if yes or not plan.left:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("nothing was sent: there is no terminal to ask on; add --yes to send")
+    if not click.confirm(f"send {plan.left:,} requests?"):
+        raise click.exceptions.Abort
+
+
+@contextmanager
+def _progress(left: int) -> Iterator[Callable[[Progress], None]]:
+    """A bar with the time left on a terminal, a line per tenth elsewhere."""
+    shown = 0
+    if sys.stdout.isatty():
+        with click.progressbar(length=left, label="sending", show_pos=True) as bar:
+
+            def advance(progress: Progress) -> None:
+                nonlocal shown
+                bar.update(progress.answered - shown)
+                shown = progress.answered
+
+            yield advance
+        return
+
+    def say(progress: Progress) -> None:
+        nonlocal shown
+        step = STEPS * progress.answered // left if left else 0
+        if step > shown:
+            shown = step
+            click.echo(f"  sent {progress.answered:,} of {left:,} requests")
+
+    yield say
+
+
+# -- text -------------------------------------------------------------------------------------
+
+
+def plan_text(plan: Plan) -> str:
+    """The plan as people read it."""
+    profile, captures = plan.profile, plan.captures
+    n = len(captures.inputs)
+    rows = [("inputs", f"{n:,} from {captures.name} ({captures.format})")]
+    if captures.quarantined:
+        reasons = ", ".join(f"{count:,} {why}" for why, count in captures.quarantined.items())
+        rows.append(("set aside", f"{reasons}, of {captures.rows:,} rows"))
+    if captures.repeats:
+        rows.append(("repeated", f"{captures.repeats:,} inputs seen before are not sent again"))
+    rows += [("baseline", plan.names["baseline"]), ("candidate", plan.names["candidate"])]
+    batches = f"in batches of {profile.batch}" if profile.batch > 1 else "one at a time"
+    factors = f"{n:,} inputs {batches} × {profile.repeats} repeats × 2 variants"
+    rows.append(("requests", f"{plan.requests:,} = {factors}, {profile.concurrency} in parallel"))
+    if plan.left < plan.requests:
+        rows.append(("left", f"{plan.left:,}; {plan.spent:,} requests were sent before"))
+    if plan.in_flight:
+        rows.append(
+            (
+                "unknown",
+                f"{plan.in_flight:,} were in flight when the last run was killed: not sent again",
+            )
+        )
+    rows.append(("budget", f"{plan.budget:,} requests, retries included"))
+    if plan.rate is not None and plan.seconds is not None:
+        rows.append(
+            ("time", f"at least {_duration(plan.seconds)} at {plan.rate:.4g} requests a second")
+        )
+    if plan.usd is not None:
+        rows.append(("cost", f"${plan.usd:,.2f}"))
+    return "".join(f"  {name:<10} {text}\n" for name, text in rows)
+
+
+def found_text(found: Replayed) -> str:
+    """What was sent and what to do with it."""
+    plan, progress = found.plan, found.progress
+    lines = [f"  {'answered':<10} {progress.answered:,} of {plan.left:,} requests"]
+    if progress.failures:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in progress.failures.most_common())
+        lines.append(f"  {'failed':<10} {kinds}; tried again up to the limits")
+    if found.in_flight:
+        lines.append(f"  {'unknown':<10} {found.in_flight:,} in flight when a run was killed")
+    lines.append(f"  {'pairs':<10} {found.tables.pairs.num_rows:,} old against new")
+    lines.append(f"  {'noise':<10} {found.tables.noise.num_rows:,} a variant against itself")
+    lines += ["", f"  {compare_command(found.out)}"]
+    return "\n".join(lines) + "\n"
+
+
+def compare_command(out: Path) -> str:
+    """The command that judges the pairs."""
+    pairs, noise = (shlex.quote(str(out / name)) for name in ("pairs.parquet", "noise.parquet"))
+    return f"nibai compare --pairs {pairs} --noise-pairs {noise}"
+
+
+def _remedy(found: Replayed) -> str:
+    from nibai.replaying.run import Stop  # noqa: PLC0415 - see command
+
+    same = "run the same command again to go on"
+    return {
+        Stop.BUDGET: f"raise --budget and {same}",
+        Stop.FAILING: f"check the target and the paths, then {same}",
+        Stop.REFUSED: f"check the credentials, then {same}",
+        Stop.THROTTLED: f"wait, then {same}",
+    }.get(found.progress.stop or Stop.INTERRUPTED, same)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:  # noqa: PLR2004 - two minutes
+        return f"{seconds:.0f} s"
+    if seconds < 7200:  # noqa: PLR2004 - two hours
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

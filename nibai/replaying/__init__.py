@@ -1,0 +1,1 @@
+"""Captured inputs sent through both variants, within a rate and a budget, resumable."""
