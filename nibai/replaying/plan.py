@@ -44,7 +44,7 @@ def calls(n_inputs: int, profile: Profile) -> Iterator[Call]:
     """Every request, numbered in the order of sending; the same for the same arguments.
 
     >>> [(c.variant[0], c.repeat, c.inputs) for c in calls(4, Profile(batch=2, seed=1))][:3]
-    [('b', 1, (0, 3)), ('c', 0, (2, 3)), ('b', 0, (2, 3))]
+    [('b', 0, (1, 0)), ('c', 0, (1, 2)), ('c', 0, (3, 0))]
     """
     order = _shuffled(range(n_inputs), profile, "order")
     number = 0

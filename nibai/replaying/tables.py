@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from nibai.protocols import ReplayInput
@@ -73,7 +74,7 @@ def tables(inputs: Sequence[ReplayInput], answers: Answers, profile: Profile) ->
         for repeat in range(1, profile.repeats):
             table = _rows(inputs, answers, (variant, repeat - 1), (variant, repeat))
             noise.append(
-                table.append_column("variant", pa.array([variant] * len(table), pa.string()))
+                table.append_column("variant", _column([variant] * len(table), pa.string()))
             )
     missing = sum(output is None for side in answers.values() for output in side)
     return Tables(pa.concat_tables(pairs), pa.concat_tables(noise), missing)
@@ -87,10 +88,11 @@ def _rows(
         for one, before, after in zip(inputs, answers[old], answers[new], strict=True)
         if before is not None and after is not None
     ]
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    columns = [_column([row[one.name] for row in rows], one.type) for one in SCHEMA]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
-def _row(one: ReplayInput, old: Output, new: Output, repeat: int) -> dict[str, object]:
+def _row(one: ReplayInput, old: Output, new: Output, repeat: int) -> dict[str, Any]:
     return {
         "request_id": one.request_id,
         "input_hash": one.input_hash,
@@ -105,3 +107,19 @@ def _row(one: ReplayInput, old: Output, new: Output, repeat: int) -> dict[str, o
         "candidate_invalid": new.get("invalid") or None,
         "repeat": repeat,
     }
+
+
+def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Values with gaps (None) as a column, from buffers: `pa.array` imports pandas (0.5 s)."""
+    known = np.array([value is not None for value in values], np.uint8)
+    valid = pa.py_buffer(np.packbits(known, bitorder="little"))
+    if kind != pa.string():
+        dtype = np.dtype(kind.to_pandas_dtype())
+        numbers = np.array([0 if value is None else value for value in values], dtype)
+        return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(numbers)])
+    texts = [("" if value is None else value).encode("utf-8", "replace") for value in values]
+    ends = np.cumsum([0, *map(len, texts)], dtype=np.int64)
+    long = pa.Array.from_buffers(
+        pa.large_string(), len(values), [valid, pa.py_buffer(ends), pa.py_buffer(b"".join(texts))]
+    )
+    return long.cast(kind)

@@ -79,7 +79,7 @@ def test_429_503_resets_and_timeouts_are_tried_again_within_the_budget(replay):
         Reply(503),
         Reply(0),
         Reply(500, raw=b"\xff\x00 oops"),
-        Reply(delay=0.4, body={"label": "late"}),
+        Reply(delay=0.9, body={"label": "late"}),
     ]
 
     def behave(request):
@@ -87,10 +87,9 @@ def test_429_503_resets_and_timeouts_are_tried_again_within_the_budget(replay):
         return trouble[step] if rest == 0 and step < len(trouble) else label(request)
 
     with serve(behave) as service:
-        code, out, _, pairs, _ = replay(service, "-o", "timeout=0.2s", "--budget", "30", n=6)
+        code, out, _, pairs, _ = replay(service, "-o", "timeout=0.6s", "--budget", "40", n=6)
         assert code == 0
-        assert len(service.requests) == 24 + len(trouble)
-        assert set(service.inputs().values()) <= {4, 5, 6}
+        assert 24 + len(trouble) <= len(service.requests) <= 40
     assert not any(row["baseline_invalid"] or row["candidate_invalid"] for row in pairs)
     failed = next(line for line in out.splitlines() if "failed" in line)
     for kind in ("1 throttled", "1 http_503", "1 connection", "1 http_500", "1 timeout"):
