@@ -99,19 +99,30 @@ def common_support(
     baseline: Segments, candidate: Segments, min_requests: int = MIN_REQUESTS
 ) -> tuple[str, ...]:
     """Segments with enough requests on both sides, in the baseline's order."""
-    least = max(min_requests, 1)
-    return tuple(
-        name
-        for name in baseline
-        if name in candidate and min(_size(baseline[name]), _size(candidate[name])) >= least
-    )
+    return common_names(_sizes(baseline), _sizes(candidate), min_requests)
 
 
 def shares(segments: Segments, kept: Sequence[str]) -> dict[str, float]:
     """Request shares of the kept segments, summing to 1."""
-    sizes = {name: _size(segments[name]) for name in kept}
-    total = sum(sizes.values())
-    return {name: size / total for name, size in sizes.items()}
+    return shares_of(_sizes(segments), kept)
+
+
+def common_names(
+    baseline: Mapping[str, int], candidate: Mapping[str, int], least: int = MIN_REQUESTS
+) -> tuple[str, ...]:
+    """Segments with enough requests on both sides, from their numbers of requests."""
+    enough = max(least, 1)
+    return tuple(
+        name
+        for name, size in baseline.items()
+        if name in candidate and min(size, candidate[name]) >= enough
+    )
+
+
+def shares_of(sizes: Mapping[str, int], kept: Sequence[str]) -> dict[str, float]:
+    """Shares of the kept segments, summing to 1, from their numbers of requests."""
+    total = sum(sizes[name] for name in kept)
+    return {name: sizes[name] / total for name in kept}
 
 
 def decompose(
@@ -346,6 +357,10 @@ def _normalised(weights: Mapping[str, float], kept: Sequence[str]) -> dict[str, 
     if total <= 0:
         raise ValueError("the given weights leave out every segment that both sides have")
     return {name: weight / total for name, weight in chosen.items() if weight > 0}
+
+
+def _sizes(segments: Segments) -> dict[str, int]:
+    return {name: _size(histograms) for name, histograms in segments.items()}
 
 
 def _size(histograms: BlockHistograms) -> int:

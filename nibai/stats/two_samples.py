@@ -1,0 +1,119 @@
+"""Did anything at all move between two samples: tables of classes, and clouds of features.
+
+Descriptions beside a verdict, never the verdict. Source: nibai's drift.md, section 5: both margins
+of a table are random, and what is permuted is a block of time, never a row.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nibai.histogram import Float64Array
+from nibai.stats.output_blocks import Int64Array
+
+CLOUD_ROWS = 2000
+"""Rows per side whose distances are computed; more are thinned evenly in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableTest:
+    """G of a 2 x K table with both margins random: `distance` is the total variation of shares.
+
+    `p` assumes independent rows; divide `g` by the variance inflation of blocks where they are not.
+    """
+
+    g: float
+    df: int
+    p: float
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class CloudTest:
+    """Energy distance of two clouds; `p` is its rank among permutations of whole blocks."""
+
+    distance: float
+    p: float
+    permutations: int
+
+
+def g_test(first: ArrayLike, second: ArrayLike, inflation: float = 1.0) -> TableTest:
+    """Are the classes of two samples of counts (K,) as frequent? `inflation` of the variance.
+
+    >>> found = g_test([50, 50], [70, 30])
+    >>> round(found.g, 3), found.df, round(found.p, 4), round(found.distance, 2)
+    (8.402, 1, 0.0037, 0.2)
+    """
+    table = np.array([first, second], dtype=np.float64)
+    table = table[:, table.sum(axis=0) > 0]
+    rows = table.sum(axis=1)
+    df = table.shape[1] - 1
+    if df < 1 or not rows.all():
+        return TableTest(0.0, max(df, 0), 1.0, 0.0)
+    expected = np.outer(rows, table.sum(axis=0)) / rows.sum()
+    ratios = np.where(table > 0, table / expected, 1.0)
+    g = float(2 * (table * np.log(ratios)).sum()) / inflation
+    shares = table / rows[:, None]
+    return TableTest(g, df, chi_square_tail(g, df), float(np.abs(shares[0] - shares[1]).sum() / 2))
+
+
+def chi_square_tail(x: float, df: int) -> float:
+    """P(chi-square with df degrees of freedom > x)."""
+    from scipy.special import gammaincc  # noqa: PLC0415 - keeps `import nibai.stats` light
+
+    return float(gammaincc(df / 2, max(x, 0.0) / 2))
+
+
+def energy_test(
+    first: Float64Array,
+    second: Float64Array,
+    blocks: tuple[Int64Array, Int64Array],
+    rng: np.random.Generator,
+    permutations: int = 499,
+) -> CloudTest:
+    """Energy distance of rows (n, d) and (m, d), which should have comparable scales.
+
+    >>> rng = np.random.default_rng(0)
+    >>> one, two = rng.normal(size=(400, 2)), rng.normal(0.5, 1, size=(400, 2))
+    >>> at = np.arange(400) // 20
+    >>> energy_test(one, two, (at, at), rng).p
+    0.002
+    """
+    sides = [_thinned(*side) for side in zip((first, second), blocks, strict=True)]
+    x = np.concatenate([rows for rows, _ in sides])
+    before = int(sides[0][1].max(initial=-1)) + 1
+    at = np.concatenate([sides[0][1], sides[1][1] + before])
+    total = int(at.max(initial=-1)) + 1
+    member = np.zeros((total, len(x)))
+    member[at, np.arange(len(x))] = 1.0
+    between = member @ _distances(x) @ member.T
+    sizes = member.sum(axis=1)
+    is_after = np.arange(total) >= before
+    found = _energy(between, sizes, is_after)
+    drawn = [_energy(between, sizes, rng.permutation(is_after)) for _ in range(permutations)]
+    p = (1 + sum(one >= found - 1e-12 for one in drawn)) / (1 + permutations)
+    return CloudTest(math.sqrt(max(found, 0.0)), p, permutations)
+
+
+def _thinned(rows: Float64Array, blocks: Int64Array) -> tuple[Float64Array, Int64Array]:
+    step = max(-(-len(rows) // CLOUD_ROWS), 1)
+    return rows[::step], np.unique(blocks[::step], return_inverse=True)[1].astype(np.int64)
+
+
+def _distances(x: Float64Array) -> Float64Array:
+    squares = (x * x).sum(axis=1)
+    return np.asarray(np.sqrt(np.maximum(squares[:, None] + squares - 2 * x @ x.T, 0.0)))
+
+
+def _energy(between: Float64Array, sizes: Float64Array, is_after: np.ndarray) -> float:
+    """Twice the mean distance between the sides minus the mean distances within them."""
+    one, two = is_after.astype(np.float64), (~is_after).astype(np.float64)
+    n, m = float(sizes @ one), float(sizes @ two)
+    if not n or not m:
+        return 0.0
+    across = float(one @ between @ two) / (n * m)
+    return 2 * across - float(one @ between @ one) / (n * n) - float(two @ between @ two) / (m * m)
