@@ -282,3 +282,27 @@ class CaptureReader(Protocol):
     def read(self, request: CaptureRequest) -> Captures:
         """The inputs; UsageError for wrong files and columns, CollectError for unreadable ones."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsRequest:
+    """Answers before and after, to different requests: which column holds them, what is known.
+
+    `files` says which sources are before and after (or how one is cut) and which columns are times
+    and segments; its `history` holds answers before the baseline while nothing changed. `inputs`
+    are columns that describe a request. `output` is "class" or "score"; None: guessed and said.
+    """
+
+    files: FileRequest
+    prediction: str
+    inputs: tuple[str, ...] = ()
+    output: str | None = None
+
+
+@runtime_checkable
+class OutputsReader(Protocol):
+    """Reads answers to different requests (entry point group `nibai.prediction_readers`)."""
+
+    def read(self, request: OutputsRequest) -> Sequence[PredictionSample]:
+        """The samples; UsageError and CollectError as a `FileReader`."""
+        ...

@@ -22,6 +22,9 @@ MIN_BLOCKS = 8
 """Blocks per period below which no interval is given: signs of few blocks say nothing."""
 
 
+TINY = 1e-12
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Differences:
     """K differences between two periods with their block-wise uncertainty; arrays (K,).
@@ -58,14 +61,30 @@ class Differences:
         least = critical_value(level, float(self.df.min()))
         return max(float(np.quantile(self.largest, level)), least)
 
+    def p_within(self, margin: float) -> float:
+        """P-value of the two one-sided tests "every difference is within the margin"."""
+        inside = (margin - np.abs(self.value)) / np.maximum(self.se, TINY)
+        return max(
+            1 - lower_tail(float(t), float(df)) for t, df in zip(inside, self.df, strict=True)
+        )
+
+    def furthest(self, margin: float = 0.0) -> int:
+        """Index of the difference that is most surely beyond the margin."""
+        beyond = np.abs(self.value) - margin
+        return int(np.argmax(beyond / np.maximum(self.se, TINY)))
+
+    def studentised(self) -> float:
+        """The largest difference in standard errors."""
+        return float(np.max(np.abs(self.value) / np.where(self.se > 0, self.se, math.inf)))
+
     def p_beyond(self, margin: float) -> float:
         """P-value against "no difference is beyond the margin", for the largest of K."""
-        far = (np.abs(self.value) - margin) / np.where(self.se > 0, self.se, math.inf)
-        top = int(np.argmax(far))
-        if far[top] <= 0 or not len(self.largest):
+        top = self.furthest(margin)
+        far = float(abs(self.value[top]) - margin) / max(float(self.se[top]), TINY)
+        if far <= 0 or not len(self.largest):
             return 1.0
-        drawn = (1 + float((self.largest >= far[top]).sum())) / (1 + len(self.largest))
-        alone = 2 * (1 - lower_tail(float(far[top]), float(self.df[top])))
+        drawn = (1 + float((self.largest >= far).sum())) / (1 + len(self.largest))
+        alone = 2 * (1 - lower_tail(far, float(self.df[top])))
         return max(drawn, alone)
 
 
@@ -75,9 +94,15 @@ def block_sums(values: Float64Array, blocks: Int64Array) -> Float64Array:
 
 
 def differences(
-    value: Float64Array, before: Float64Array, after: Float64Array, rng: np.random.Generator
+    value: Float64Array,
+    before: Float64Array,
+    after: Float64Array,
+    rng: np.random.Generator | None,
 ) -> Differences:
-    """From the K estimates and the centred contributions of blocks, shapes (G, K) and (H, K)."""
+    """From the K estimates and the centred contributions of blocks, shapes (G, K) and (H, K).
+
+    Without `rng` there are standard errors and no intervals.
+    """
     sides = (before, after)
     variances = [_variance(side) for side in sides]
     total = variances[0] + variances[1]
@@ -87,7 +112,9 @@ def differences(
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         df = np.where(freedom > 0, total * total / freedom, 1.0)
-    largest = _largest(sides, rng) if min(map(len, sides)) > 1 else np.empty(0)
+    largest = np.empty(0)
+    if rng is not None and min(map(len, sides)) > 1:
+        largest = _largest(sides, rng)
     return Differences(value, np.sqrt(total), df, (len(before), len(after)), largest)
 
 

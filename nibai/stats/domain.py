@@ -77,6 +77,11 @@ class Domain:
         total = float(self.weights.sum())
         return total * total / float(self.weights @ self.weights)
 
+    @property
+    def effective_share(self) -> float:
+        """`effective_rows` as a share of all old rows."""
+        return self.effective_rows / len(self.weights)
+
 
 def learn_basis(before: Float64Array, after: Float64Array) -> Basis:
     """Standardised features and their squares, or principal components of more than 30 of them."""

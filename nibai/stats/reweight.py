@@ -43,14 +43,12 @@ class Period:
 class Adjusted:
     """`naive` = what the inputs explain + what the model did, exactly, for each of K classes.
 
-    `model` has the interval; `naive` is after minus before as it stands, with its own. `domain` is
-    None where segments were held constant instead of features (`coverage` then says of how much).
+    `model` has the interval; `naive` is after minus before as it stands, with its own.
     """
 
     naive: Differences
     model: Differences
-    domain: Domain | None = None
-    coverage: tuple[float, float] | None = None
+    domain: Domain
 
     @property
     def input_part(self) -> Float64Array:
@@ -60,9 +58,7 @@ class Adjusted:
     @property
     def moved_too_far(self) -> str | None:
         """Why the inputs forbid a comparison, None where they do not."""
-        if self.domain is None:
-            return None
-        share = self.domain.effective_rows / len(self.domain.weights)
+        share = self.domain.effective_share
         if self.domain.auc > MAX_AUC:
             return (
                 f"a classifier tells new inputs from old ones with an AUC of {self.domain.auc:.2f} "
@@ -82,9 +78,15 @@ class Adjusted:
 
 
 def adjust(
-    before: Period, after: Period, classes: int, rng: np.random.Generator, level: float = 0.95
+    before: Period,
+    after: Period,
+    classes: int,
+    rng: np.random.Generator | None,
+    level: float = 0.95,
 ) -> Adjusted:
     """The doubly robust effect of the change on the share of each class.
+
+    Without `rng` there are standard errors and no intervals.
 
     >>> rng = np.random.default_rng(1)
     >>> x, z = rng.normal(size=(6000, 1)), rng.normal(0.4, 1, size=(6000, 1))
@@ -110,7 +112,9 @@ def adjust(
     return Adjusted(naive(before, after, classes, rng), model, domain)
 
 
-def naive(before: Period, after: Period, classes: int, rng: np.random.Generator) -> Differences:
+def naive(
+    before: Period, after: Period, classes: int, rng: np.random.Generator | None
+) -> Differences:
     """After minus before as they stand, inputs ignored."""
     old, before_sums = _centred(_indicators(before.codes, classes), before.blocks)
     new, after_sums = _centred(_indicators(after.codes, classes), after.blocks)

@@ -7,6 +7,7 @@ of a table are random, and what is permuted is a block of time, never a row.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,9 @@ from numpy.typing import ArrayLike
 
 from nibai.histogram import Float64Array
 from nibai.stats.output_blocks import Int64Array
+
+PERMUTATIONS = 499
+TINY = 1e-12
 
 CLOUD_ROWS = 2000
 """Rows per side whose distances are computed; more are thinned evenly in time."""
@@ -33,12 +37,16 @@ class TableTest:
 
 
 @dataclass(frozen=True, slots=True)
-class CloudTest:
-    """Energy distance of two clouds; `p` is its rank among permutations of whole blocks."""
+class BlockTest:
+    """A distance and what it is when whole blocks of time are dealt to the sides at random.
+
+    `p` is its rank among the permutations, [`null_low`, `null_high`] hold 95 % of them.
+    """
 
     distance: float
     p: float
-    permutations: int
+    null_low: float
+    null_high: float
 
 
 def g_test(first: ArrayLike, second: ArrayLike, inflation: float = 1.0) -> TableTest:
@@ -68,13 +76,31 @@ def chi_square_tail(x: float, df: int) -> float:
     return float(gammaincc(df / 2, max(x, 0.0) / 2))
 
 
+def table_test(first: Int64Array, second: Int64Array, rng: np.random.Generator) -> BlockTest:
+    """Total variation between the class shares of blocks (G, K) and (H, K) of counts.
+
+    >>> rng = np.random.default_rng(0)
+    >>> one, two = rng.multinomial(200, [0.5, 0.5], 20), rng.multinomial(200, [0.6, 0.4], 20)
+    >>> found = table_test(one, two, rng)
+    >>> round(found.distance, 2), found.p
+    (0.1, 0.002)
+    """
+    both = np.concatenate([first, second]).astype(np.float64)
+
+    def distance(is_after: np.ndarray) -> float:
+        sides = [both[is_after].sum(axis=0), both[~is_after].sum(axis=0)]
+        shares = [side / max(float(side.sum()), 1.0) for side in sides]
+        return float(np.abs(shares[0] - shares[1]).sum() / 2)
+
+    return _permuted(distance, np.arange(len(both)) >= len(first), rng)
+
+
 def energy_test(
     first: Float64Array,
     second: Float64Array,
     blocks: tuple[Int64Array, Int64Array],
     rng: np.random.Generator,
-    permutations: int = 499,
-) -> CloudTest:
+) -> BlockTest:
     """Energy distance of rows (n, d) and (m, d), which should have comparable scales.
 
     >>> rng = np.random.default_rng(0)
@@ -92,11 +118,19 @@ def energy_test(
     member[at, np.arange(len(x))] = 1.0
     between = member @ _distances(x) @ member.T
     sizes = member.sum(axis=1)
-    is_after = np.arange(total) >= before
-    found = _energy(between, sizes, is_after)
-    drawn = [_energy(between, sizes, rng.permutation(is_after)) for _ in range(permutations)]
-    p = (1 + sum(one >= found - 1e-12 for one in drawn)) / (1 + permutations)
-    return CloudTest(math.sqrt(max(found, 0.0)), p, permutations)
+    return _permuted(
+        lambda is_after: _energy(between, sizes, is_after), np.arange(total) >= before, rng
+    )
+
+
+def _permuted(
+    distance: Callable[[np.ndarray], float], is_after: np.ndarray, rng: np.random.Generator
+) -> BlockTest:
+    found = distance(is_after)
+    drawn = np.array([distance(rng.permutation(is_after)) for _ in range(PERMUTATIONS)])
+    p = (1 + int((drawn >= found - TINY).sum())) / (1 + PERMUTATIONS)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return BlockTest(found, p, float(low), float(high))
 
 
 def _thinned(rows: Float64Array, blocks: Int64Array) -> tuple[Float64Array, Int64Array]:
@@ -116,4 +150,5 @@ def _energy(between: Float64Array, sizes: Float64Array, is_after: np.ndarray) ->
     if not n or not m:
         return 0.0
     across = float(one @ between @ two) / (n * m)
-    return 2 * across - float(one @ between @ one) / (n * n) - float(two @ between @ two) / (m * m)
+    within = float(one @ between @ one) / (n * n) + float(two @ between @ two) / (m * m)
+    return math.sqrt(max(2 * across - within, 0.0))
