@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyzers.output_mix_words import evidence_of, notes_of, said_of
+from analyzers.prediction_reasons import margin_text
 from nibai.claims import print_claim
 from nibai.model import (
+    Change,
     Claim,
     Estimate,
     Evidence,
@@ -25,6 +27,7 @@ from nibai.model import (
 )
 from nibai.predictions import EvidenceLevel, PredictionSample
 from nibai.stats.block_intervals import MIN_BLOCKS, Differences
+from nibai.stats.flip_margins import margins_of
 from nibai.stats.mix import FULL_COVERAGE, PARTIAL_COVERAGE
 from nibai.stats.reweight import MIN_ROWS
 from nibai.stats.unpaired import MixEffect, mix_effect, within_segment
@@ -81,15 +84,19 @@ class _Case:
 
 
 def unpaired_finding(
-    claim: Claim, sample: PredictionSample, level: float, allowed: Allowed | None
+    change: Change, claim: Claim, sample: PredictionSample, level: float
 ) -> Finding:
-    """The finding about a sample of evidence level C or D; `allowed` None: nobody said."""
+    """The finding about a sample of evidence level C or D."""
+    margins = margins_of(change, claim)
+    allowed = None if margins is None else Allowed(margins.flips, margins.source)
     effect = _effect(claim, sample, level)
-    gate = _gate(claim, sample, effect, allowed)
+    gate = _gate(claim, sample, effect)
+    if gate is None and allowed is None:
+        gate = Reason(ReasonCode.MARGIN_NOT_STATED, margin_text(change, claim))
     if gate is None:
         assert effect is not None  # noqa: S101 - the gate looked
         assert effect.model is not None  # noqa: S101 - same
-        assert allowed is not None  # noqa: S101 - same
+        assert allowed is not None  # noqa: S101 - the lines above
         return _judged(_Case(claim, sample, effect, effect.model, allowed, level))
     verdict = Verdict.INCONCLUSIVE if gate.code in THIN else Verdict.NOT_COMPARABLE
     evidence = _evidence(sample, effect, allowed, None)
@@ -109,9 +116,7 @@ def _effect(claim: Claim, sample: PredictionSample, level: float) -> MixEffect |
 # -- before any interval ------------------------------------------------------------------------
 
 
-def _gate(
-    claim: Claim, sample: PredictionSample, effect: MixEffect | None, allowed: Allowed | None
-) -> Reason | None:
+def _gate(claim: Claim, sample: PredictionSample, effect: MixEffect | None) -> Reason | None:
     """What stands in the way of a verdict, the incurable first."""
     if claim.promise not in MIX:
         return Reason(
@@ -126,12 +131,6 @@ def _gate(
         return Reason(
             ReasonCode.OUTPUTS_ONLY,
             f"outputs only; capture inputs, or replay (unadjusted, {naive})",
-        )
-    if allowed is None:
-        return Reason(
-            ReasonCode.MARGIN_NOT_STATED,
-            "nothing says how far the answers may move: state it, for example “"
-            f"{claim.promise.value.replace('_', ' ')} within 2%”",
         )
     return _too_few(effect) or _too_far(effect) or _few_blocks(effect) or _coverage(effect)
 

@@ -91,7 +91,7 @@ def _gates(effect: MixEffect, margin: float) -> tuple[Gate, ...]:
         state = GateState.FAILED
     elif effect.moved_too_far is None and model.p_within(margin) <= alpha:
         state = GateState.PASSED
-    bounds = Bounds(float(model.value[at]), float(low[at]), float(high[at]))
+    bounds = Bounds(float(model.value[at]), _finite(low[at]), _finite(high[at]))
     text = said_of(effect, model, margin, 1 - alpha)
     return (Gate(GATE, state, bounds, margin, min(effect.rows), text),)
 

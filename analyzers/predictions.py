@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from analyzers.output_mix import unpaired_finding
 from analyzers.prediction_gates import accuracy_reading, prediction_gates, rise_reading
 from analyzers.prediction_mix import mix_reading
 from analyzers.prediction_reading import Case, Reading, Scope
@@ -89,6 +90,8 @@ class Predictions:
                 claim, f"no answers at batch {segment[1] if segment else '?'}: there is {there}"
             )
         if sample.level not in PAIRED:
+            if sample.unpaired is not None:
+                return unpaired_finding(change, claim, sample, self.level)
             return _unpaired(claim, sample)
         case = Case(
             change,
@@ -275,7 +278,7 @@ def _nothing(claim: Claim, text: str) -> Finding:
 
 
 def _unpaired(claim: Claim, sample: PredictionSample) -> Finding:
-    """Answers to different requests: no pairs, so nothing can be said of predictions."""
+    """Answers to different requests that nobody kept: nothing can be said of predictions."""
     if sample.level is EvidenceLevel.OUTPUTS_ONLY:
         reason = Reason(ReasonCode.OUTPUTS_ONLY, "outputs only; capture inputs, or replay")
     else:

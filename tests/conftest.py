@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Test processes share the cores already: threads of linear algebra would only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 TESTS = Path(__file__).parent
 # Helpers shared by tests live in tests/support; importlib mode does not put them on the path.
 sys.path.insert(0, str(TESTS))

@@ -46,12 +46,13 @@ class Differences:
 
     def together(self, level: float) -> tuple[Float64Array, Float64Array]:
         """Low and high of all K differences, right together with probability `level`."""
-        half = self.se * self.critical(level)
+        half = np.maximum(self.se, TINY) * self.critical(level)
         return self.value - half, self.value + half
 
     def each(self, level: float) -> tuple[Float64Array, Float64Array]:
         """Low and high of every difference by itself at `level` (Student's t)."""
-        half = self.se * np.array([critical_value(level, df) for df in self.df])
+        critical = np.array([critical_value(level, df) for df in self.df])
+        half = np.maximum(self.se, TINY) * critical
         return self.value - half, self.value + half
 
     def critical(self, level: float) -> float:

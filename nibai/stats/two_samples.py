@@ -6,7 +6,6 @@ of a table are random, and what is permuted is a block of time, never a row.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from nibai.stats.output_blocks import Int64Array
 PERMUTATIONS = 499
 TINY = 1e-12
 
-CLOUD_ROWS = 2000
+CLOUD_ROWS = 500
 """Rows per side whose distances are computed; more are thinned evenly in time."""
 
 
@@ -87,12 +86,12 @@ def table_test(first: Int64Array, second: Int64Array, rng: np.random.Generator) 
     """
     both = np.concatenate([first, second]).astype(np.float64)
 
-    def distance(is_after: np.ndarray) -> float:
-        sides = [both[is_after].sum(axis=0), both[~is_after].sum(axis=0)]
-        shares = [side / max(float(side.sum()), 1.0) for side in sides]
-        return float(np.abs(shares[0] - shares[1]).sum() / 2)
+    def distances(is_after: Float64Array) -> Float64Array:
+        sides = [is_after @ both, (1 - is_after) @ both]
+        shares = [side / np.maximum(side.sum(axis=1, keepdims=True), 1.0) for side in sides]
+        return np.asarray(np.abs(shares[0] - shares[1]).sum(axis=1) / 2)
 
-    return _permuted(distance, np.arange(len(both)) >= len(first), rng)
+    return _permuted(distances, np.arange(len(both)) >= len(first), rng)
 
 
 def energy_test(
@@ -114,20 +113,24 @@ def energy_test(
     before = int(sides[0][1].max(initial=-1)) + 1
     at = np.concatenate([sides[0][1], sides[1][1] + before])
     total = int(at.max(initial=-1)) + 1
-    member = np.zeros((total, len(x)))
-    member[at, np.arange(len(x))] = 1.0
-    between = member @ _distances(x) @ member.T
-    sizes = member.sum(axis=1)
-    return _permuted(
-        lambda is_after: _energy(between, sizes, is_after), np.arange(total) >= before, rng
-    )
+    # Rows of a block stand together, so that sums over blocks are sums over runs.
+    order = np.argsort(at, kind="stable")
+    starts = np.searchsorted(at[order], np.arange(total))
+    by_row = np.add.reduceat(_distances(x[order]), starts, axis=0)
+    between = np.add.reduceat(by_row, starts, axis=1)
+    sizes = np.bincount(at, minlength=total).astype(np.float64)
+    return _permuted(lambda deals: _energy(between, sizes, deals), np.arange(total) >= before, rng)
 
 
 def _permuted(
-    distance: Callable[[np.ndarray], float], is_after: np.ndarray, rng: np.random.Generator
+    distances: Callable[[Float64Array], Float64Array],
+    is_after: np.ndarray,
+    rng: np.random.Generator,
 ) -> BlockTest:
-    found = distance(is_after)
-    drawn = np.array([distance(rng.permutation(is_after)) for _ in range(PERMUTATIONS)])
+    """`distances` of deals (P, G) of blocks to the sides, 1.0 for after."""
+    deals = np.array([is_after, *(rng.permutation(is_after) for _ in range(PERMUTATIONS))])
+    all_found = distances(deals.astype(np.float64))
+    found, drawn = float(all_found[0]), all_found[1:]
     p = (1 + int((drawn >= found - TINY).sum())) / (1 + PERMUTATIONS)
     low, high = np.quantile(drawn, [0.025, 0.975])
     return BlockTest(found, p, float(low), float(high))
@@ -143,12 +146,13 @@ def _distances(x: Float64Array) -> Float64Array:
     return np.asarray(np.sqrt(np.maximum(squares[:, None] + squares - 2 * x @ x.T, 0.0)))
 
 
-def _energy(between: Float64Array, sizes: Float64Array, is_after: np.ndarray) -> float:
-    """Twice the mean distance between the sides minus the mean distances within them."""
-    one, two = is_after.astype(np.float64), (~is_after).astype(np.float64)
-    n, m = float(sizes @ one), float(sizes @ two)
-    if not n or not m:
-        return 0.0
-    across = float(one @ between @ two) / (n * m)
-    within = float(one @ between @ one) / (n * n) + float(two @ between @ two) / (m * m)
-    return math.sqrt(max(2 * across - within, 0.0))
+def _energy(between: Float64Array, sizes: Float64Array, is_after: Float64Array) -> Float64Array:
+    """Root of twice the mean distance between the sides minus the mean distances within them."""
+    to_after = is_after @ between
+    inside = (to_after * is_after).sum(axis=1)
+    across = to_after.sum(axis=1) - inside
+    outside = between.sum() - inside - 2 * across
+    n = np.maximum(is_after @ sizes, 1.0)
+    m = np.maximum(sizes.sum() - n, 1.0)
+    square = 2 * across / (n * m) - inside / (n * n) - outside / (m * m)
+    return np.asarray(np.sqrt(np.maximum(square, 0.0)))
