@@ -28,7 +28,8 @@ from nibai.model import (
     SideSummary,
     Verdict,
 )
-from nibai.protocols import Analyzer, Windows
+from nibai.predictions import PredictionSample, total
+from nibai.protocols import Analyzer, PredictionWindows, Windows
 from nibai.stats.sides import pooled_segments, requests
 from nibai.stats.verdict import Part, audit_verdict, conjunction
 
@@ -62,6 +63,7 @@ def run_audit(
     change = replace(change, sentences=tuple(result.sentence for result in results))
     verdict = audit_verdict([result.verdict for result in results])
     comparisons = _comparisons(change, windows)
+    answers = windows.predictions() if isinstance(windows, PredictionWindows) else ()
     return Audit(
         id=audit_id,
         created_at=created_at,
@@ -69,8 +71,8 @@ def run_audit(
         verdict=verdict,
         reason=_reason(verdict, results),
         sentences=results,
-        baseline=_summary([comparison.baseline for comparison in comparisons]),
-        candidate=_summary([comparison.candidate for comparison in comparisons]),
+        baseline=_summary([comparison.baseline for comparison in comparisons], answers, 0),
+        candidate=_summary([comparison.candidate for comparison in comparisons], answers, 1),
         exhibits=_exhibits(comparisons, level),
         notes=_notes(comparisons, [*notes, *_chart_notes(results)]),
         nibai_version=version,
@@ -208,8 +210,13 @@ def _chart_notes(results: Iterable[SentenceResult]) -> list[str]:
     return [f"intervals in the charts use Student's critical value; {wider}"]
 
 
-def _summary(sides: Sequence[Side]) -> SideSummary:
-    """One side in a line: the metric with the most requests speaks for it."""
+def _summary(
+    sides: Sequence[Side], answers: Sequence[PredictionSample], number: int
+) -> SideSummary:
+    """One side in a line: the metric with the most requests speaks for it, else its answers."""
+    if not sides and answers:
+        pairs = [total(sample.pairs.values()).all_pairs for sample in answers]
+        return SideSummary(answers[0].labels[number], sum(pairs), 0)
     if not sides:
         return SideSummary("no data", 0, 0)
     counts = [requests(pooled_segments(side)) for side in sides]

@@ -19,6 +19,7 @@ GROUPS = (
     "nibai.collectors",
     "nibai.readers",
     "nibai.targets",
+    "nibai.prediction_readers",
     "nibai.analyzers",
     "nibai.scanners",
     "nibai.notifiers",

@@ -306,3 +306,33 @@ class OutputsReader(Protocol):
     def read(self, request: OutputsRequest) -> Sequence[PredictionSample]:
         """The samples; UsageError and CollectError as a `FileReader`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PairsRequest:
+    """Which files hold pairs of answers, and how to read them.
+
+    `columns` renames: role (baseline, candidate, request_id, input_hash, label, segment, margin
+    …) to column. `noise` files hold two answers of one variant in each row. `output` is a kind of
+    `nibai.outputs.OutputKind`, with ":PATH" behind it where the answer lies inside a JSON document;
+    None: guessed and said.
+    """
+
+    sources: tuple[str | pa.Table, ...]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    segments: tuple[str, ...] = ()
+    noise: tuple[str | pa.Table, ...] = ()
+    noise_floor: float | None = None
+    output: str | None = None
+    labels: tuple[str, ...] = ()
+    threshold: float | None = None
+    tolerance: float | None = None
+
+
+@runtime_checkable
+class PairsReader(Protocol):
+    """Reads pairs of answers (entry point group `nibai.prediction_readers`)."""
+
+    def read(self, request: PairsRequest) -> Sequence[PredictionSample]:
+        """The samples, one per profile; UsageError and CollectError as a `FileReader`."""
+        ...

@@ -15,26 +15,45 @@ from nibai.audit import run_audit
 from nibai.claims import parse
 from nibai.conventions import DEFAULT_LEVEL
 from nibai.errors import PluginError, UsageError
-from nibai.model import Audit, Change
-from nibai.protocols import Analyzer, FileReader, FileRequest
+from nibai.model import Audit, Change, ChangeKind, Comparison
+from nibai.predictions import PredictionSample
+from nibai.protocols import (
+    Analyzer,
+    FileReader,
+    FileRequest,
+    FileWindows,
+    PairsReader,
+    PairsRequest,
+)
 
 DEFAULT_CLAIM = "not slower"
+PAIRS_CLAIM = "same predictions"
+
+PRECISIONS = ("fp16", "bf16", "fp8", "int8", "int4")
+"""Kinds of precision, the strictest first; each is a kind of change on the command line."""
 
 
 def compare(
-    baseline: Any,  # noqa: ANN401 - paths, arrays, Arrow tables or data frames
+    baseline: Any = None,  # noqa: ANN401 - paths, arrays, Arrow tables or data frames
     candidate: Any = None,  # noqa: ANN401 - the same
-    claims: str | Sequence[str] = DEFAULT_CLAIM,
+    claims: str | Sequence[str] = (),
     *,
     level: float = DEFAULT_LEVEL,
-    **options: Any,  # noqa: ANN401 - the fields of FileRequest
+    pairs: Any = None,  # noqa: ANN401 - paths, Arrow tables or data frames
+    kinds: str | Sequence[str] = (),
+    **options: Any,  # noqa: ANN401 - the fields of FileRequest and PairsRequest
 ) -> Audit:
     """Is the candidate as much faster as was claimed? The audit, as from `nibai compare`.
 
     `baseline` and `candidate` are each one of, or a list of: a path, folder or glob; an array of
     values (then `unit` is required); an Arrow table or any data frame that exports an Arrow stream.
+    `pairs` are answers of both variants to the same requests: paths or tables with columns
+    `baseline` and `candidate`, or tables of `nibai.sketch_pairs`; alone or beside the two sides.
+    `claims` are "not slower" and, of pairs, "same predictions" where not said. `kinds` of change,
+    such as "int8" or "compilation", give the margin where the claim states none.
     `options` are those of the command line: metric, value, unit, higher_is_better, time, segments,
-    replica, ok, offered, runs, at (seconds since the epoch), split, history (sources, as baseline).
+    replica, ok, offered, runs, at (seconds since the epoch), split, history (sources, as baseline);
+    of pairs: columns, noise (sources), noise_floor, output, labels, threshold, tolerance.
 
     Raises UsageError for wrong claims, files and columns, CollectError for unreadable files. Thin
     data raises nothing: the verdict is `inconclusive`.
@@ -46,42 +65,55 @@ def compare(
     >>> audit.verdict.value, round(audit.findings[0].estimate.value, 1)
     ('confirmed', 2.7)
     """
-    request = FileRequest(
-        baseline=_sources(baseline), candidate=_sources(candidate), **_options(options)
-    )
+    files, answers = _requests(baseline, candidate, pairs, options)
     sentences = [claims] if isinstance(claims, str) else list(claims)
-    return compare_files(request, sentences, level=level, clock=time.time)
+    return compare_files(
+        files,
+        sentences,
+        pairs=answers,
+        kinds=[kinds] if isinstance(kinds, str) else kinds,
+        level=level,
+        clock=time.time,
+    )
 
 
 def compare_files(
-    request: FileRequest,
+    request: FileRequest | None,
     claims: Sequence[str],
     *,
     level: float,
     clock: Callable[[], float],
+    pairs: PairsRequest | None = None,
+    kinds: Sequence[str] = (),
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Audit:
     """Read the files, judge the claims; the one path behind the command and the function.
 
     `meanwhile` runs while the files are counted, which leaves Python free: the place for imports.
     """
-    for claim in claims:
+    said = claims or [_default_claim(request, pairs)]
+    for claim in said:
         parse(claim)  # a sentence that does not parse must not wait for the files
-    reader = plugins.load("nibai.readers", "files")
-    if not isinstance(reader, FileReader):
-        raise PluginError("the plug-in 'files' in nibai.readers does not read files: reinstall")
-    windows = reader.read(request)
-    sentences = tuple(parse(claim, default_metric=windows.metric) for claim in claims)
-    change = Change(id="compare", endpoint="files", sentences=sentences, runs=request.runs)
+    found, evidence = change_kinds(kinds)
+    windows = _Read(_files(request), pairs)
+    sentences = tuple(parse(claim, default_metric=windows.metric) for claim in said)
+    change = Change(
+        id="compare",
+        endpoint="files",
+        kinds=found,
+        sentences=sentences,
+        runs=request is not None and request.runs,
+        evidence=evidence,
+    )
     now = clock()
     with ThreadPoolExecutor(1) as pool:
-        counting = pool.submit(windows.comparison, windows.metric)
+        counting = pool.submit(windows.count)
         analyzers = load_analyzers(level)
         meanwhile()
         counting.result()
     audit = run_audit(
         change,
-        windows,
+        windows if pairs is not None or windows.files is None else windows.files,
         analyzers,
         audit_id="",
         created_at=now,
@@ -89,6 +121,72 @@ def compare_files(
         level=level,
     )
     return replace(audit, id=_identity(audit))
+
+
+def change_kinds(kinds: Sequence[str]) -> tuple[tuple[ChangeKind, ...], dict[str, str]]:
+    """Kinds of change as people say them, "int8" for precision int8; and what the change notes.
+
+    >>> change_kinds(["int8", "compilation"])[1]
+    {'precision': 'int8'}
+    """
+    precisions = [kind for kind in PRECISIONS if kind in kinds]  # the strictest first
+    evidence = {"precision": precisions[0]} if precisions else {}
+    names = [ChangeKind.PRECISION if kind in PRECISIONS else kind for kind in kinds]
+    unknown = sorted({str(name) for name in names} - set(ChangeKind))
+    if unknown:
+        known = ", ".join((*ChangeKind, *PRECISIONS))
+        raise UsageError(f"no kind of change is called {unknown[0]!r}: there are {known}")
+    return tuple(dict.fromkeys(ChangeKind(name) for name in names)), evidence
+
+
+def _default_claim(request: FileRequest | None, pairs: PairsRequest | None) -> str:
+    if pairs is None:
+        return DEFAULT_CLAIM
+    return PAIRS_CLAIM if request is None else f"{DEFAULT_CLAIM}, {PAIRS_CLAIM}"
+
+
+def _files(request: FileRequest | None) -> FileWindows | None:
+    if request is None:
+        return None
+    reader = plugins.load("nibai.readers", "files")
+    if not isinstance(reader, FileReader):
+        raise PluginError("the plug-in 'files' in nibai.readers does not read files: reinstall")
+    return reader.read(request)
+
+
+class _Read:
+    """Measurements and answers of one change, both or one of them."""
+
+    def __init__(self, files: FileWindows | None, pairs: PairsRequest | None) -> None:
+        self.files = files
+        self._pairs = pairs
+        self._answers: Sequence[PredictionSample] | None = None
+
+    @property
+    def metric(self) -> str:
+        return "latency" if self.files is None else self.files.metric
+
+    def count(self) -> None:
+        self.comparison(self.metric)
+        self.predictions()
+
+    def comparison(self, metric: str) -> Comparison | None:
+        return None if self.files is None else self.files.comparison(metric)
+
+    def predictions(self) -> Sequence[PredictionSample]:
+        if self._answers is None:
+            self._answers = () if self._pairs is None else read_pairs(self._pairs)
+        return self._answers
+
+
+def read_pairs(request: PairsRequest) -> Sequence[PredictionSample]:
+    """The samples that files of pairs hold."""
+    reader = plugins.load("nibai.prediction_readers", "pairs")
+    if not isinstance(reader, PairsReader):
+        raise PluginError(
+            "the plug-in 'pairs' in nibai.prediction_readers does not read pairs: reinstall"
+        )
+    return reader.read(request)
 
 
 def load_analyzers(level: float) -> dict[str, Analyzer]:
@@ -108,17 +206,34 @@ def _identity(audit: Audit) -> str:
     return "c" + hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
-def _options(options: dict[str, Any]) -> dict[str, Any]:
-    known = set(FileRequest.__dataclass_fields__) - {"baseline", "candidate"}
-    unknown = sorted(set(options) - known)
+def _requests(
+    baseline: Any,  # noqa: ANN401 - see compare
+    candidate: Any,  # noqa: ANN401 - see compare
+    pairs: Any,  # noqa: ANN401 - see compare
+    options: dict[str, Any],
+) -> tuple[FileRequest | None, PairsRequest | None]:
+    """What to read of the measurements and of the answers."""
+    of_files = set(FileRequest.__dataclass_fields__) - {"baseline", "candidate"}
+    of_pairs = set(PairsRequest.__dataclass_fields__) - {"sources"} if pairs is not None else set()
+    unknown = sorted(set(options) - of_files - of_pairs)
     if unknown:
         raise UsageError(
-            f"compare() has no option {unknown[0]!r}; there are {', '.join(sorted(known))}"
+            f"compare() has no option {unknown[0]!r}; there are "
+            f"{', '.join(sorted(of_files | of_pairs))}"
         )
-    made = {
+    given = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
     }
-    return made | {"history": _sources(options.get("history"))}
+    files: dict[str, Any] = {name: value for name, value in given.items() if name in of_files}
+    answers: dict[str, Any] = {name: value for name, value in given.items() if name in of_pairs}
+    files["history"] = _sources(options.get("history"))
+    if "noise" in answers:
+        answers["noise"] = _sources(options["noise"])
+    sides = _sources(baseline), _sources(candidate)
+    return (
+        FileRequest(*sides, **files) if any(sides) or pairs is None else None,
+        None if pairs is None else PairsRequest(_sources(pairs), **answers),
+    )
 
 
 def _sources(given: Any) -> tuple[Any, ...]:  # noqa: ANN401 - see compare

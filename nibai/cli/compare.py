@@ -13,7 +13,7 @@ from nibai.errors import UsageError
 from nibai.units import Unit
 
 if TYPE_CHECKING:
-    from nibai.protocols import FileRequest
+    from nibai.protocols import FileRequest, PairsRequest
 
 DEFAULT_CLAIM = "not slower"
 
@@ -40,7 +40,8 @@ DEFAULT_CLAIM = "not slower"
     "--claim",
     multiple=True,
     metavar="SENTENCE",
-    help=f'What was promised, such as "2x faster at p50 and p99" (default "{DEFAULT_CLAIM}").',
+    help='What was promised, such as "2x faster at p50 and p99" '
+    f'(default "{DEFAULT_CLAIM}", of pairs "same predictions").',
 )
 @click.option("--metric", metavar="NAME", help="Metric to judge, such as ttft.")
 @click.option("--value", metavar="COL", help="Column of the measurements.")
@@ -71,9 +72,50 @@ DEFAULT_CLAIM = "not slower"
     metavar="FILE",
     help="The unchanged past of the baseline, same columns; repeat.",
 )
+@click.option(
+    "--pairs",
+    multiple=True,
+    metavar="FILE",
+    help="Both variants' answers to the same requests, one pair a row; repeat.",
+)
+@click.option(
+    "--columns",
+    multiple=True,
+    metavar="ROLE=COL",
+    help="Columns of --pairs, such as baseline=old,candidate=new,label=truth.",
+)
+@click.option(
+    "--noise-pairs",
+    multiple=True,
+    metavar="FILE",
+    help="Two answers of one variant to the same requests; column variant says which.",
+)
+@click.option(
+    "--noise-floor",
+    metavar="P",
+    help="Share of its answers that the baseline changes by itself, such as 0 or 0.5%.",
+)
+@click.option(
+    "--kind",
+    multiple=True,
+    metavar="KIND",
+    help="What was changed, such as int8 or compilation: gives the margin of predictions.",
+)
+@click.option(
+    "--output",
+    metavar="KIND[:PATH]",
+    help="Answers are class, proba, score, regression, embedding, ranking, text or json.",
+)
+@click.option("--labels", metavar="A,B,…", help="The only valid classes.")
+@click.option(
+    "--threshold", type=float, metavar="TAU", help="Decision threshold: above it is a class."
+)
+@click.option(
+    "--tolerance", type=float, metavar="D", help="Differences of scores that do not matter."
+)
 @output.audit_options
 def command(**given: object) -> int:
-    r"""Is it really faster? The answer from files.
+    r"""Is it really faster, and are the answers still the same? The answer from files.
 
     Reads CSV, JSON Lines, JSON and Parquet (gz, zst), vLLM benchmark results and k6 JSON; "-" is
     standard input.
@@ -82,17 +124,19 @@ def command(**given: object) -> int:
       nibai compare -b before.csv -c after.csv --claim "2x faster at p50 and p99"
       nibai compare requests.parquet --at 2026-03-01T12:00Z --segment model
       nibai compare runs.csv --split variant=fp32,int8 --replica run
+      nibai compare --pairs pairs.parquet --claim "same predictions within 2%"
 
     Exit code: 0 confirmed, 1 refuted, 3 inconclusive or not comparable, 2 and above: see the docs.
     """
     # The readers and statistics take a second to import; `nibai --help` must not.
     from nibai.app.compare import compare_files  # noqa: PLC0415
 
-    claims = _texts(given["claim"]) or (DEFAULT_CLAIM,)
     html, form = given["html"], str(given["form"])
     audit = compare_files(
         _request(given),
-        claims,
+        _texts(given["claim"]),
+        pairs=_pairs(given),
+        kinds=_texts(given["kind"]),
         level=float(str(given["level"])),
         clock=time.time,
         meanwhile=lambda: output.prepare(form),
@@ -101,13 +145,15 @@ def command(**given: object) -> int:
     return output.exit_code(audit, inconclusive_ok=bool(given["inconclusive_ok"]))
 
 
-def _request(given: dict[str, object]) -> FileRequest:
+def _request(given: dict[str, object]) -> FileRequest | None:
     from nibai.protocols import FileRequest as Request  # noqa: PLC0415 - imports pyarrow
 
     file, at = given["file"], given["at"]
     baseline = _texts(given["baseline"])
     if file is not None and baseline:
         raise UsageError("give either FILE with --at or --split, or both sides with -b and -c")
+    if given["pairs"] and file is None and not baseline and not given["candidate"]:
+        return None
     return Request(
         baseline=(str(file),) if file is not None else baseline,
         candidate=_texts(given["candidate"]),
@@ -125,6 +171,64 @@ def _request(given: dict[str, object]) -> FileRequest:
         runs=bool(given["runs"]),
         history=_texts(given["history"]),
     )
+
+
+def _pairs(given: dict[str, object]) -> PairsRequest | None:
+    from nibai.protocols import PairsRequest as Request  # noqa: PLC0415 - imports pyarrow
+
+    sources, labels = _texts(given["pairs"]), _text(given["labels"])
+    if not sources:
+        for option in _OF_PAIRS:
+            if given[option.replace("-", "_")] not in ((), None):
+                raise UsageError(f"--{option} is about pairs of answers: give them (--pairs FILE)")
+        return None
+    return Request(
+        sources=sources,
+        columns=_columns(_texts(given["columns"])),
+        segments=_texts(given["segment"]),
+        noise=_texts(given["noise_pairs"]),
+        noise_floor=_share(_text(given["noise_floor"])),
+        output=_text(given["output"]),
+        labels=() if labels is None else tuple(label.strip() for label in labels.split(",")),
+        threshold=_number(given["threshold"]),
+        tolerance=_number(given["tolerance"]),
+    )
+
+
+_OF_PAIRS = (
+    "columns", "noise-pairs", "noise-floor", "output", "labels", "threshold", "tolerance",
+)  # fmt: skip
+
+
+def _columns(given: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in (part for text in given for part in text.split(",")):
+        role, separator, column = part.partition("=")
+        if not separator or not column:
+            raise UsageError(f"--columns {part!r} names no column: write ROLE=COLUMN")
+        found[role.strip()] = column
+    return found
+
+
+def _share(text: str | None) -> float | None:
+    """A share from 0 to 1, or a percentage.
+
+    >>> _share("0"), _share("0.5%"), _share("0.01")
+    (0.0, 0.005, 0.01)
+    """
+    if text is None:
+        return None
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise UsageError(f"--noise-floor {text!r} is no share: write 0, 0.005 or 0.5%")
+    return share
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, float) else None
 
 
 def moment(text: str, option: str) -> float:

@@ -153,10 +153,10 @@ class SketchBuilder:
 
 def _by_segment(columns: PairColumns) -> Iterator[tuple[str, Rows]]:
     """The rows of every segment that has any, in their order."""
-    rows = np.arange(len(columns))
+    if not len(columns):
+        return
     if columns.segment is None or len(columns.segments) == 1:
-        if len(rows):
-            yield columns.segments[0], rows
+        yield columns.segments[0], np.arange(len(columns))
         return
     order = np.argsort(columns.segment, kind="stable")
     present, starts = np.unique(columns.segment[order], return_index=True)

@@ -94,7 +94,7 @@ class Table:
             f"(SELECT {quote(column)}, row_number() OVER () AS rowid_ FROM {self.source}) "
             f"GROUP BY 1) ORDER BY r LIMIT {limit}"
         )
-        return [row[0] for row in self._rows(sql) if row[0] is not None]
+        return [row[0] for row in self.rows(sql) if row[0] is not None]
 
     # -- expressions ----------------------------------------------------------------------
     def value_sql(self, column: str, factor: float | None) -> str:
@@ -118,7 +118,7 @@ class Table:
             if factor is not None
             else f" OR regexp_extract({name}, '{NUMBER_WITH_UNIT}', 2) = ''"
         )
-        row = self._rows(
+        row = self.rows(
             f"SELECT {name}, row_number() OVER () AS r FROM {self.source} "
             f"QUALIFY {name} IS NOT NULL AND trim({name}) NOT IN ('', 'NaN', 'nan') AND "
             f"(NOT regexp_matches({name}, '{NUMBER_WITH_UNIT}'){needs_unit}) LIMIT 1"
@@ -139,7 +139,7 @@ class Table:
             return Times(column, sql, "timestamps", None if kind == "DATE" else 1e6)
         if self.is_number(column):
             return self._epoch(column)
-        bad = self._rows(
+        bad = self.rows(
             f"SELECT {name} FROM {self.source} WHERE {name} IS NOT NULL AND "
             f"try_cast({name} AS TIMESTAMPTZ) IS NULL LIMIT 1"
         )
@@ -156,7 +156,7 @@ class Table:
         if self.columns[column] in {"FLOAT", "DOUBLE"}:
             name = f"(CASE WHEN isfinite({name}) THEN {name} END)"  # NaN is no time
         sample = f"(SELECT {quote(column)} FROM {self.source} LIMIT {SAMPLE_ROWS})"
-        row = self._rows(f"SELECT max(abs({name})) FROM {sample}")[0]
+        row = self.rows(f"SELECT max(abs({name})) FROM {sample}")[0]
         largest = float(row[0] or 0.0)
         for limit, ticks, word in ((1e17, 1e9, "nano"), (1e14, 1e6, "micro"), (1e11, 1e3, "milli")):
             if largest > limit:
@@ -222,7 +222,7 @@ class Table:
             "(SELECT t, bad, lag(t) OVER () AS before FROM "
             f"(SELECT {layout.time} AS t, {bad(layout)} AS bad FROM {self.source}))"
         )
-        rows, unusable, start, end, disorder = self._rows(sql)[0]
+        rows, unusable, start, end, disorder = self.rows(sql)[0]
         span = ReplicaSpan("", "", int(rows), int(unusable), start, end, 0)
         return ([span] if rows else []), int(disorder)
 
@@ -242,7 +242,7 @@ class Table:
             ReplicaSpan(
                 str(row[0]), str(row[1]), int(row[2]), int(row[3]), row[4], row[5], int(row[6])
             )
-            for row in self._rows(sql)
+            for row in self.rows(sql)
             if row[2]
         ]
 
@@ -253,7 +253,7 @@ class Table:
             f"SELECT count(*) FROM (SELECT {layout.time} AS t, lag({layout.time}) OVER () AS "
             f"before FROM {self.source}) WHERE t < before"
         )
-        return int(self._rows(sql)[0][0])
+        return int(self.rows(sql)[0][0])
 
     def bins(
         self,
@@ -272,9 +272,10 @@ class Table:
         return self.connection.sql(f"FROM {self.source}")
 
     def _one(self, select: str) -> tuple[Any, ...]:
-        return self._rows(f"{select} FROM {self.source}")[0]
+        return self.rows(f"{select} FROM {self.source}")[0]
 
-    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What a query over the table answers."""
         with self._busy, unreadable(self.name):
             return self.connection.execute(sql).fetchall()
 
