@@ -131,7 +131,8 @@ def _scored(found: PairColumns, old: Floats, new: Floats, spec: OutputSpec) -> P
     found = replace(found, baseline_correct=None, candidate_correct=None)
     if spec.tolerance is None:
         return replace(found, baseline=number_codes(old), candidate=number_codes(new))
-    return _same_unless(np.abs(new - old) > spec.tolerance, found)
+    with np.errstate(invalid="ignore"):  # infinite scores are invalid answers
+        return _same_unless(np.abs(new - old) > spec.tolerance, found)
 
 
 def _named(names: Sequence[str], numbers: Rows) -> Texts:

@@ -37,7 +37,7 @@ class TextRows:
 
     def __init__(self, path: Path, name: str, kind: str) -> None:
         self.quarantined: Counter[str] = Counter()
-        self.samples: list[str] = []
+        self._first: dict[str, Line] = {}
         self._lines = read_lines(path, name)
         self._rows = self._csv() if kind == "csv" else self._json()
 
@@ -54,10 +54,17 @@ class TextRows:
         if rows:
             yield _table(rows)
 
+    def notes(self) -> list[str]:
+        """What was left out so far, and where the first of each kind is."""
+        return [
+            f"left out {count:,} ({reason}), the first in line {self._first[reason].number:,} "
+            f"({self._first[reason].size:,} bytes)"
+            for reason, count in self.quarantined.items()
+        ]
+
     def _leave_out(self, reason: str, line: Line) -> None:
         self.quarantined[reason] += 1
-        if len(self.samples) < 3:  # noqa: PLR2004 - enough to find them
-            self.samples.append(f"line {line.number:,} ({line.size:,} bytes): {reason}")
+        self._first.setdefault(reason, line)
 
     def _json(self) -> Iterator[tuple[Mapping[str, str | None], int]]:
         for line in self._lines:

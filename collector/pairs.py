@@ -179,8 +179,8 @@ def _tables(source: str | pa.Table, number: int, found: Counted) -> Iterator[tup
     for chunk in rows.chunks():
         yield open_arrow(chunk, name), kind
     found.quarantined += rows.quarantined
-    for sample in rows.samples:
-        found.say(f"{Path(name).name}: left out: {sample}")
+    for note in rows.notes():
+        found.say(f"{Path(name).name}: {note}")
 
 
 def _groups(batch: pa.RecordBatch) -> Iterator[tuple[Group, np.ndarray]]:

@@ -143,7 +143,8 @@ class SketchBuilder:
                 crossed = (old > self._threshold) != (new > self._threshold)
                 found[THRESHOLD_CROSSED] = _hits(_where(known, crossed))
             if self._tolerance is not None:
-                beyond = np.abs(new - old) > self._tolerance
+                with np.errstate(invalid="ignore"):
+                    beyond = np.abs(new - old) > self._tolerance
                 found[BEYOND_TOLERANCE] = _hits(_where(known, beyond))
         if (both := _probabilities(columns)) is not None:
             same = both[0].argmax(axis=1) == both[1].argmax(axis=1)
@@ -244,7 +245,8 @@ def _moments(columns: PairColumns) -> dict[str, Floats]:
     """Every number per pair; NaN where a pair has none."""
     found = dict(columns.moments)
     if columns.baseline_score is not None and columns.candidate_score is not None:
-        found[SCORE_DIFFERENCE] = columns.candidate_score - columns.baseline_score
+        with np.errstate(invalid="ignore"):  # infinite scores are invalid answers
+            found[SCORE_DIFFERENCE] = columns.candidate_score - columns.baseline_score
     if (both := _probabilities(columns)) is not None:
         whole = np.full((3, len(columns)), np.nan)
         at = _with_probabilities(columns)
