@@ -56,6 +56,7 @@ class Case:
 
     `margins` None: the claim states none and the change's kinds have no default.
     `latency_profile`: the sample is the one batched as the latency was.
+    `margin_fixed_at` is None where the margin was not fixed before the data.
     """
 
     change: Change
@@ -64,6 +65,7 @@ class Case:
     segment: tuple[str, str] | None
     margins: KindMargins | None
     latency_profile: bool = True
+    margin_fixed_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

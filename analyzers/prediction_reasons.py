@@ -74,9 +74,9 @@ def _closed(text: str, judged: Judged) -> str:
     """The text with the margin's source, the pairs, where they come from and how they ran."""
     scope, margins = judged.case.scope, judged.case.margins
     source = "" if margins is None else margins.source
-    by_default = f"margin: {source}; " if source.startswith("default") else ""
+    from_where = f"margin: {source}; " if source not in ("", "stated") else ""
     raw = f"{RAW}; " if scope.sample.raw and scope.old is None and RAW not in text else ""
-    return f"{text} ({raw}{by_default}{scope_text(scope.sample, scope.pairs.pairs)})"
+    return f"{text} ({raw}{from_where}{scope_text(scope.sample, scope.pairs.pairs)})"
 
 
 def too_few(scope: Scope) -> Reason:

@@ -68,7 +68,7 @@ def evidence_of(judged: Judged, alpha: float) -> PredictionEvidence:
         floor_stated=sample.stated_floor,
         margin=judged_by,
         margin_source="" if margins is None else margins.source,
-        margin_confirmed_at=case.change.declared_at if judged_by is not None else None,
+        margin_confirmed_at=case.margin_fixed_at if judged_by is not None else None,
         excess_fixed=fixed_bounds if case.segment is None else None,
         segments=tables.segment_flips(split, alpha),
         simpson=tables.simpson(split, sample.floor_old),

@@ -31,9 +31,10 @@ from nibai.model import (
     Verdict,
 )
 from nibai.prediction_evidence import GateState
+from nibai.prediction_plans import judged_margins
 from nibai.predictions import CORRECT, JSON_VALID, EvidenceLevel, PredictionSample, total
 from nibai.protocols import Analyzer, PredictionWindows, Windows
-from nibai.stats.flip_margins import FLOOR_PAIRS, margins_of
+from nibai.stats.flip_margins import FLOOR_PAIRS
 from nibai.stats.gates import GateStates, judge_gates
 
 NAME = "predictions"
@@ -93,12 +94,14 @@ class Predictions:
             if sample.unpaired is not None:
                 return unpaired_finding(change, claim, sample, self.level)
             return _unpaired(claim, sample)
+        margins, fixed_at = judged_margins(change, claim)
         case = Case(
             change,
             claim,
             _scope(sample, segment),
             segment,
-            margins_of(change, claim),
+            margins,
+            margin_fixed_at=fixed_at,
             latency_profile=sample.batch == samples[0].batch,
         )
         gate = _gate(case)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nibai.histogram import BlockHistograms
-from nibai.prediction_evidence import PredictionEvidence
+from nibai.prediction_evidence import PredictionEvidence, PredictionPlan
 
 # -- measurements ---------------------------------------------------------------------------
 
@@ -157,6 +157,7 @@ class Change:
 
     Either `effective_at` cuts one variant's time line into before and after, or
     `baseline_variant` and `candidate_variant` name the two sides. Windows, when given, win.
+    `predictions` are the margins of claims about predictions as they were declared.
     """
 
     id: str
@@ -172,6 +173,7 @@ class Change:
     runs: bool = False
     evidence: Mapping[str, str] = field(default_factory=dict)
     declared_at: float | None = None
+    predictions: tuple[PredictionPlan, ...] = ()
 
 
 # -- what analyzers are given ---------------------------------------------------------------

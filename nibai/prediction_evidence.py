@@ -118,6 +118,23 @@ class PairsNeeded:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictionPlan:
+    """What a change allows of one claim about predictions, fixed when it was declared.
+
+    `claim` is the part without its margin; shares, `kl` in nats. `source` says where the margin
+    comes from, `pairs` how many are wanted, `level` what the intervals will have.
+    """
+
+    claim: str
+    margin: float
+    accuracy: float
+    kl: float
+    pairs: int
+    source: str
+    level: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
 class InputsMoved:
     """How far the inputs moved between before and after, and what of the change they explain.
 
@@ -150,7 +167,7 @@ class PredictionEvidence:
 
     `flips` is the raw rate, `traffic_flips` the rate weighted by traffic, `floor_old` and
     `floor_new` each variant against itself. `margin_source` says where the margin comes from
-    ("stated", "default for precision int8", "edited after the first look"). `latency_profile`:
+    ("stated", "default for precision int8", "edited, 2% was declared"). `latency_profile`:
     the answers were batched as those whose latency is judged; where they were not, the finding
     stands in a sentence of its own.
     """

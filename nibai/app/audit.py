@@ -18,6 +18,7 @@ from nibai.document import decode, encode, from_document, to_document
 from nibai.errors import UsageError
 from nibai.fleet import FleetAudit
 from nibai.model import Audit, Change, Sentence, Window
+from nibai.prediction_plans import plans_of
 from nibai.store.engine import Engine
 from nibai.store.lake import Lake
 from nibai.store.maintenance import ROLL_UP
@@ -41,9 +42,11 @@ class Desk:
 
     # -- changes --------------------------------------------------------------------------
     def declare(self, change: Change) -> Change:
-        """Store a change under a new id and the present time."""
+        """Store a change under a new id and the present time, with its margins for predictions."""
         require_sides(change)
-        stored = replace(change, id=new_id("chg"), declared_at=self.clock())
+        stored = replace(
+            change, id=new_id("chg"), declared_at=self.clock(), predictions=plans_of(change)
+        )
         self.state.put_change(change_document(stored))
         return stored
 

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from nibai.app.plan_pairs import NAMED, PairsPlan, change_of_kinds, plan_pairs
 from nibai.claims import parse, print_claim
 from nibai.document import encode
 from nibai.errors import UsageError
 from nibai.histogram import BlockHistograms, merge
-from nibai.model import Claim, Promise, Window
+from nibai.model import Change, Claim, Promise, Window
 from nibai.stats.clock import DAY, DAY_TOLERANCE, plan_blocks
 from nibai.stats.planning import (
     HistoryPlan,
@@ -33,6 +34,12 @@ HEADROOM = 1.1
 
 RUN_SPREAD = 0.05
 
+UNKNOWN = change_of_kinds((), None)
+
+_PAIRS_ASSUMED = (
+    "pairs: of distinct, independent inputs; a noise floor measured as 0; intervals for any look",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Assumed:
@@ -51,7 +58,7 @@ class PartPlan:
 
     `needed` and `expected` are ratios baseline/candidate. `requests` is the fewest with which the
     quantile has a bound, `floor` the fewest with which it is judged at all. `reason` says why there
-    is no plan, or none for a live window.
+    is no plan, or none for a live window. `pairs` is the plan of a claim about predictions.
     """
 
     claim: str
@@ -63,14 +70,15 @@ class PartPlan:
     history: HistoryPlan | None = None
     runs: int | None = None
     reason: str | None = None
+    pairs: PairsPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The plan of several sentences; `rate` in requests a minute and side."""
+    """The plan of several sentences; `rate`: requests a minute and side, None if not needed."""
 
     sentences: tuple[str, ...]
-    rate: float
+    rate: float | None
     parts: tuple[PartPlan, ...]
     assumptions: tuple[str, ...]
 
@@ -84,20 +92,33 @@ class Measured:
     rate: float
 
 
-def make_plan(sentences: Sequence[str], assumed: Assumed, measured: Measured | None = None) -> Plan:
-    """The plan of claim sentences; UsageError when neither a rate is given nor measured."""
+def make_plan(
+    sentences: Sequence[str],
+    assumed: Assumed,
+    measured: Measured | None = None,
+    change: Change = UNKNOWN,
+) -> Plan:
+    """The plan of claim sentences; UsageError when neither a rate is given nor measured.
+
+    `change` lends its kinds: they set the margins of claims about predictions.
+    """
     rate = assumed.rate if assumed.rate is not None or measured is None else measured.rate
+    claims = [part for text in sentences for part in parse(text).parts]
+    speed = [claim for claim in claims if claim.promise not in NAMED]
+    if not speed:
+        parts = tuple(_part(claim, 0.0, Noise(), assumed, change) for claim in claims)
+        return Plan(tuple(sentences), rate, parts, _PAIRS_ASSUMED)
     if rate is None:
         raise UsageError("no rate: give --rate (requests a minute), or --endpoint to measure it")
-    claims = [part for text in sentences for part in parse(text).parts]
     noise = Noise(deff=assumed.deff)
     if assumed.log_spread is not None:
         noise = replace(noise, log_spread=assumed.log_spread)
     if measured is not None and assumed.deff is None:
         noise = replace(noise, measured=measured.half_widths, measured_hours=measured.hours)
-    parts = tuple(_part(claim, rate, noise, assumed) for claim in claims)
-    said = _assumptions(claims, rate, noise, assumed)
-    return Plan(tuple(sentences), rate, parts, said)
+    parts = tuple(_part(claim, rate, noise, assumed, change) for claim in claims)
+    said = _assumptions(speed, rate, noise, assumed)
+    more = _PAIRS_ASSUMED if len(speed) < len(claims) else ()
+    return Plan(tuple(sentences), rate, parts, (*said, *more))
 
 
 def plan_document(plan: Plan) -> dict[str, object]:
@@ -141,8 +162,10 @@ def _half_widths(sides: Sequence[BlockHistograms], parts: Sequence[Claim]) -> di
 # -- one part ---------------------------------------------------------------------------------
 
 
-def _part(claim: Claim, rate: float, noise: Noise, assumed: Assumed) -> PartPlan:
+def _part(claim: Claim, rate: float, noise: Noise, assumed: Assumed, change: Change) -> PartPlan:
     text = print_claim(claim)
+    if claim.promise in NAMED:
+        return PartPlan(text, None, None, pairs=plan_pairs(change, claim))
     if claim.promise not in (Promise.FASTER, Promise.NO_SLOWER) or claim.quantile is None:
         return PartPlan(text, None, None, reason="only speed claims are planned")
     p = claim.quantile

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from nibai.cli import pairs_words
 from nibai.cli.changes_find import find
 from nibai.cli.changes_watch import watch
 from nibai.cli.common import configuration, data_options, window
 from nibai.cli.compare import moment
+from nibai.cli.pairs_words import PRECISIONS
 
 if TYPE_CHECKING:
-    from nibai.model import Change
+    from nibai.model import Change, Claim
 
 KINDS = (
     "instance_type", "capacity", "container", "driver", "mig", "routing", "env", "compilation",
@@ -41,6 +44,9 @@ command.add_command(watch)
 )
 @click.option(
     "--kind", multiple=True, type=click.Choice(KINDS), help="What was changed; repeat when several."
+)
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), help="The new precision; implies its --kind."
 )
 @click.option("--at", metavar="TIME", help="When traffic moved: before and after are compared.")
 @click.option("--baseline-variant", metavar="NAME", help="The variant before.")
@@ -70,6 +76,8 @@ def declare(**given: object) -> int:
     click.echo(stored.id)
     for sentence in stored.sentences:
         click.echo(f"  claim: {sentence.text}{_margins(sentence.parts)}", err=True)
+        for line in _pairs(stored, sentence.parts):
+            click.echo(f"    {line}", err=True)
     return 0
 
 
@@ -104,6 +112,7 @@ def show(change_id: str, config_file: str | None, data: str | None) -> int:
 
 
 def _change(given: dict[str, object]) -> Change:
+    from nibai.app.plan_pairs import with_precision  # noqa: PLC0415 - see declare
     from nibai.claims import parse  # noqa: PLC0415 - see declare
     from nibai.model import Change as Found  # noqa: PLC0415 - see declare
     from nibai.model import ChangeKind  # noqa: PLC0415 - see declare
@@ -113,11 +122,11 @@ def _change(given: dict[str, object]) -> Change:
         return tuple(str(value) for value in values) if isinstance(values, tuple) else ()
 
     at, before, after = (_text(given[name]) for name in ("at", "baseline", "candidate"))
-    said = {"order": _text(given["order"]), "setup_defect": _text(given["setup_defect"])}
+    said = {name: _text(given[name]) for name in ("order", "setup_defect", "precision")}
     return Found(
         id="",
         endpoint=str(given["endpoint"]),
-        kinds=tuple(ChangeKind(kind) for kind in many("kind")),
+        kinds=tuple(map(ChangeKind, with_precision(many("kind"), said["precision"]))),
         effective_at=None if at is None else moment(at, "--at"),
         description=str(given["description"]),
         sentences=tuple(parse(claim) for claim in many("claim")),
@@ -130,10 +139,24 @@ def _change(given: dict[str, object]) -> Change:
     )
 
 
-def _margins(parts: tuple[object, ...]) -> str:
-    margins = {getattr(part, "margin", 0.0) for part in parts}
+def _margins(parts: Sequence[Claim]) -> str:
+    from nibai.app.plan_pairs import NAMED  # noqa: PLC0415 - see declare
+
+    margins = {part.margin for part in parts if part.promise not in NAMED}
     text = ", ".join(f"{margin * 100:g}%" for margin in sorted(margins))
-    return f" (margin {text})"
+    return f" (margin {text})" if text else ""
+
+
+def _pairs(change: Change, parts: Sequence[Claim]) -> list[str]:
+    """What claims about predictions allow and need, before their data are read."""
+    from nibai.app.plan_pairs import NAMED, plan_pairs  # noqa: PLC0415 - see declare
+    from nibai.claims import print_claim  # noqa: PLC0415 - see declare
+
+    found = []
+    for part in parts:
+        if part.promise in NAMED:
+            found += [f"{print_claim(part)}:", *pairs_words.lines(plan_pairs(change, part))]
+    return found
 
 
 def _text(value: object) -> str | None:

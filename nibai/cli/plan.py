@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nibai.cli import pairs_words
+from nibai.cli.changes import KINDS
 from nibai.cli.common import configuration, data_options
+from nibai.cli.pairs_words import PRECISIONS
 from nibai.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
 @click.option("--endpoint", metavar="NAME", help="Take rate and noise from this one in the lake.")
 @click.option("--variant", metavar="NAME", help="With --endpoint: only this variant.")
 @click.option(
+    "--kind", multiple=True, type=click.Choice(KINDS), help="What will change; repeat when several."
+)
+@click.option("--precision", type=click.Choice(PRECISIONS), help="The new precision.")
+@click.option(
     "--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True,
     help="How to print the plan.",
 )  # fmt: skip
@@ -37,6 +44,8 @@ if TYPE_CHECKING:
 def command(
     claim: tuple[str, ...],
     *,
+    kind: tuple[str, ...],
+    precision: str | None,
     endpoint: str | None,
     variant: str | None,
     form: str,
@@ -47,9 +56,11 @@ def command(
     """Say how long a claim must be watched, and from which assumptions.
 
     For each part: the window on each side that decides it with 80 % power, the fewest requests, the
-    history that calibration needs, and how many runs would do instead.
+    history that calibration needs, and how many runs would do instead. For claims about
+    predictions: the margin of the kind of change, the pairs of answers, and what they cost.
     """
     from nibai.app.plan import Assumed, make_plan, plan_document  # noqa: PLC0415 - numpy
+    from nibai.app.plan_pairs import change_of_kinds  # noqa: PLC0415 - same
 
     if not claim:
         raise UsageError("nothing to plan: give --claim, for example “2x faster at p50 and p99”")
@@ -60,7 +71,7 @@ def command(
     measured = None
     if endpoint is not None:
         measured = _measured(endpoint, variant, claim, config_file, data)
-    plan = make_plan(claim, assumed, measured)
+    plan = make_plan(claim, assumed, measured, change_of_kinds(kind, precision))
     if form == "json":
         import json  # noqa: PLC0415 - only for this format
 
@@ -89,9 +100,12 @@ def _measured(
 
 def text(plan: Plan) -> str:
     """The plan as people read it."""
-    lines = [f"{plan.rate:,.4g} requests a minute on each side", ""]
+    lines = []
+    if plan.rate is not None:
+        lines += [f"{plan.rate:,.4g} requests a minute on each side", ""]
     for part in plan.parts:
-        found = [_wrapped(line, "  ", " " * 12) for line in _part(part, plan.rate)]
+        said = pairs_words.lines(part.pairs) if part.pairs else _part(part, plan.rate or 0.0)
+        found = [_wrapped(line, "  ", " " * 12) for line in said]
         lines += [part.claim, *found, ""]
     longest = [part.window.hours for part in plan.parts if part.window is not None]
     if len(plan.parts) > 1 and len(longest) == len(plan.parts):

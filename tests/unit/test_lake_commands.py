@@ -65,6 +65,24 @@ def test_a_declared_change_is_judged_stored_and_shown_again(nibai):
     assert document["claims"][0]["evidence"]["scope"].startswith("live window")
 
 
+def test_margins_of_predictions_are_shown_and_kept_before_the_data_are_read(nibai):
+    claims = ("--claim", "2x faster, same predictions", "--claim", "same output mix within 3%")
+    code, out, err = declare(nibai, "--at", AT, "--precision", "int8", *claims)
+    assert code == 0
+    assert "margin    2 % of answers (default for precision int8, a proposal:" in err
+    assert "confirm   after 357 if none changes, 895 if 0.5 % change, 2,511 if 1 % change" in err
+    assert "requests  12,000 to replay the wanted pairs" in err
+    document = json.loads(nibai("changes", "show", out.strip())[1])
+    assert document["kinds"] == ["precision"]
+    assert document["evidence"]["precision"] == "int8"
+    assert [
+        (plan["claim"], plan["margin"], plan["source"]) for plan in document["predictions"]
+    ] == [
+        ("same predictions", 0.02, "default for precision int8"),
+        ("same output mix", 0.03, "stated"),
+    ]
+
+
 @pytest.mark.usefixtures("filled")
 def test_the_only_change_needs_no_id_and_another_claim_can_be_judged(nibai):
     declare(nibai, "--at", AT, "--claim", "1.8x faster at p50")

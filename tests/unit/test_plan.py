@@ -40,6 +40,11 @@ CASES = (
     ("--rate", "30", "--claim", "no more than 5% slower at p90", "--deff", "1"),
     ("--rate", "0.5", "--claim", "2x faster at p99.9"),
     ("--rate", "100", "--claim", "not slower at p50, errors up at most 0.1pp"),
+    ("--claim", "same predictions, accuracy down at most 1pp", "--precision", "int8"),
+    ("--claim", "same predictions within 0.5%", "--kind", "weights"),
+    ("--claim", "same predictions"),
+    ("--claim", "same output mix", "--kind", "weights"),
+    ("--rate", "100", "--claim", "2x faster at p50, same predictions", "--kind", "driver"),
 )
 
 
@@ -62,6 +67,12 @@ def test_json_says_the_same(capsys):
     assert (p99["floor"], p99["needed"], p99["expected"]) == (662, 2.0, 2.2)
     assert p99["window"]["hours"] in WINDOW_HOURS
     assert len(document["assumptions"]) >= 4
+    _, out, _ = run(capsys, *CASES[5], "--format", "json")
+    document = json.loads(out)
+    assert document["rate"] is None
+    pairs = document["parts"][0]["pairs"]
+    assert (pairs["margin"], pairs["wanted"], pairs["requests"]) == (0.02, 3000, 12_000)
+    assert [row["pairs"] for row in pairs["rows"]] == [357, 895, 2511, 1111]
 
 
 @pytest.mark.parametrize(

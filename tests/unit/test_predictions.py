@@ -7,9 +7,11 @@ from support.pairs import Pairs, declared, invalid, joined, sample, sketch, trut
 from analyzers.predictions import Predictions
 from analyzers.speedup import build as speedup
 from nibai.audit import run_audit
+from nibai.claims import parse
 from nibai.document import from_document, to_document
 from nibai.model import ChangeKind, ReasonCode, Verdict
 from nibai.prediction_evidence import GateState
+from nibai.prediction_plans import plans_of
 from nibai.predictions import (
     JSON_VALID,
     EvidenceLevel,
@@ -182,6 +184,24 @@ def test_weights_and_undeclared_changes_must_state_their_margin():
             judge(sample(3500, 3, **QUIET), claim="same predictions within 3%", **options).verdict
             is CONFIRMED
         )
+
+
+def test_a_margin_is_that_of_the_declaration_or_said_to_be_edited():
+    promised = declared("same predictions", declared_at=7.0)
+    promised = replace(promised, predictions=plans_of(promised))
+
+    def judged(claim):
+        change = replace(promised, sentences=(parse(claim),))
+        found = Predictions().analyze(change, Pairs(sample(3500, 100, **QUIET)))[0]
+        evidence = found.evidence.predictions
+        return evidence.margin_source, evidence.margin_confirmed_at, found.reason.text
+
+    assert judged("same predictions")[:2] == ("default for precision int8", 7.0)
+    assert judged("same predictions within 2%")[:2] == ("stated", 7.0)
+    source, at, text = judged("same predictions within 5%")
+    assert (source, at) == ("edited, 2% was declared", None)
+    assert "(margin: edited, 2% was declared; 3,500 pairs" in text
+    assert judged("same output mix within 5%")[:2] == ("stated", None)
 
 
 def test_the_strictest_of_several_kinds_counts():
