@@ -128,7 +128,7 @@ class Engine:
 
     def answers(self) -> list[tuple[str, str, int, int, int, int]]:
         """(endpoint, variant, batch, first minute, last minute, answers) that are kept."""
-        files = self._files("predictions", None)
+        files = self.answer_files()
         if not files:
             return []
         return [
@@ -138,6 +138,15 @@ class Engine:
                 f"FROM {files} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
             )
         ]
+
+    def answer_files(self) -> str:
+        """SQL for the rows of all kept answers; empty when there are none."""
+        return self._files("predictions", None)
+
+    @property
+    def root(self) -> str:
+        """Where the lake is."""
+        return self._lake.root
 
     def blocks(
         self,

@@ -22,11 +22,13 @@ from nibai.model import (
     Window,
     WindowKind,
 )
+from nibai.predictions import PredictionSample
 from nibai.stats.clock import DAY, DAY_TOLERANCE, WEEK_DAYS, plan_blocks
 from nibai.stats.load import Stratified, load_note, stratify
 from nibai.store.engine import Blocks, Engine, SeriesSpan, Slots
 from nibai.store.grouped import Found
 from nibai.store.past import past_of
+from nibai.store.prediction_samples import prediction_samples
 
 RUN_BLOCKS = 1
 """Runs are shorter than a minute table resolves: each is one block, the run is the unit."""
@@ -53,12 +55,19 @@ class LakeWindows:
         self._known_changes = known_changes
         self._with_history = with_history
         self._found: dict[str, Comparison | None] = {}
+        self._samples: list[PredictionSample] | None = None
 
     def comparison(self, metric: str) -> Comparison | None:
         """Block histograms of a metric; None when the lake has none of it on either side."""
         if metric not in self._found:
             self._found[metric] = self._compare(metric)
         return self._found[metric]
+
+    def predictions(self) -> Sequence[PredictionSample]:
+        """Pairs of answers by profile of batch; none where a side has no answers."""
+        if self._samples is None:
+            self._samples = prediction_samples(self._engine, self._change)
+        return self._samples
 
     def _compare(self, metric: str) -> Comparison | None:
         change = self._change
