@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from collector.pair_texts import with_texts
 from nibai.outputs import (
     NUMBERS,
+    TEXTS,
     Output,
     OutputKind,
     OutputSpec,
@@ -178,8 +180,8 @@ def _outputs(batch: pa.RecordBatch, spec: OutputSpec) -> PairColumns:
         )
     if spec.kind is OutputKind.EMBEDDING:
         return _embeddings(found, old, new, spec)
-    if spec.kind in (OutputKind.TEXT, OutputKind.JSON):
-        return found
+    if spec.kind in TEXTS:
+        return with_texts(batch, found, sides, spec)
     if spec.kind is OutputKind.RANKING:
         found = replace(found, moments={**found.moments, **_rankings(old, new)})
     return replace(
@@ -204,18 +206,13 @@ def _correct(
     """Whether the label that was read is the truth; embeddings and numbers have none."""
     if known is None or spec.kind in (OutputKind.EMBEDDING, *NUMBERS):
         return None
-    truths = [read_truth(text, spec) for text in batch.column("truth").to_pylist()]
+    if spec.kind in TEXTS:
+        return known  # compared as texts are
+    truths = batch.column("truth").to_pylist()
     right = [
         int(not one.invalid and one.label == truth) for one, truth in zip(side, truths, strict=True)
     ]
     return np.where(known < 0, known, np.array(right, dtype=np.int8)).astype(np.int8)
-
-
-def read_truth(text: str, spec: OutputSpec) -> str:
-    """The truth in the form of a label: classes as they are, texts as their digest."""
-    if spec.kind in (OutputKind.TEXT, OutputKind.JSON):
-        return read_output(text, OutputSpec(spec.kind)).label
-    return text
 
 
 def _scores(side: Sequence[Output]) -> Floats:

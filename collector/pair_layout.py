@@ -27,8 +27,13 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "candidate_invalid": ("candidateinvalid", "newinvalid"),
     "baseline_probabilities": ("baselineprobabilities", "baselineproba"),
     "candidate_probabilities": ("candidateprobabilities", "candidateproba"),
+    "baseline_finish_reason": ("baselinefinishreason",),
+    "candidate_finish_reason": ("candidatefinishreason",),
+    "baseline_tokens": ("baselinetokens",),
+    "candidate_tokens": ("candidatetokens",),
     "batch": ("batch", "batchsize"),
     "variant": ("variant",),
+    "repeat": ("repeat",),
 }
 """Names (without case and separators) by which a column is recognised, the first one best."""
 

@@ -21,12 +21,13 @@ from collector.pair_sketches import is_sketches, read_sketches
 from collector.pair_text import TextRows
 from nibai.errors import UsageError
 from nibai.outputs import NUMBERS, OutputKind, OutputSpec
-from nibai.paired.build import SketchBuilder, shown_confusion
+from nibai.paired.build import SketchBuilder, same_inputs, shown_confusion
 from nibai.predictions import (
     EvidenceLevel,
     JoinReport,
     PairedSketch,
     PredictionSample,
+    SameInputs,
     total,
 )
 from nibai.protocols import PairsReader, PairsRequest
@@ -63,7 +64,7 @@ class FilesOfPairs:
 
 def count(request: PairsRequest, sources: Sequence[str | pa.Table]) -> Counted:
     """Everything in some sources, counted."""
-    found = Counted()
+    found = Counted(remember=bool(request.noise))
     for i, source in enumerate(sources):
         for table, text in _tables(source, i, found):
             found.add(table, request, text)
@@ -74,6 +75,7 @@ def count(request: PairsRequest, sources: Sequence[str | pa.Table]) -> Counted:
 class Counted:
     """What was counted so far, by group."""
 
+    remember: bool = False
     builders: dict[Group, SketchBuilder] = field(default_factory=dict)
     ready: list[dict[str, PairedSketch]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -127,7 +129,11 @@ class Counted:
         for group, rows in _groups(batch):
             builder = self.builders.get(group)
             if builder is None:
-                builder = SketchBuilder(threshold=spec.decision_threshold, tolerance=spec.tolerance)
+                builder = SketchBuilder(
+                    threshold=spec.decision_threshold,
+                    tolerance=spec.tolerance,
+                    remember=self.remember,
+                )
                 self.builders[group] = builder
             both = _take(batch, rows[~alone[rows]])
             if both.num_rows:
@@ -231,7 +237,7 @@ def _samples(
     )
     return [
         PredictionSample(
-            level=EvidenceLevel.REPLAY,
+            level=EvidenceLevel.SHADOW if request.shadow else EvidenceLevel.REPLAY,
             source=SOURCE,
             pairs=sketches,
             floor_old=_floor(floors, 0, size),
@@ -240,6 +246,7 @@ def _samples(
             raw=True,
             batch=size,
             join=join if pairs.builders else None,
+            same_inputs=None if noise is None else _same_inputs(pairs, noise, size),
             distinct_by=_distinct_by(pairs),
             notes=notes,
         )
@@ -270,6 +277,19 @@ def _floor(
         return floors[side, size]
     own = [sketches for (which, _), sketches in floors.items() if which == side]
     return own[0] if len(own) == 1 and size is None else None
+
+
+def _same_inputs(pairs: Counted, noise: Counted, size: int | None) -> SameInputs | None:
+    """Flips of the inputs that both the pairs and the old variant's noise pairs have."""
+    if _distinct_by(pairs) != _distinct_by(noise):
+        return None
+    own = [one for (variant, n), one in noise.builders.items() if _is_old(variant) and n == size]
+    between = [one for (_, n), one in pairs.builders.items() if n == size]
+    return same_inputs(between[0], own[0]) if own and between else None
+
+
+def _is_old(variant: str) -> bool:
+    return VARIANTS.get(variant) == 0
 
 
 def _distinct_by(pairs: Counted) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from nibai.predictions import NOTHING
+from nibai.texts.json_answers import NOT_JSON, parsed
 
 
 class OutputKind(StrEnum):
@@ -46,6 +47,7 @@ NOT_A_LIST = "not a list"
 EMPTY = "empty"
 
 NUMBERS = (OutputKind.SCORE, OutputKind.REGRESSION)
+TEXTS = (OutputKind.TEXT, OutputKind.JSON)
 NEED_JSON = (OutputKind.PROBA, OutputKind.EMBEDDING, OutputKind.RANKING)
 
 MAX_BYTES = 16 << 20
@@ -78,7 +80,7 @@ class OutputSpec:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One answer; of `invalid` ones ("" for valid) nothing else is set.
+    """One answer; of `invalid` ones ("" for valid) nothing else is set, but the text of JSON.
 
     `label` is what must be equal for two answers to be the same: the class, the side of the
     decision threshold, the first of a ranking, the digest of a text. `probabilities` are by label.
@@ -301,6 +303,14 @@ def _words(value: object, spec: OutputSpec) -> Output:
     return Output(label=digest(text), text=text)
 
 
+def _document(value: object, spec: OutputSpec) -> Output:
+    """JSON: text that does not parse is invalid, and a text still."""
+    found = _words(value, spec)
+    if isinstance(value, str) and parsed(value) is NOT_JSON:
+        return Output(text=found.text, invalid=UNPARSABLE)
+    return found
+
+
 _READ = {
     OutputKind.CLASS: _class,
     OutputKind.PROBA: _proba,
@@ -309,7 +319,7 @@ _READ = {
     OutputKind.EMBEDDING: _embedding,
     OutputKind.RANKING: _ranking,
     OutputKind.TEXT: _words,
-    OutputKind.JSON: _words,
+    OutputKind.JSON: _document,
 }
 
 

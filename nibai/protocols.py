@@ -315,7 +315,7 @@ class PairsRequest:
     `columns` renames: role (baseline, candidate, request_id, input_hash, label, segment, margin
     …) to column. `noise` files hold two answers of one variant in each row. `output` is a kind of
     `nibai.outputs.OutputKind`, with ":PATH" behind it where the answer lies inside a JSON document;
-    None: guessed and said.
+    None: guessed and said. `shadow`: the same live requests were answered by both variants.
     """
 
     sources: tuple[str | pa.Table, ...]
@@ -327,6 +327,7 @@ class PairsRequest:
     labels: tuple[str, ...] = ()
     threshold: float | None = None
     tolerance: float | None = None
+    shadow: bool = False
 
 
 @runtime_checkable

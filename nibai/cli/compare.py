@@ -96,6 +96,11 @@ DEFAULT_CLAIM = "not slower"
     help="Share of its answers that the baseline changes by itself, such as 0 or 0.5%.",
 )
 @click.option(
+    "--shadow",
+    is_flag=True,
+    help="The pairs are live requests that both variants answered, not a replay.",
+)
+@click.option(
     "--kind",
     multiple=True,
     metavar="KIND",
@@ -179,7 +184,7 @@ def _pairs(given: dict[str, object]) -> PairsRequest | None:
     sources, labels = _texts(given["pairs"]), _text(given["labels"])
     if not sources:
         for option in _OF_PAIRS:
-            if given[option.replace("-", "_")] not in ((), None):
+            if given[option.replace("-", "_")] not in ((), None, False):
                 raise UsageError(f"--{option} is about pairs of answers: give them (--pairs FILE)")
         return None
     return Request(
@@ -192,11 +197,13 @@ def _pairs(given: dict[str, object]) -> PairsRequest | None:
         labels=() if labels is None else tuple(label.strip() for label in labels.split(",")),
         threshold=_number(given["threshold"]),
         tolerance=_number(given["tolerance"]),
+        shadow=bool(given["shadow"]),
     )
 
 
 _OF_PAIRS = (
     "columns", "noise-pairs", "noise-floor", "output", "labels", "threshold", "tolerance",
+    "shadow",
 )  # fmt: skip
 
 

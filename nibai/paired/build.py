@@ -31,6 +31,7 @@ from nibai.predictions import (
     Hits,
     Moments,
     PairedSketch,
+    SameInputs,
     Signal,
     WorstPair,
 )
@@ -73,7 +74,7 @@ class SketchBuilder:
     """Adds up pairs into a sketch per segment.
 
     `threshold` is the decision threshold of scores, `tolerance` a difference of scores that does
-    not matter.
+    not matter. `remember` keeps which inputs flipped, 9 bytes each, for `same_inputs`.
 
     >>> from nibai.paired.columns import PairColumns, text_codes
     >>> builder = SketchBuilder()
@@ -82,9 +83,16 @@ class SketchBuilder:
     (2, 1)
     """
 
-    def __init__(self, *, threshold: float | None = None, tolerance: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        threshold: float | None = None,
+        tolerance: float | None = None,
+        remember: bool = False,
+    ) -> None:
         self._threshold = threshold
         self._tolerance = tolerance
+        self._remembered: list[tuple[Codes, NDArray[np.bool_]]] | None = [] if remember else None
         self._inputs, self._requests = Sightings(), Sightings()
         self._sketches: dict[str, PairedSketch] = {}
 
@@ -104,8 +112,17 @@ class SketchBuilder:
         first = np.ones(len(columns), dtype=np.bool_)
         if columns.key is not None:
             first = self._inputs.first(columns.key)
+            if self._remembered is not None:
+                named = first & (columns.key != NO_KEY)
+                self._remembered.append((columns.key[named], columns.flips()[named]))
         for segment, at in _by_segment(columns):
             self._merge(segment, self._sketch(columns.take(at), first[at]))
+
+    def remembered(self) -> tuple[Codes, NDArray[np.bool_]]:
+        """Keys of distinct inputs, and whether each flipped."""
+        parts = self._remembered or [(np.zeros(0, np.uint64), np.zeros(0, np.bool_))]
+        keys, flips = zip(*parts, strict=True)
+        return np.concatenate(keys), np.concatenate(flips)
 
     def missing(self, segment: str, *, baseline: int = 0, candidate: int = 0) -> None:
         """Count answers without a partner: the other side's is missing."""
@@ -150,6 +167,16 @@ class SketchBuilder:
             same = both[0].argmax(axis=1) == both[1].argmax(axis=1)
             found[SAME_TOP] = Hits(len(same), int(same.sum()))
         return {name: hits for name, hits in found.items() if hits.n}
+
+
+def same_inputs(variants: SketchBuilder, old: SketchBuilder) -> SameInputs | None:
+    """Flips between the variants and within the old one, of inputs that both builders remember."""
+    (keys, flips), (own_keys, own_flips) = variants.remembered(), old.remembered()
+    shared, at, own_at = np.intersect1d(keys, own_keys, assume_unique=True, return_indices=True)
+    if not len(shared):
+        return None
+    between, within = flips[at], own_flips[own_at]
+    return SameInputs(len(shared), int((between & ~within).sum()), int((within & ~between).sum()))
 
 
 def _by_segment(columns: PairColumns) -> Iterator[tuple[str, Rows]]:

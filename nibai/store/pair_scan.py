@@ -41,8 +41,13 @@ class PairLayout:
     candidate_invalid: str = ""
     baseline_probabilities: str = ""
     candidate_probabilities: str = ""
+    baseline_finish_reason: str = ""
+    candidate_finish_reason: str = ""
+    baseline_tokens: str = ""
+    candidate_tokens: str = ""
     batch: str = ""
     variant: str = ""
+    repeat: str = ""
     segments: tuple[str, ...] = ()
     numeric: bool = False
     labels: tuple[str, ...] = ()
@@ -76,7 +81,8 @@ def pair_batches(table: Table, layout: PairLayout) -> Iterator[pa.RecordBatch]:
     `b` and `c` are answers as text, `bk` and `ck` their hashes; `bm` and `cm` 1 where one is
     missing; `bs` and `cs` scores; `bi` and `ci` kinds of invalid; `bt` and `ct` 1, 0 or -1 (right,
     wrong, unknown); `bp` and `cp` probabilities as JSON; `key` and `req` hashes, 0 where unknown;
-    `truth`, `request_id`, `input_hash`, `segment`, `batch`, `variant` texts; `margin` a number.
+    `bf` and `cf` finish reasons, `bl` and `cl` lengths in tokens, NaN where unknown; `truth`,
+    `request_id`, `input_hash`, `segment`, `batch`, `variant` texts; `margin` a number.
     """
     sql = _query(table, layout)
     with unreadable(table.name):
@@ -91,6 +97,8 @@ def _query(table: Table, layout: PairLayout) -> str:
         f"{_number(layout.baseline_score, layout.numeric and layout.baseline)} AS bs",
         f"{_number(layout.candidate_score, layout.numeric and layout.candidate)} AS cs",
         f"{_number(layout.margin)} AS margin",
+        f"{_number(layout.baseline_tokens)} AS bl",
+        f"{_number(layout.candidate_tokens)} AS cl",
         *(
             f"{_text(column)} AS {name}"
             for column, name in (
@@ -98,6 +106,9 @@ def _query(table: Table, layout: PairLayout) -> str:
                 (layout.input_hash, "input_hash"),
                 (layout.batch, "batch"),
                 (layout.variant, "variant"),
+                (layout.repeat, "repeat"),
+                (layout.baseline_finish_reason, "bf"),
+                (layout.candidate_finish_reason, "cf"),
             )
         ),
         f"{_probabilities(table, layout.baseline_probabilities)} AS bp",
@@ -111,16 +122,17 @@ def _query(table: Table, layout: PairLayout) -> str:
         f"SELECT * REPLACE ({_invalid(layout, 'b', 'bs')} AS bi, {_invalid(layout, 'c', 'cs')} "
         f"AS ci) FROM (SELECT {', '.join(inner)} FROM {table.source})"
     )
-    missing = "({side} IS NULL{empty} AND {invalid} = '')::TINYINT"
     empty = "" if layout.keep_empty else " OR {side} = ''"
     b, c = (
-        missing.format(side=f"({side}", empty=empty.format(side=side) + ")", invalid=f"{side}i")
-        for side in "bc"
+        f"(({side} IS NULL{empty.format(side=side)}) AND {side}i = '')::TINYINT" for side in "bc"
     )
     return (
         f"SELECT coalesce(b, '') AS b, coalesce(c, '') AS c, hash(coalesce(b, '')) AS bk, "
-        f"hash(coalesce(c, '')) AS ck, {b} AS bm, {c} AS cm, bs, cs, margin, bi, ci, bp, cp, "
-        f"{_right('b', 'bi')} AS bt, {_right('c', 'ci')} AS ct, {_hash('request_id')} AS req, "
+        f"hash(coalesce(c, '')) AS ck, {b} AS bm, {c} AS cm, bs, cs, margin, bi, ci, "
+        "bp, cp, bf, cf, bl, cl, "
+        f"{_right('b', 'bi')} AS bt, {_right('c', 'ci')} AS ct, "
+        "CASE WHEN request_id = '' THEN 0::UBIGINT WHEN repeat IN ('', '0') THEN hash(request_id) "
+        "ELSE hash(concat(repeat, '/', request_id)) END AS req, "
         f"CASE WHEN input_hash <> '' THEN hash(input_hash) ELSE {_hash('request_id')} END AS key, "
         f"coalesce(truth, '') AS truth, request_id, input_hash, segment, batch, variant "
         f"FROM ({checked})"

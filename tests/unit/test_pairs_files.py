@@ -22,11 +22,13 @@ from nibai.predictions import (
     CORRECT,
     COSINE,
     INVALID,
+    JSON_VALID,
     KL,
     RANK_OVERLAP,
     SCORE_DIFFERENCE,
     THRESHOLD_CROSSED,
     EvidenceLevel,
+    SameInputs,
     Signal,
     total,
 )
@@ -270,6 +272,68 @@ def test_noise_pairs_are_the_floors_of_their_variant():
     assert alone.floor_new is None
     (stated,) = read(pairs(), noise_floor=0.0)
     assert (stated.floor_old, stated.stated_floor) == (None, 0.0)
+
+
+def test_texts_say_what_they_show(tmp_path):
+    chat = {"choices": [{"message": {"content": "It is 42."}, "finish_reason": "length"}]}
+    rows = [
+        ("The answer is 41 of course", "The answer  is 41 of course", "stop", "stop"),
+        ("The answer is 41 of course", "The answer is 42 of course", "stop", "length"),
+        ("The answer is, as ever, no", "", "stop", "stop"),
+        (json.dumps(chat), json.dumps(chat), "", ""),
+    ]
+    names = ("baseline", "candidate", "baseline_finish_reason", "candidate_finish_reason")
+    path = tmp_path / "p.jsonl"
+    path.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))
+    (found,) = read(path, output="text")
+    sketch = whole([found])
+    assert (sketch.pairs, sketch.flips) == (4, 2)  # white space is no difference
+    assert sketch.events["number_changed"].hits == 1
+    assert sketch.signals["empty"] == Signal(4, 0, 1, 0)
+    assert sketch.signals["finish:length"] == Signal(4, 0, 1, 1)
+    assert sketch.moments["edit_distance"].n == 4
+    assert not sketch.confusion
+    assert all(pair.baseline == "" for pair in sketch.worst)
+
+
+def test_json_answers_are_compared_as_values_and_validity_is_a_signal():
+    table = pa.table(
+        {
+            "baseline": ['{"a": 1, "b": 2}', '{"a": 1}', '{"a": 1}', "{oops"],
+            "candidate": ['{"b": 2.0, "a": 1}', '{"a": 2}', '{"a": ', "{oops"],
+            "label": ['{"a":1,"b":2}', '{"a": 1}', None, None],
+        }
+    )
+    sketch = whole(read(table))
+    assert (sketch.pairs, sketch.flips) == (4, 2)
+    assert sketch.signals[JSON_VALID] == Signal(4, 2 - 1, 0, 2)
+    assert sketch.signals["invalid:unparsable"] == Signal(4, 0, 1, 1)
+    assert sketch.signals[CORRECT] == Signal(2, 1, 0, 1)
+
+
+def test_the_same_inputs_tell_the_excess_at_a_fixed_n():
+    keys = [f"h{i}" for i in range(6)]
+    ours = pa.table({"input_hash": keys, "baseline": list("aaaaaa"), "candidate": list("aaabbb")})
+    noise = pa.table(
+        {"input_hash": keys[:5], "baseline": list("aaaaa"), "candidate": list("abbba")}
+    )
+    (found,) = read(ours, noise=(noise,))
+    assert found.same_inputs == SameInputs(5, only_ab=1, only_aa=2)
+
+
+def test_shadow_pairs_are_level_a_and_repeats_are_traffic():
+    table = pa.table(
+        {
+            "request_id": ["1", "1", "1"],
+            "repeat": [0, 1, 1],
+            "baseline": ["a"] * 3,
+            "candidate": ["a"] * 3,
+        }
+    )
+    (found,) = read(table, shadow=True)
+    assert found.level is EvidenceLevel.SHADOW
+    sketch = whole([found])
+    assert (sketch.pairs, sketch.all_pairs, sketch.duplicates) == (1, 2, 1)
 
 
 # -- the audit ------------------------------------------------------------------------------
