@@ -24,6 +24,7 @@ GROUPS = (
     "nibai.scanners",
     "nibai.notifiers",
     "nibai.renderers",
+    "nibai.artifacts",
     "nibai.commands",
 )
 
