@@ -11,6 +11,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nibai.stats.two_samples import chi_square_tail
+
 FEW = 10
 """Classes with fewer answers than this on both sides together are counted as one."""
 
@@ -33,9 +35,7 @@ def contingency_p(baseline: ArrayLike, candidate: ArrayLike) -> float:
         return 1.0
     expected = np.outer(rows, columns) / table.sum()
     statistic = float(((table - expected) ** 2 / expected).sum())
-    from scipy.special import gammaincc  # noqa: PLC0415 - keeps `import nibai.stats` light
-
-    return float(gammaincc((len(columns) - 1) / 2, statistic / 2))
+    return chi_square_tail(statistic, len(columns) - 1)
 
 
 def dependent_ks(baseline: ArrayLike, candidate: ArrayLike) -> tuple[float, float]:
