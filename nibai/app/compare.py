@@ -11,11 +11,12 @@ from typing import Any
 
 import nibai
 from nibai import plugins
+from nibai.app.kinds import change_kinds
 from nibai.audit import run_audit
 from nibai.claims import parse
 from nibai.conventions import DEFAULT_LEVEL
 from nibai.errors import PluginError, UsageError
-from nibai.model import Audit, Change, ChangeKind, Comparison
+from nibai.model import Audit, Change, Comparison
 from nibai.predictions import PredictionSample
 from nibai.protocols import (
     Analyzer,
@@ -28,9 +29,6 @@ from nibai.protocols import (
 
 DEFAULT_CLAIM = "not slower"
 PAIRS_CLAIM = "same predictions"
-
-PRECISIONS = ("fp16", "bf16", "fp8", "int8", "int4")
-"""Kinds of precision, the strictest first; each is a kind of change on the command line."""
 
 
 def compare(
@@ -121,22 +119,6 @@ def compare_files(
         level=level,
     )
     return replace(audit, id=_identity(audit))
-
-
-def change_kinds(kinds: Sequence[str]) -> tuple[tuple[ChangeKind, ...], dict[str, str]]:
-    """Kinds of change as people say them, "int8" for precision int8; and what the change notes.
-
-    >>> change_kinds(["int8", "compilation"])[1]
-    {'precision': 'int8'}
-    """
-    precisions = [kind for kind in PRECISIONS if kind in kinds]  # the strictest first
-    evidence = {"precision": precisions[0]} if precisions else {}
-    names = [ChangeKind.PRECISION if kind in PRECISIONS else kind for kind in kinds]
-    unknown = sorted({str(name) for name in names} - set(ChangeKind))
-    if unknown:
-        known = ", ".join((*ChangeKind, *PRECISIONS))
-        raise UsageError(f"no kind of change is called {unknown[0]!r}: there are {known}")
-    return tuple(dict.fromkeys(ChangeKind(name) for name in names)), evidence
 
 
 def _default_claim(request: FileRequest | None, pairs: PairsRequest | None) -> str:

@@ -34,7 +34,7 @@ HEADROOM = 1.1
 
 RUN_SPREAD = 0.05
 
-UNKNOWN = change_of_kinds((), None)
+UNKNOWN = change_of_kinds(())
 
 _PAIRS_ASSUMED = (
     "pairs: of distinct, independent inputs; a noise floor measured as 0; intervals for any look",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nibai.model import Change, ChangeKind, Claim, Promise
+from nibai.app.kinds import change_kinds
+from nibai.model import Change, Claim, Promise
 from nibai.prediction_evidence import PairsNeeded
 from nibai.prediction_plans import BY_MARGIN
 from nibai.stats.equivalence import tost_pairs
@@ -13,7 +14,6 @@ from nibai.stats.flip_margins import (
     ALPHA,
     CALLS_PER_INPUT,
     FLOOR_PAIRS,
-    PRECISION,
     kinds_text,
     margins_of,
     pairs_table,
@@ -59,7 +59,7 @@ def plan_pairs(change: Change, claim: Claim) -> PairsPlan:
         return PairsPlan(allowed, "stated", accuracy=sizes)
     if margins is None:
         what = f"a change of {kinds_text(change.kinds)} has no default margin"
-        unknown = "nothing says what kind of change this is (--kind, --precision)"
+        unknown = "nothing says what kind of change this is (--kind)"
         return PairsPlan(
             None, reason=f"{what if change.kinds else unknown}: state one, such as “within 2%”"
         )
@@ -81,18 +81,7 @@ def _at_any_look(discordant: float, allowed: float) -> int | None:
     return None if found is None else max(found, FLOOR_PAIRS)
 
 
-def change_of_kinds(kinds: Sequence[str], precision: str | None) -> Change:
+def change_of_kinds(kinds: Sequence[str]) -> Change:
     """A change that is only known by its kinds."""
-    found = [ChangeKind(kind) for kind in with_precision(kinds, precision)]
-    evidence = {} if precision is None else {PRECISION: precision}
-    return Change("plan", "", tuple(found), evidence=evidence)
-
-
-def with_precision(kinds: Sequence[str], precision: str | None) -> tuple[str, ...]:
-    """The kinds, with precision among them where its type was said.
-
-    >>> with_precision(["driver"], "int8"), with_precision(["precision"], None)
-    (('driver', 'precision'), ('precision',))
-    """
-    extra = () if precision is None else (ChangeKind.PRECISION.value,)
-    return tuple(dict.fromkeys((*kinds, *extra)))
+    found, evidence = change_kinds(kinds)
+    return Change("plan", "", found, evidence=evidence)

@@ -43,10 +43,10 @@ command.add_command(watch)
     help="provider/scope/name, such as onprem/tokyo/ocr.",
 )
 @click.option(
-    "--kind", multiple=True, type=click.Choice(KINDS), help="What was changed; repeat when several."
-)
-@click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="The new precision; implies its --kind."
+    "--kind",
+    multiple=True,
+    type=click.Choice((*KINDS, *PRECISIONS)),
+    help="What was changed; repeat when several.",
 )
 @click.option("--at", metavar="TIME", help="When traffic moved: before and after are compared.")
 @click.option("--baseline-variant", metavar="NAME", help="The variant before.")
@@ -112,21 +112,21 @@ def show(change_id: str, config_file: str | None, data: str | None) -> int:
 
 
 def _change(given: dict[str, object]) -> Change:
-    from nibai.app.plan_pairs import with_precision  # noqa: PLC0415 - see declare
+    from nibai.app.kinds import change_kinds  # noqa: PLC0415 - see declare
     from nibai.claims import parse  # noqa: PLC0415 - see declare
     from nibai.model import Change as Found  # noqa: PLC0415 - see declare
-    from nibai.model import ChangeKind  # noqa: PLC0415 - see declare
 
     def many(name: str) -> tuple[str, ...]:
         values = given[name]
         return tuple(str(value) for value in values) if isinstance(values, tuple) else ()
 
     at, before, after = (_text(given[name]) for name in ("at", "baseline", "candidate"))
-    said = {name: _text(given[name]) for name in ("order", "setup_defect", "precision")}
+    said = {name: _text(given[name]) for name in ("order", "setup_defect")}
+    kinds, known = change_kinds(many("kind"))
     return Found(
         id="",
         endpoint=str(given["endpoint"]),
-        kinds=tuple(map(ChangeKind, with_precision(many("kind"), said["precision"]))),
+        kinds=kinds,
         effective_at=None if at is None else moment(at, "--at"),
         description=str(given["description"]),
         sentences=tuple(parse(claim) for claim in many("claim")),
@@ -135,7 +135,7 @@ def _change(given: dict[str, object]) -> Change:
         baseline_window=None if before is None else window(before, "--baseline"),
         candidate_window=None if after is None else window(after, "--candidate"),
         runs=bool(given["runs"]),
-        evidence={"source": "declared"} | {key: text for key, text in said.items() if text},
+        evidence={"source": "declared"} | known | {key: text for key, text in said.items() if text},
     )
 
 

@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 @click.option("--endpoint", metavar="NAME", help="Take rate and noise from this one in the lake.")
 @click.option("--variant", metavar="NAME", help="With --endpoint: only this variant.")
 @click.option(
-    "--kind", multiple=True, type=click.Choice(KINDS), help="What will change; repeat when several."
+    "--kind",
+    multiple=True,
+    type=click.Choice((*KINDS, *PRECISIONS)),
+    help="What will change; repeat when several.",
 )
-@click.option("--precision", type=click.Choice(PRECISIONS), help="The new precision.")
 @click.option(
     "--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True,
     help="How to print the plan.",
@@ -45,7 +47,6 @@ def command(
     claim: tuple[str, ...],
     *,
     kind: tuple[str, ...],
-    precision: str | None,
     endpoint: str | None,
     variant: str | None,
     form: str,
@@ -71,7 +72,7 @@ def command(
     measured = None
     if endpoint is not None:
         measured = _measured(endpoint, variant, claim, config_file, data)
-    plan = make_plan(claim, assumed, measured, change_of_kinds(kind, precision))
+    plan = make_plan(claim, assumed, measured, change_of_kinds(kind))
     if form == "json":
         import json  # noqa: PLC0415 - only for this format
 

@@ -30,14 +30,16 @@ def peeked_misses(rng, *, share, pairs, repeats, alpha=0.05):
 
 
 def planted_verdicts(rng, rate, *, pairs, repeats, old=0.0, new=0.0, claim=None, **options):
-    """Shares of verdicts where the variants differ on this share of inputs, floors measured.
+    """Shares of verdicts where the variants differ on this share of inputs.
 
-    `old` and `new` are true self-flip rates; `options` go to the sample.
+    `old` and `new` are true self-flip rates, not measured where a file is all there is (`raw`);
+    `options` go to the sample.
     """
     found = Counter()
     for _ in range(repeats):
         flips, own_old, own_new = (int(rng.binomial(pairs, p)) for p in (rate, old, new))
-        given = {"old": (pairs, own_old), "new": (pairs, own_new)} | options
+        floors = {} if options.get("raw") else {"old": (pairs, own_old), "new": (pairs, own_new)}
+        given = floors | options
         one = sample(pairs, flips, **given)
         change = declared(claim or "same predictions within 2%")
         verdict = Predictions().analyze(change, Pairs(one))[0].verdict

@@ -67,7 +67,7 @@ def test_a_declared_change_is_judged_stored_and_shown_again(nibai):
 
 def test_margins_of_predictions_are_shown_and_kept_before_the_data_are_read(nibai):
     claims = ("--claim", "2x faster, same predictions", "--claim", "same output mix within 3%")
-    code, out, err = declare(nibai, "--at", AT, "--precision", "int8", *claims)
+    code, out, err = declare(nibai, "--at", AT, "--kind", "int8", *claims)
     assert code == 0
     assert "margin    2 % of answers (default for precision int8, a proposal:" in err
     assert "confirm   after 357 if none changes, 895 if 0.5 % change, 2,511 if 1 % change" in err

@@ -40,7 +40,7 @@ CASES = (
     ("--rate", "30", "--claim", "no more than 5% slower at p90", "--deff", "1"),
     ("--rate", "0.5", "--claim", "2x faster at p99.9"),
     ("--rate", "100", "--claim", "not slower at p50, errors up at most 0.1pp"),
-    ("--claim", "same predictions, accuracy down at most 1pp", "--precision", "int8"),
+    ("--claim", "same predictions, accuracy down at most 1pp", "--kind", "int8"),
     ("--claim", "same predictions within 0.5%", "--kind", "weights"),
     ("--claim", "same predictions"),
     ("--claim", "same output mix", "--kind", "weights"),
