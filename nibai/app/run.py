@@ -70,7 +70,6 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
             state,
             clock=clock,
             max_bytes=config.max_wal,
-            horizon_seconds=config.minute_horizon,
         )
         try:
             keeper = _Keeper(config, ingest, state, clock)

@@ -73,9 +73,7 @@ def purge(
     with open_desk(config, time.time) as desk:
         if yes:
             # What waits in a write-ahead log would come into the lake after the purge.
-            running = fold_waiting(
-                config.data, desk.state, clock=time.time, horizon_seconds=config.minute_horizon
-            )
+            running = fold_waiting(config.data, desk.state, clock=time.time)
         found = remove(
             desk.lake,
             endpoint=endpoint,

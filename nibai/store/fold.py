@@ -22,7 +22,7 @@ from nibai.histogram import (
     bucket_index,
 )
 from nibai.store.connection import connect
-from nibai.store.rows import TABLES, column, numbers
+from nibai.store.rows import TABLES, column
 from nibai.store.sql import literal, quote
 
 KEY = "endpoint, variant, replica, segment, metric"
@@ -43,8 +43,8 @@ class Folded:
         return sum(table.num_rows for table in self.tables.values())
 
 
-def fold(rows: pa.Table, *, oldest_minute: int = 0) -> Folded:
-    """Sum additive rows; minutes before `oldest_minute` go to the hour tables.
+def fold(rows: pa.Table) -> Folded:
+    """Sum additive rows to minutes.
 
     Equal to folding any split of the rows and adding up, whatever their order.
     """
@@ -52,29 +52,24 @@ def fold(rows: pa.Table, *, oldest_minute: int = 0) -> Folded:
         return Folded({})
     connection = connect()
     connection.register("wal_rows", rows)
-    is_old = numbers(rows.column("minute")) < oldest_minute
     tables = {}
-    for name, present, condition, minute in (
-        ("", not is_old.all(), f"minute >= {oldest_minute}", "minute"),
-        ("_hour", is_old.any(), f"minute < {oldest_minute}", "(minute - minute % 60)::INTEGER"),
-    ):
-        # Old rows are rare: most folds need not ask for them.
-        for kind, sql in (("hist", _HIST_SQL), ("cell", _CELL_SQL)) if present else ():
-            found = connection.sql(sql.format(minute=minute, condition=condition)).to_arrow_table()
-            if found.num_rows:
-                tables[kind + name] = found.cast(TABLES[kind + name])
+    for kind, sql in (("hist", _HIST_SQL), ("cell", _CELL_SQL)):
+        found = connection.sql(sql).to_arrow_table()
+        if found.num_rows:
+            tables[kind] = found.cast(TABLES[kind])
     return Folded(tables)
 
 
 _HEAD = (
-    "SELECT (DATE '1970-01-01' + ({{minute}} // 1440)::INTEGER) AS day, "
+    "SELECT (DATE '1970-01-01' + (minute // 1440)::INTEGER) AS day, "
     "endpoint::VARCHAR AS endpoint, variant::VARCHAR AS variant, "
     "replica::VARCHAR AS replica, segment::VARCHAR AS segment, "
-    "metric::VARCHAR AS metric, {{minute}} AS minute, provenance::VARCHAR AS provenance, {columns} "
-    "FROM wal_rows WHERE {{condition}} GROUP BY ALL {order}"
+    "metric::VARCHAR AS metric, minute, provenance::VARCHAR AS provenance, {columns} "
+    "FROM wal_rows {where} GROUP BY ALL {order}"
 )
 # Rows of base statistics have a count and a sum, but nobody knows their buckets.
-_HIST_SQL = _HEAD.replace("{{condition}}", "{{condition}} AND provenance <> 'scalar'").format(
+_HIST_SQL = _HEAD.format(
+    where="WHERE provenance <> 'scalar'",
     columns="scale, bucket, sum(count)::BIGINT AS count",
     order="HAVING sum(count) <> 0 ORDER BY ALL",
 )
@@ -87,6 +82,7 @@ def _extreme(end: str) -> str:
 
 
 _CELL_SQL = _HEAD.format(
+    where="",
     columns="sum(count)::BIGINT AS count, sum(value) AS sum, "
     f"{_extreme('min')}, {_extreme('max')}, "
     "sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",

@@ -24,17 +24,10 @@ from nibai.store.wal import MAX_BYTES, Segment, WriteAheadLog, read_frames, segm
 DIGEST_SECONDS = 15 * 60.0
 """How long a resent payload is recognised."""
 
-HORIZON_SECONDS = 30 * 86400.0
-"""Days older than this go to the hour tables."""
-
-COMMIT_ORDER = (
-    "hist", "cell", "category", "hist_hour", "cell_hour", "category_hour", "predictions",
-)  # fmt: skip
+COMMIT_ORDER = ("hist", "cell", "category", "predictions")
 
 
-def fold_waiting(
-    folder: Path, ledger: Ledger, *, clock: Callable[[], float], horizon_seconds: float
-) -> list[str]:
+def fold_waiting(folder: Path, ledger: Ledger, *, clock: Callable[[], float]) -> list[str]:
     """Fold what collectors left in their logs; those still running, with rows that wait."""
     running = []
     for home in sorted((folder / "wal").glob("*")):
@@ -45,7 +38,7 @@ def fold_waiting(
         except StoreError:
             running.append(home.name)
             continue
-        Ingest(folder, home.name, ledger, clock=clock, horizon_seconds=horizon_seconds).close()
+        Ingest(folder, home.name, ledger, clock=clock).close()
     return running
 
 
@@ -115,7 +108,6 @@ class Ingest:
         *,
         clock: Callable[[], float],
         max_bytes: int = MAX_BYTES,
-        horizon_seconds: float = HORIZON_SECONDS,
         checkpoint: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.collector = collector
@@ -123,7 +115,6 @@ class Ingest:
         self._clock = clock
         self._ledger = ledger
         self._checkpoint = checkpoint
-        self._horizon = horizon_seconds
         home = folder / "wal" / collector
         self._lock = WriterLock(home / "writer.lock")
         self._fold_lock = threading.Lock()
@@ -227,10 +218,9 @@ class Ingest:
         answered = [frame.predictions for frame in frames if frame.predictions is not None]
         answers = pa.Table.from_batches(answered, schema=PREDICTION_SCHEMA)
         self._checkpoint("read")
-        # Whole days, as the maintainer deletes them: no day is in both resolutions.
-        oldest = int((self._clock() - self._horizon) // 86400) * 1440
-        found = fold_predictions(answers, oldest_minute=oldest)
-        folded = fold(pa.concat_tables([rows, found.scores]), oldest_minute=oldest)
+        # Minutes of any age: the maintainer alone moves old ones into the hours.
+        found = fold_predictions(answers)
+        folded = fold(pa.concat_tables([rows, found.scores]))
         folded = Folded({**folded.tables, **found.tables})
         self._checkpoint("folded")
         for table in COMMIT_ORDER:

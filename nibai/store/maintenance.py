@@ -1,7 +1,7 @@
 """Upkeep of the lake: hour roll-ups, compaction, retention, purge. One maintainer at a time.
 
-A day is rewritten through the table handle its rows were read from: a late append in between then
-raises a conflict and the day is read again. Through the path it would be lost silently.
+A day's hours are made anew whenever its minutes changed, until the day is past the horizon: then
+its minutes move into the hours for good (`final_days`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
-from nibai.errors import StoreError
 from nibai.store.connection import connect
+from nibai.store.final_days import HOURS, days_of, move_old_minutes, open_from, write_hours
 from nibai.store.lake import WRITER, Lake
 from nibai.store.rows import PREDICTIONS, TABLES
 from nibai.store.sql import literal
@@ -24,18 +24,10 @@ from nibai.store.state import State
 ROLL_UP = "roll_up"
 COMPACTION = "compaction"
 CLOSED_AFTER_SECONDS = 3 * 3600.0
-ATTEMPTS = 8
 VACUUM_HOURS = 24
 ROLL_UP_SEEN = "roll_up_seen"
 OVERLAP_MS = 15 * 60_000
 """A file may be committed this long after it was written."""
-
-_HOURS = {
-    "hist": "scale, bucket, sum(count)::INTEGER AS count",
-    "cell": "sum(count)::BIGINT AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max, "
-    "sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",
-    "category": "key, sum(count)::INTEGER AS count",
-}
 
 PREDICTION_SECONDS = 7 * 86400.0
 """How long single answers are kept; their counts stay."""
@@ -60,20 +52,21 @@ def maintain(
     prediction_seconds: float = PREDICTION_SECONDS,
     checkpoint: Callable[[str], None] = lambda _: None,
 ) -> Upkeep:
-    """Roll up closed days, and once a day compact, clean up, delete old minutes and answers."""
-    oldest = _date(now - retention_seconds)
-    rolled = tuple(roll_up_closed_days(lake, state, now, oldest=oldest, checkpoint=checkpoint))
-    today = _date(now).isoformat()
-    if state.watermark(COMPACTION) == today:
-        return Upkeep(rolled)
-    compacted = tuple(table for table in TABLES if compact(lake, table))
-    checkpoint("compacted")
+    """Roll up closed days, move old minutes, and once a day compact, clean up, delete answers."""
+    rolled = tuple(roll_up_closed_days(lake, state, now, checkpoint=checkpoint))
     deleted = None
     rolled_until = state.watermark(ROLL_UP)
     if rolled_until is not None:
-        before = min(oldest, date.fromisoformat(rolled_until) + timedelta(days=1))
-        for table in _HOURS:
-            deleted = before if delete_days(lake, table, before) else deleted
+        before = min(
+            _date(now - retention_seconds), date.fromisoformat(rolled_until) + timedelta(days=1)
+        )
+        moved = [move_old_minutes(lake, kind, before, checkpoint=checkpoint) for kind in HOURS]
+        deleted = before if any(moved) else None
+    today = _date(now).isoformat()
+    if state.watermark(COMPACTION) == today:
+        return Upkeep(rolled, deleted_before=deleted)
+    compacted = tuple(table for table in TABLES if compact(lake, table))
+    checkpoint("compacted")
     answers = _date(now - prediction_seconds)
     forgotten = answers if delete_days(lake, PREDICTIONS, answers) else None
     for table in TABLES:
@@ -88,15 +81,13 @@ def roll_up_closed_days(
     state: State,
     now: float,
     *,
-    oldest: date = date.min,
     checkpoint: Callable[[str], None] = lambda _: None,
 ) -> list[date]:
     """Recompute the hours of every closed day whose minutes changed since the last round.
 
-    A day before `oldest` is not made again: its minutes may be deleted, and what arrives so late
-    is appended to the hours directly.
+    A final day is not made again: its minutes are deleted, and what arrives so late is added.
     """
-    written = {kind: _written(lake, kind) for kind in _HOURS}
+    written = {kind: _written(lake, kind, open_from(lake, kind)) for kind in HOURS}
     if not any(written.values()):
         return []
     last = _date(now - CLOSED_AFTER_SECONDS) - timedelta(days=1)
@@ -107,10 +98,10 @@ def roll_up_closed_days(
     rolled = sorted(
         day
         for day in set().union(*written.values())
-        if day <= last and (day > newest or (day in changed and day >= oldest))
+        if day <= last and (day > newest or day in changed)
     )
     for day in rolled:
-        for kind in _HOURS:
+        for kind in HOURS:
             roll_up_day(lake, kind, day)
             checkpoint(f"rolled {kind}")
     if rolled:
@@ -122,35 +113,9 @@ def roll_up_closed_days(
 
 def roll_up_day(lake: Lake, kind: str, day: date) -> None:
     """Write a day's hours from its minutes, replacing what was there."""
-    rows = _query(
-        lake,
-        kind,
-        day,
-        "SELECT day, endpoint, variant, replica, segment, metric, "
-        f"(minute - minute % 60)::INTEGER AS minute, provenance, {_HOURS[kind]} "
-        "FROM {files} GROUP BY ALL ORDER BY ALL",
-    )
-    target = f"{kind}_hour"
-    if rows is None:
-        return
-    rows = rows.cast(TABLES[target])
-    for _ in range(ATTEMPTS):
-        existing = lake.open(target)
-        try:
-            if existing is None:
-                write_deltalake(
-                    lake.path(target), rows, mode="append", partition_by=["day"],
-                    writer_properties=WRITER,
-                )  # fmt: skip
-            else:
-                write_deltalake(
-                    existing, rows, mode="overwrite", predicate=f"day = '{day.isoformat()}'",
-                    writer_properties=WRITER,
-                )  # fmt: skip
-        except CommitFailedError:
-            continue
-        return
-    raise StoreError(f"{lake.path(target)}: {day} is written by others all the time: try later")
+    minutes = lake.open(kind)
+    if minutes is not None:
+        write_hours(lake, kind, day, minutes)
 
 
 def compact(lake: Lake, table: str) -> bool:
@@ -158,8 +123,10 @@ def compact(lake: Lake, table: str) -> bool:
     found = lake.open(table)
     if found is None:
         return False
+    # Files of final days stay as they are: by their names those in the hours are known.
+    days = [("day", ">=", open_from(lake, table).isoformat())] if table in HOURS else None
     try:
-        found.optimize.compact(writer_properties=WRITER)
+        found.optimize.compact(partition_filters=days, writer_properties=WRITER)
     except DeltaError:
         return False  # an overwrite came first; the next round does it
     return True
@@ -178,7 +145,7 @@ def clean(lake: Lake, table: str) -> None:
 def delete_days(lake: Lake, table: str, before: date) -> bool:
     """Delete whole days before a date (metadata only); whether there were any."""
     found = lake.open(table)
-    if found is None or not any(day < before for day in _days(found)):
+    if found is None or not any(day < before for day in days_of(found)):
         return False
     found.delete(f"day < '{before.isoformat()}'")
     return True
@@ -215,6 +182,9 @@ def purge(
     predicate = " AND ".join(conditions) or "true"
     found = []
     for name in tables:
+        if name in HOURS and not dry_run:
+            # Minutes of final days are told by their files, and a purge writes files anew.
+            move_old_minutes(lake, name, date.min)
         table = lake.open(name)
         if table is None:
             continue
@@ -235,23 +205,16 @@ def _count(table: DeltaTable, predicate: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _days(table: DeltaTable) -> set[date]:
-    return {
-        date.fromisoformat(str(partition["day"]))
-        for partition in table.partitions()
-        if partition.get("day")
-    }
-
-
-def _written(lake: Lake, table: str) -> dict[date, int]:
-    """When the newest file of each day was written, in milliseconds since the epoch."""
+def _written(lake: Lake, table: str, first: date) -> dict[date, int]:
+    """When the newest file of each day from the first on was written, in epoch milliseconds."""
     found = lake.open(table)
     if found is None:
         return {}
     newest: dict[date, int] = {}
     for file in pa.table(found.get_add_actions(flatten=True)).to_pylist():
         day = date.fromisoformat(str(file["partition.day"]))
-        newest[day] = max(int(_milliseconds(file["modification_time"])), newest.get(day, 0))
+        if day >= first:
+            newest[day] = max(int(_milliseconds(file["modification_time"])), newest.get(day, 0))
     return newest
 
 
@@ -261,12 +224,3 @@ def _milliseconds(moment: datetime | int) -> float:
 
 def _date(seconds: float) -> date:
     return datetime.fromtimestamp(seconds, UTC).date()
-
-
-def _query(lake: Lake, table: str, day: date, sql: str) -> pa.Table | None:
-    uris = lake.file_uris(table, day, day)
-    if not uris:
-        return None
-    listed = ", ".join(literal(uri.removeprefix("file://")) for uri in uris)
-    files = f"read_parquet([{listed}], union_by_name=true, hive_partitioning=true)"
-    return connect().sql(sql.format(files=files)).to_arrow_table()

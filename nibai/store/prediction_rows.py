@@ -84,20 +84,16 @@ class FoldedPredictions:
     scores: pa.Table
 
 
-def fold_predictions(answers: pa.Table, *, oldest_minute: int = 0) -> FoldedPredictions:
-    """Answers of one segment as rows of the lake; minutes before `oldest_minute` become hours."""
+def fold_predictions(answers: pa.Table) -> FoldedPredictions:
+    """Answers of one segment as rows of the lake."""
     if answers.num_rows == 0:
         return FoldedPredictions({}, WAL_SCHEMA.empty_table())
     connection = connect()
     connection.register("answers", answers)
-    tables = {"predictions": connection.sql(_ANSWERS).to_arrow_table()}
-    for name, condition, minute in (
-        ("category", f"minute >= {oldest_minute}", "minute"),
-        ("category_hour", f"minute < {oldest_minute}", "(minute - minute % 60)::INTEGER"),
-    ):
-        tables[name] = connection.sql(
-            _COUNTS.format(minute=minute, condition=condition)
-        ).to_arrow_table()
+    tables = {
+        "predictions": connection.sql(_ANSWERS).to_arrow_table(),
+        "category": connection.sql(_COUNTS).to_arrow_table(),
+    }
     return FoldedPredictions(
         {name: rows.cast(TABLES[name]) for name, rows in tables.items() if rows.num_rows},
         _scores(answers),
@@ -124,11 +120,11 @@ _COUNTS = (
     "GROUP BY endpoint, variant, metric, key QUALIFY row_number() OVER "
     f"(PARTITION BY endpoint, variant, metric ORDER BY count(*) DESC, key) <= {MAX_LABELS}) "
     "SELECT (DATE '1970-01-01' + (minute // 1440)::INTEGER) AS day, live.endpoint, live.variant, "
-    "replica, segment, live.metric, {minute} AS minute, 'exact' AS provenance, "
+    "replica, segment, live.metric, minute, 'exact' AS provenance, "
     "CASE WHEN named.key IS NULL THEN 'other' ELSE live.key END AS key, count(*)::BIGINT AS count "
     "FROM live LEFT JOIN named ON live.endpoint = named.endpoint AND live.variant = named.variant "
     "AND live.metric = named.metric AND live.key = named.key "
-    "WHERE {condition} GROUP BY ALL ORDER BY ALL"
+    "GROUP BY ALL ORDER BY ALL"
 )
 
 

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import date
 from pathlib import Path
 
 import pytest
 from support import crash_worker
 
+from nibai.store.final_days import open_from
 from nibai.store.lake import Lake
 from nibai.store.state import open_state
 
@@ -22,6 +24,8 @@ PLACES = [
     "committed hist", "committed cell", "committed category", "committed predictions", "cursor",
     "removed", "rolled hist", "rolled cell", "rolled category", "compacted", "any moment",
 ]  # fmt: skip
+# Days pass the horizon seldom: deaths then need more attempts (see also test_final_days).
+FINAL = ["late hist", "final hist", "final cell", "late category"]
 
 
 class Worker:
@@ -62,14 +66,14 @@ def acknowledged(folder):
     return path.stat().st_size // 8 if path.exists() else 0
 
 
-def crash_often(folder, crashes, seed):
+def crash_often(folder, crashes, seed, places=PLACES):
     """How often each place was really died at."""
     dice = random.Random(seed)
-    died = dict.fromkeys(PLACES, 0)
+    died = dict.fromkeys(places, 0)
     with Worker() as worker:
         attempt = 0
         while sum(died.values()) < crashes:
-            place = PLACES[attempt % len(PLACES)]
+            place = places[attempt % len(places)]
             attempt += 1
             assert attempt < 6 * crashes, f"too few crashes happened: {died}"
             job = {
@@ -85,25 +89,37 @@ def crash_often(folder, crashes, seed):
     return died
 
 
-def counts(folder, table):
+def counts(folder, table, before=date.max):
     """Requests per batch in one table."""
     found = {}
-    for row in Lake(folder / "lake").open(table).to_pyarrow_table().to_pylist():
-        found[row["replica"]] = found.get(row["replica"], 0) + row.get("count", 1)
+    opened = Lake(folder / "lake").open(table)
+    for row in [] if opened is None else opened.to_pyarrow_table().to_pylist():
+        if row["day"] < before:
+            found[row["replica"]] = found.get(row["replica"], 0) + row.get("count", 1)
     return found
+
+
+def kept(folder, kind):
+    """Requests per batch in the hours of final days and in the minutes of the others."""
+    final = counts(folder, f"{kind}_hour", before=open_from(Lake(folder / "lake"), kind))
+    minutes = counts(folder, kind)
+    assert not final.keys() & minutes.keys()
+    return final | minutes
 
 
 def check(folder):
     numbers = range(acknowledged(folder))
     only = crash_worker.ONLY_ANSWERS
     expected = {f"b{n}": crash_worker.rows(n) for n in numbers if n % 4 != only}
-    assert counts(folder, "hist") == expected
-    assert counts(folder, "cell") == expected
+    state = open_state(folder / "state.sqlite")
+    now = crash_worker.moment(len(numbers))
+    crash_worker.keep_up(Lake(folder / "lake"), state, now)
+    assert kept(folder, "hist") == expected
+    assert kept(folder, "cell") == expected
     answered = {f"b{n}": crash_worker.rows(n) for n in numbers if n % 4}
     assert counts(folder, "predictions") == answered
-    assert counts(folder, "category") == answered
+    assert kept(folder, "category") == answered
     assert not list((folder / "wal" / "main").glob("*.wal"))
-    state = open_state(folder / "state.sqlite")
     rolled = state.watermark("roll_up")
     state.close()
     if rolled is not None:
@@ -126,5 +142,5 @@ def test_fifty_crashes(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [11, 12, 13, 14])
 def test_two_hundred_crashes(tmp_path, seed):
-    crash_often(tmp_path, 50, seed=seed)
+    crash_often(tmp_path, 50, seed=seed, places=[*PLACES, *FINAL])
     check(tmp_path)

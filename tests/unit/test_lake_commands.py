@@ -218,7 +218,7 @@ def test_a_purge_reaches_rows_that_wait_in_the_log(nibai, tmp_path):
     _, _, err = nibai("lake", "purge", "--segment", "tenant=a", "--yes")
     assert (err, segments(home)) == ("", [])
     assert "3,456 requests" in nibai("lake", "info")[1]
-    assert lake.committed("hist_hour", "gone") == 1, "its row was folded before it was removed"
+    assert lake.committed("hist", "gone") == 1, "its row was folded before it was removed"
 
 
 def test_an_empty_lake_says_how_to_fill_it(nibai):

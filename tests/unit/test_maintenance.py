@@ -4,71 +4,22 @@ import threading
 from datetime import date
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pytest
 from support.spans import batch, lake_counts
+from support.upkeep import DAY, START, World
 
-from nibai.model import Window
-from nibai.store import maintenance
-from nibai.store.engine import Blocks, Engine
+from nibai.store import final_days, maintenance
 from nibai.store.fold import fold
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.lake import Lake
-from nibai.store.maintenance import compact, maintain, purge, roll_up_day
+from nibai.store.maintenance import compact, purge, roll_up_day
 from nibai.store.rows import WAL_SCHEMA
-from nibai.store.state import open_state
-
-DAY = 86_400.0
-START = 19_000 * DAY
-MONTH = 30 * DAY
-ENDPOINT = "onprem/tokyo/ocr"
-
-
-class World:
-    """A lake that days of traffic are written to through the real write path."""
-
-    def __init__(self, folder):
-        self.now = START
-        self.state = open_state(folder / "state.sqlite")
-        self.ingest = Ingest(folder, "main", MemoryLedger(), clock=lambda: self.now)
-        self.lake = Lake(folder / "lake")
-        self.rng = np.random.default_rng(5)
-
-    def traffic(self, day, *, minutes=range(0, 1440, 90), n=20, **key):
-        values = self.rng.lognormal(-2, 0.5, len(minutes) * n)
-        at = int((START + day * DAY) // 60) + np.repeat(minutes, n)
-        self.ingest.append(batch(values, minute=at, **key))
-        self.now += 60
-        self.ingest.fold()
-
-    def maintain(self, day, **options):
-        self.now = max(self.now, START + day * DAY)
-        return maintain(self.lake, self.state, self.now, retention_seconds=MONTH, **options)
-
-    def counts(self, *, hours, days=(0, 3)):
-        rolled = self.state.watermark(maintenance.ROLL_UP)
-        engine = Engine(self.lake, date.fromisoformat(rolled) if hours and rolled else None)
-        window = Window(START + days[0] * DAY, START + days[1] * DAY)
-        blocks = Blocks(window, 24 * (days[1] - days[0]))
-        found = engine.blocks(ENDPOINT, "latency", None, blocks)
-        return {
-            (replica, segment): (
-                series.histograms.counts.tolist(),
-                series.histograms.offset,
-                np.round(series.sums, 9).tolist(),
-            )
-            for replica, segments in found.items()
-            for segment, series in segments.items()
-        }
 
 
 @pytest.fixture
 def world(tmp_path):
     made = World(tmp_path)
     yield made
-    made.ingest.close()
-    made.state.close()
+    made.close()
 
 
 def hour_files(lake):
@@ -112,16 +63,6 @@ def test_rows_late_by_days_reach_the_hours(world, monkeypatch):
     assert world.counts(hours=True) == world.counts(hours=False)
 
 
-def test_rows_older_than_the_horizon_go_to_the_hours_and_stay_there(world):
-    world.traffic(0)
-    world.maintain(40)
-    total = lake_counts(world.lake, "hist_hour")[0]
-    world.traffic(0, n=5)
-    assert lake_counts(world.lake, "hist_hour")[0] == total + 5 * 16
-    world.maintain(41)
-    assert lake_counts(world.lake, "hist_hour")[0] == total + 5 * 16
-
-
 def test_minutes_past_their_retention_leave_only_hours(world):
     for day in (0, 1):
         world.traffic(day)
@@ -141,23 +82,23 @@ def test_a_machine_that_slept_for_months_rolls_up_before_it_deletes(world):
 
 
 def test_an_append_while_a_day_is_rewritten_is_not_lost(world, monkeypatch):
-    """The hours table is appended to (very late rows) between its opening and the overwrite."""
+    """Another day of the hours is written between the opening of their table and the overwrite."""
     world.traffic(0)
     world.maintain(2)
     rows = pa.Table.from_batches(
         [batch([0.5], minute=int((START + DAY) // 60), replica="late")], schema=WAL_SCHEMA
     )
-    folded = fold(rows, oldest_minute=10**8)
-    write = maintenance.write_deltalake
+    folded = fold(rows)
+    write = final_days.write_deltalake
     appended = []
 
     def interrupted(*arguments, **options):
         if not appended and options.get("mode") == "overwrite":
             appended.append(True)
-            world.lake.commit("hist_hour", folded.tables["hist_hour"], "other", 1)
+            world.lake.commit("hist_hour", folded.tables["hist"], "other", 1)
         return write(*arguments, **options)
 
-    monkeypatch.setattr(maintenance, "write_deltalake", interrupted)
+    monkeypatch.setattr(final_days, "write_deltalake", interrupted)
     before = lake_counts(world.lake, "hist_hour")[0]
     roll_up_day(world.lake, "hist", date(2022, 1, 8))
     assert appended

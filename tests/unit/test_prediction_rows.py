@@ -114,14 +114,6 @@ def test_rare_labels_are_counted_together():
     assert (counts["often"], counts["other"]) == (3, 6)
 
 
-def test_counts_older_than_the_horizon_are_hours():
-    old = _table([record(i, at=START + 60 * i) for i in range(3)])
-    folded = fold_predictions(old, oldest_minute=int(START // 60) + 60).tables
-    assert set(folded) == {"predictions", "category_hour"}
-    minutes = {row["minute"] for row in folded["category_hour"].to_pylist()}
-    assert all(minute % 60 == 0 for minute in minutes)
-
-
 def test_answers_are_forgotten_after_a_week_and_their_counts_are_not(ingest, now, tmp_path):
     for day in range(10):
         at = START + day * DAY

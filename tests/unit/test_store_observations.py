@@ -50,17 +50,13 @@ class Reading:
         return stored_minutes(self.ingest().lake, [KEY.endpoint], [KEY.metric], WINDOW)
 
     def ingest(self):
-        ingest = Ingest(
-            self.folder, "pull", MemoryLedger(), clock=lambda: WINDOW.end, horizon_seconds=1e9
-        )
+        ingest = Ingest(self.folder, "pull", MemoryLedger(), clock=lambda: WINDOW.end)
         ingest.close()
         return ingest
 
     def observe(self, *observations):
         found = difference(observations, self.stored())
-        ingest = Ingest(
-            self.folder, "pull", MemoryLedger(), clock=lambda: WINDOW.end, horizon_seconds=1e9
-        )
+        ingest = Ingest(self.folder, "pull", MemoryLedger(), clock=lambda: WINDOW.end)
         if found.rows.num_rows:
             ingest.append(found.rows)
         ingest.close()
