@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from collector.replay.bodies import NO_ANSWER
 from collector.replay.options import TargetOptions, validated
 from nibai.errors import CollectError, UsageError
 from nibai.protocols import Answer, ReplayInput, Target
@@ -46,7 +47,7 @@ class FunctionTarget:
                 f"the function raised {type(error).__name__}: {error}", reason="exception"
             ) from error
         if len(answers) != len(inputs):
-            return [Answer(invalid="no_answer")] * len(inputs)
+            return [Answer(invalid=NO_ANSWER)] * len(inputs)
         return [Answer(answer) for answer in answers]
 
 

@@ -115,7 +115,7 @@ class Transport:
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return
         text = f"{self.name}: HTTP {status}{self._excerpt(body)}"
-        rest = self._retry_after(headers.get("Retry-After"))
+        rest = retry_after_seconds(headers.get("Retry-After"), self._clock())
         if status == HTTPStatus.TOO_MANY_REQUESTS or (
             status == HTTPStatus.SERVICE_UNAVAILABLE and rest is not None
         ):
@@ -124,25 +124,30 @@ class Transport:
             raise AuthError(text)
         raise CollectError(text, retryable=status in TRY_AGAIN, reason=f"http_{status}")
 
-    def _retry_after(self, value: str | None) -> float | None:
-        """Seconds from a Retry-After header: a number, or a date."""
-        if value is None:
-            return None
-        try:
-            return max(float(value), 0.0)
-        except ValueError:
-            pass
-        try:
-            return max(parsedate_to_datetime(value).timestamp() - self._clock(), 0.0)
-        except ValueError:
-            return None
-
     def _excerpt(self, body: bytes) -> str:
         text = body[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace")
         for secret in self._secrets:
             text = text.replace(secret, "***")
         words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return f": {words[:EXCERPT_CHARACTERS]}" if words else ""
+
+
+def retry_after_seconds(value: str | None, now: float) -> float | None:
+    """Seconds from a Retry-After header, which holds a number or a date; None without one.
+
+    >>> retry_after_seconds("7", 0.0), retry_after_seconds("Thu, 01 Jan 1970 00:01:00 GMT", 50.0)
+    (7.0, 10.0)
+    """
+    if value is None:
+        return None
+    try:
+        return max(float(value), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max(parsedate_to_datetime(value).timestamp() - now, 0.0)
+    except ValueError:
+        return None
 
 
 def name_of(url: str) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,21 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from nibai import plugins
+from nibai.app.compare import compare_files
+from nibai.app.kinds import change_kinds
+from nibai.app.replay_targets import Described, describe, make_target, short_digest
+from nibai.claims import parse
 from nibai.errors import PluginError, UsageError
-from nibai.protocols import Answer, CaptureReader, CaptureRequest, Captures, Target
+from nibai.model import Audit, Change, Promise
+from nibai.outputs import OutputKind
+from nibai.protocols import CaptureReader, CaptureRequest, Captures, PairsRequest
 from nibai.replaying.journal import Journal
 from nibai.replaying.pace import Pace
-from nibai.replaying.paths import MISSING, find
 from nibai.replaying.plan import VARIANTS, Profile, calls, count_calls, most_inputs
-from nibai.replaying.run import Limits, Progress, Reading, Runner
+from nibai.replaying.reading import CHAT, Reading
+from nibai.replaying.run import Limits, Progress, Runner
 from nibai.replaying.tables import Tables, gather, tables
+from nibai.stats.flip_margins import KindMargins, margins_of
 
 JOURNAL, PAIRS, NOISE, QUARANTINE = (
     "journal.jsonl",
@@ -37,8 +43,9 @@ RETRY_ALLOWANCE = 0.1
 class ReplayRequest:
     """What to replay; `rate` requests a second in all, None: as fast as the answers come.
 
-    A variant is an address (`https://…`, `KIND:ADDRESS`), a mapping with `address` and options, or
-    a function. `options` are for both. `price_usd` is per request.
+    A variant is what `nibai.app.replay_targets.describe` takes; `options` are for both. `price_usd`
+    is per request. `output`, `labels`, `threshold` and `tolerance` say how answers are read and
+    judged, as in `nibai compare`; `keep_texts`: texts themselves, not digests.
     """
 
     captures: CaptureRequest
@@ -53,8 +60,13 @@ class ReplayRequest:
     budget_usd: float | None = None
     retries: int = 4
     give_up_after: int = 20
-    label_path: str | None = None
-    score_path: str | None = None
+    output: str | None = None
+    labels: tuple[str, ...] = ()
+    threshold: float | None = None
+    tolerance: float | None = None
+    keep_texts: bool = False
+    claims: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +74,7 @@ class Plan:
     """What a replay will send, said before the first request.
 
     `requests` in all, `left` of them still to send; `in_flight` calls of an earlier run whose
-    answers will never be known; `usd` the price of what is left.
+    answers will never be known; `usd` the price of what is left; `wanted` what the claim asks for.
     """
 
     captures: Captures
@@ -76,6 +88,7 @@ class Plan:
     rate: float | None
     seconds: float | None
     usd: float | None
+    wanted: KindMargins | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +100,7 @@ class Replayed:
     tables: Tables
     requests: int
     in_flight: int
-    out: Path
+    pairs: PairsRequest
 
 
 class Replay:
@@ -97,10 +110,14 @@ class Replay:
         self._request = request
         self._captures = read_captures(request.captures)
         self._n = len(self._captures.inputs)
+        variants = {variant: describe(getattr(request, variant), variant) for variant in VARIANTS}
+        self._variants = variants
+        self._reading = _reading(request, variants)
+        self._wanted = wanted_inputs(request.claims, request.kinds)
         self._targets = {
-            variant: _target(getattr(request, variant), request, variant) for variant in VARIANTS
+            variant: make_target(one, variant, request.profile.batch, request.options)
+            for variant, one in variants.items()
         }
-        self._names = {variant: _described(getattr(request, variant))[0] for variant in VARIANTS}
         requests = count_calls(self._n, request.profile)
         self._budget = _budget(request, requests)
         self._journal = Journal(request.out / JOURNAL, self._settings())
@@ -113,7 +130,7 @@ class Replay:
         left = self._requests - len(journal.answered | journal.in_flight)
         return Plan(
             captures=self._captures,
-            names=self._names,
+            names={variant: one.name for variant, one in self._variants.items()},
             profile=request.profile,
             requests=self._requests,
             left=left,
@@ -123,6 +140,7 @@ class Replay:
             rate=request.rate,
             seconds=None if request.rate is None else left / request.rate,
             usd=None if request.price_usd is None else left * request.price_usd,
+            wanted=self._wanted,
         )
 
     def run(
@@ -137,7 +155,7 @@ class Replay:
         runner = Runner(
             self._captures.inputs,
             self._targets,
-            reading=reading(request.label_path, request.score_path),
+            reading=self._reading,
             journal=self._journal,
             pace=pace,
             limits=Limits(self._budget, request.retries, request.give_up_after),
@@ -150,7 +168,12 @@ class Replay:
             found = self._write()
         journal = self._journal
         return Replayed(
-            plan, runner.progress, found, journal.requests, len(journal.in_flight), request.out
+            plan=plan,
+            progress=runner.progress,
+            tables=found,
+            requests=journal.requests,
+            in_flight=len(journal.in_flight),
+            pairs=self._pairs(),
         )
 
     def close(self) -> None:
@@ -159,8 +182,8 @@ class Replay:
 
     def _write(self) -> Tables:
         profile, out = self._request.profile, self._request.out
-        outputs = self._journal.outputs()
-        answers = gather(calls(self._n, profile), outputs, self._n, profile)
+        journal, every = self._journal, calls(self._n, profile)
+        answers = gather(every, journal.outputs(), journal.in_flight, self._n, profile)
         found = tables(self._captures.inputs, answers, profile)
         for name, table in ((PAIRS, found.pairs), (NOISE, found.noise)):
             fresh = out / f"{name}.new"
@@ -168,20 +191,32 @@ class Replay:
             fresh.replace(out / name)
         return found
 
+    def _pairs(self) -> PairsRequest:
+        request = self._request
+        return PairsRequest(
+            sources=(str(request.out / PAIRS),),
+            noise=(str(request.out / NOISE),),
+            output=self._reading.written,
+            labels=request.labels,
+            threshold=request.threshold,
+            tolerance=request.tolerance,
+        )
+
     def _settings(self) -> dict[str, object]:
         """What must not change between the runs of one replay."""
         request, profile = self._request, self._request.profile
         return {
             "inputs": self._captures.digest,
-            "baseline": _identity(request.baseline),
-            "candidate": _identity(request.candidate),
-            "target options": _digest(request.options),
+            **{variant: one.identity for variant, one in self._variants.items()},
+            "target options": short_digest(request.options),
             "repeats": profile.repeats,
             "batch": profile.batch,
             "concurrency": profile.concurrency,
             "seed": profile.seed,
-            "label path": request.label_path,
-            "score path": request.score_path,
+            "output": self._reading.output,
+            "labels": list(request.labels),
+            "threshold": request.threshold,
+            "kept texts": request.keep_texts,
         }
 
 
@@ -193,77 +228,36 @@ def read_captures(request: CaptureRequest) -> Captures:
     return reader.read(request)
 
 
-def reading(label_path: str | None, score_path: str | None) -> Reading:
-    """How an answer becomes a label and a score."""
-
-    def read(answer: Answer) -> Mapping[str, object]:
-        if answer.invalid:
-            return {"invalid": answer.invalid}
-        label = find(answer.payload, label_path or "")
-        if label is MISSING or label is None:
-            return {"invalid": "no_label"}
-        text = label if isinstance(label, str) else json.dumps(label, sort_keys=True)
-        found: dict[str, object] = {"label": text}
-        if score_path is not None:
-            score = find(answer.payload, score_path)
-            if isinstance(score, bool) or not isinstance(score, int | float):
-                return {"invalid": "no_score"}
-            if not math.isfinite(score):
-                return {"invalid": "nan"}
-            found["score"] = float(score)
-        return found
-
-    return read
+def _reading(request: ReplayRequest, variants: Mapping[str, Described]) -> Reading:
+    chat = all(one.kind == "openai" for one in variants.values())
+    output = request.output or (CHAT if chat else OutputKind.CLASS)
+    return Reading(output, request.labels, request.threshold, request.keep_texts)
 
 
-# -- targets ----------------------------------------------------------------------------------
+def judge(
+    found: Replayed,
+    claims: Sequence[str],
+    kinds: Sequence[str],
+    *,
+    level: float,
+    clock: Callable[[], float],
+) -> Audit:
+    """The claims about the answers, as `nibai compare --pairs` judges them."""
+    return compare_files(None, claims, level=level, clock=clock, pairs=found.pairs, kinds=kinds)
 
 
-def _described(given: Any) -> tuple[str, str, Mapping[str, object]]:  # noqa: ANN401 - see ReplayRequest
-    """(name to print, kind, options) of a variant as it was given."""
-    if callable(given):
-        name = f"python:{getattr(given, '__module__', '?')}:{getattr(given, '__qualname__', '?')}"
-        return name, "python", {"address": given}
-    options = dict(given) if isinstance(given, Mapping) else {"address": given}
-    address = options.get("address")
-    if not isinstance(address, str) or ":" not in address:
-        raise UsageError(
-            f"{address!r} is no target: give an address (https://…) or KIND:ADDRESS; kinds: "
-            f"{', '.join(_kinds())}"
-        )
-    kind, _, rest = address.partition(":")
-    if kind in {"http", "https"}:
-        return address.partition("?")[0], "http", options
-    return address.partition("?")[0], kind, {**options, "address": rest}
+def wanted_inputs(claims: Sequence[str], kinds: Sequence[str]) -> KindMargins | None:
+    """The strictest margins of the claims about predictions; None where none is known.
 
-
-def _target(given: Any, request: ReplayRequest, variant: str) -> Target:  # noqa: ANN401 - see ReplayRequest
-    name, kind, options = _described(given)
-    if kind not in _kinds():
-        raise UsageError(
-            f"--{variant} {name}: no target is called {kind!r}: give an address (https://…) or "
-            f"KIND:ADDRESS; kinds: {', '.join(_kinds())}"
-        )
-    merged = {"batch": request.profile.batch, **request.options, **options}
-    target = plugins.load("nibai.targets", kind, merged)
-    if not isinstance(target, Target):
-        raise PluginError(f"plug-in {kind!r} in nibai.targets has no send method")
-    return target
-
-
-def _kinds() -> list[str]:
-    return [entry.name for entry in plugins.registered("nibai.targets")]
-
-
-def _identity(given: Any) -> str:  # noqa: ANN401 - see ReplayRequest
-    name, _, options = _described(given)
-    plain = {key: value for key, value in options.items() if not callable(value)}
-    return f"{name} #{_digest(plain)}"
-
-
-def _digest(options: Mapping[str, object]) -> str:
-    text = json.dumps(options, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+    >>> wanted_inputs(["same predictions"], ["int8"]).pairs
+    3000
+    """
+    found, evidence = change_kinds(kinds)
+    change = Change(id="replay", endpoint="replay", kinds=found, evidence=evidence)
+    parts = [part for text in claims for part in parse(text).parts]
+    about = [part for part in parts if part.promise is Promise.SAME_PREDICTIONS]
+    margins = [known for part in about if (known := margins_of(change, part)) is not None]
+    return min(margins, key=lambda one: one.flips, default=None)
 
 
 # -- money ------------------------------------------------------------------------------------

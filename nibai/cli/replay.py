@@ -7,21 +7,24 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nibai.cli import output
 from nibai.errors import CollectError, UsageError
 
 if TYPE_CHECKING:
     from nibai.app.replay import Plan, Replayed
+    from nibai.protocols import PairsRequest
     from nibai.replaying.run import Progress
 
 RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|h)")
 PER_SECOND = {"s": 1.0, "m": 60.0, "h": 3600.0}
+MARGIN_CLAIM = "same predictions within 2%"
 STEPS = 10
 """Lines of progress where there is no terminal."""
 
@@ -38,8 +41,20 @@ STEPS = 10
 @click.option(
     "--columns", multiple=True, metavar="ROLE=COL", help="Where id, input, segment, label are."
 )
-@click.option("--label-path", metavar="PATH", help="Where an answer has its label.")
-@click.option("--score-path", metavar="PATH", help="Where an answer has its score.")
+@click.option(
+    "--output",
+    metavar="KIND[:PATH]",
+    help="What an answer is: class, proba, score, regression, embedding, ranking, text, json, "
+    "chat (default: chat of openai:, else class).",
+)
+@click.option("--labels", metavar="A,B,…", help="The only valid classes.")
+@click.option(
+    "--threshold", type=float, metavar="TAU", help="Decision threshold: above it is a class."
+)
+@click.option(
+    "--tolerance", type=float, metavar="D", help="Differences of scores that do not matter."
+)
+@click.option("--keep-texts", is_flag=True, help="Write texts themselves, not their digests.")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="At most N inputs, at random.")
 @click.option("--repeated", is_flag=True, help="Send inputs that occur again, again.")
 @click.option(
@@ -93,8 +108,18 @@ STEPS = 10
 @click.option(
     "--out", required=True, metavar="DIR", help="Journal and pairs; the same DIR goes on."
 )
+@click.option(
+    "--claim",
+    multiple=True,
+    metavar="SENTENCE",
+    help='Judge this at the end, such as "same predictions within 2%"; repeat.',
+)
+@click.option(
+    "--kind", multiple=True, metavar="KIND", help="What was changed: gives the margin (int8 …)."
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan, send nothing.")
 @click.option("--yes", is_flag=True, help="Send without asking.")
+@output.audit_options
 def command(*, dry_run: bool, yes: bool, **given: Any) -> int:  # noqa: ANN401 - click's values
     r"""Did the answers change? Send captured inputs through both variants.
 
@@ -103,29 +128,49 @@ def command(*, dry_run: bool, yes: bool, **given: Any) -> int:  # noqa: ANN401 -
 
     \b
       nibai replay --inputs captured.jsonl --baseline http://old/predict
-             --candidate http://new/predict --label-path label --out replay
+             --candidate http://new/predict --output class:label --out replay
 
     A replay that was stopped or killed goes on with the same command; no input is sent twice.
+    With --claim the exit code is the verdict's.
     """
     from nibai.app.replay import Replay  # noqa: PLC0415 - pyarrow
 
+    say = _speaker(given)
     replay = Replay(_request(given))
     try:
         plan = replay.plan
-        click.echo(plan_text(plan), nl=False)
+        say(plan_text(plan))
         if dry_run:
             return 0
         _agree(plan, yes=yes)
-        with _progress(plan.left) as tick:
+        with _progress(plan.left, say) as tick:
             found = replay.run(time.monotonic, tick)
     finally:
         replay.close()
-    click.echo(found_text(found), nl=False)
+    say(found_text(found))
     if found.progress.stop is not None:
         raise CollectError(
             f"stopped: {found.progress.reason}; {_remedy(found)}", reason=found.progress.stop
         )
-    return 0
+    if not given["claim"]:
+        say(f"\n  {compare_command(found.pairs, given['kind'])}\n")
+        return 0
+    return _judge(found, given)
+
+
+def _speaker(given: dict[str, Any]) -> Callable[[str], None]:
+    """What is said on the way must not stand in a document."""
+    document = bool(given["claim"]) and given["form"] != "text"
+    return lambda text: click.echo(text, nl=False, err=document)
+
+
+def _judge(found: Replayed, given: dict[str, Any]) -> int:
+    from nibai.app.replay import judge  # noqa: PLC0415 - see command
+
+    audit = judge(found, given["claim"], given["kind"], level=given["level"], clock=time.time)
+    click.echo()
+    output.show(audit, given["form"], given["html"])
+    return output.exit_code(audit, inconclusive_ok=given["inconclusive_ok"])
 
 
 def _request(given: dict[str, Any]) -> Any:  # noqa: ANN401 - imported late
@@ -157,8 +202,13 @@ def _request(given: dict[str, Any]) -> Any:  # noqa: ANN401 - imported late
         budget_usd=given["budget_usd"],
         retries=given["retries"],
         give_up_after=given["give_up_after"],
-        label_path=given["label_path"],
-        score_path=given["score_path"],
+        output=given["output"],
+        labels=() if given["labels"] is None else tuple(given["labels"].split(",")),
+        threshold=given["threshold"],
+        tolerance=given["tolerance"],
+        keep_texts=given["keep_texts"],
+        claims=given["claim"],
+        kinds=given["kind"],
     )
 
 
@@ -203,7 +253,7 @@ def _agree(plan: Plan, *, yes: bool) -> None:
 
 
 @contextmanager
-def _progress(left: int) -> Iterator[Callable[[Progress], None]]:
+def _progress(left: int, tell: Callable[[str], None]) -> Iterator[Callable[[Progress], None]]:
     """A bar with the time left on a terminal, a line per tenth elsewhere."""
     shown = 0
     if sys.stdout.isatty():
@@ -222,7 +272,7 @@ def _progress(left: int) -> Iterator[Callable[[Progress], None]]:
         step = STEPS * progress.answered // left if left else 0
         if step > shown:
             shown = step
-            click.echo(f"  sent {progress.answered:,} of {left:,} requests")
+            tell(f"  sent {progress.answered:,} of {left:,} requests\n")
 
     yield say
 
@@ -258,9 +308,26 @@ def plan_text(plan: Plan) -> str:
         rows.append(
             ("time", f"at least {_duration(plan.seconds)} at {plan.rate:.4g} requests a second")
         )
+    if plan.wanted is not None:
+        margin = f"{100 * plan.wanted.flips:g} % ({plan.wanted.source})"
+        rows.append(("wanted", f"{plan.wanted.pairs:,} inputs for a margin of {margin}"))
+        rows.append(("verdict", _verdicts(plan.wanted.flips)))
     if plan.usd is not None:
         rows.append(("cost", f"${plan.usd:,.2f}"))
     return "".join(f"  {name:<10} {text}\n" for name, text in rows)
+
+
+def _verdicts(margin: float) -> str:
+    from nibai.stats.flip_margins import pairs_table  # noqa: PLC0415 - scipy
+
+    return (
+        "from about "
+        + ", ".join(
+            f"{row.pairs:,} at {100 * row.share_of_margin * margin:g} %"
+            for row in pairs_table(margin)
+        )
+        + " changed"
+    )
 
 
 def found_text(found: Replayed) -> str:
@@ -272,16 +339,25 @@ def found_text(found: Replayed) -> str:
         lines.append(f"  {'failed':<10} {kinds}; tried again up to the limits")
     if found.in_flight:
         lines.append(f"  {'unknown':<10} {found.in_flight:,} in flight when a run was killed")
-    lines.append(f"  {'pairs':<10} {found.tables.pairs.num_rows:,} old against new")
-    lines.append(f"  {'noise':<10} {found.tables.noise.num_rows:,} a variant against itself")
-    lines += ["", f"  {compare_command(found.out)}"]
+    pairs, noise = found.tables.pairs, found.tables.noise
+    lines.append(f"  {'pairs':<10} {pairs.num_rows:,} old against new: {found.pairs.sources[0]}")
+    lines.append(
+        f"  {'noise':<10} {noise.num_rows:,} a variant against itself: {found.pairs.noise[0]}"
+    )
     return "\n".join(lines) + "\n"
 
 
-def compare_command(out: Path) -> str:
+def compare_command(pairs: PairsRequest, kinds: Sequence[str]) -> str:
     """The command that judges the pairs."""
-    pairs, noise = (shlex.quote(str(out / name)) for name in ("pairs.parquet", "noise.parquet"))
-    return f"nibai compare --pairs {pairs} --noise-pairs {noise}"
+    words = ["nibai", "compare", "--pairs", str(pairs.sources[0])]
+    words += ["--noise-pairs", str(pairs.noise[0]), "--output", str(pairs.output)]
+    if pairs.labels:
+        words += ["--labels", ",".join(pairs.labels)]
+    for name, value in (("--threshold", pairs.threshold), ("--tolerance", pairs.tolerance)):
+        if value is not None:
+            words += [name, f"{value:g}"]
+    words += [word for kind in kinds for word in ("--kind", kind)]
+    return shlex.join([*words, "--claim", "same predictions" if kinds else MARGIN_CLAIM])
 
 
 def _remedy(found: Replayed) -> str:

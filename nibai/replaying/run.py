@@ -22,7 +22,7 @@ FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 30.0
 POLL_SECONDS = 0.05
 
-Reading = Callable[[Answer], Mapping[str, object]]
+Reader = Callable[[Answer], Mapping[str, object]]
 """A typed output as plain data; `invalid` holds the kind of an invalid one."""
 
 
@@ -67,7 +67,7 @@ class Runner:
         inputs: Sequence[ReplayInput],
         targets: Mapping[str, Target],
         *,
-        reading: Reading,
+        reading: Reader,
         journal: Journal,
         pace: Pace,
         limits: Limits,
@@ -183,27 +183,30 @@ class Runner:
 
     def _record(self, call: Call, answers: Sequence[Answer], problem: str = "") -> None:
         outputs = [self._reading(answer) for answer in answers]
-        self._journal.answers(call.number, outputs)
+        barren = self._barren[call.variant]
         with self._lock:
-            self.progress.answered += 1
-            barren = self._barren[call.variant]
             if any(not output.get("invalid") for output in outputs):
                 barren.clear()
+            elif self.progress.stop is Stop.FAILING:
+                self._journal.failed(call.number)  # as those before it
                 return
-            barren.append(call.number)
-            if not 0 < self._limits.give_up_after <= len(barren):
-                return
-            # What failed in a row says more about the set-up than about the model: not kept.
-            for number in barren:
-                self._journal.failed(number)
-                self.progress.answered -= 1
-            kinds = sorted({str(output.get("invalid")) for output in outputs})
-            self._halt(
-                Stop.FAILING,
-                f"{call.variant}: {len(barren)} requests in a row without one valid answer "
-                f"({', '.join(kinds)}){problem}",
-            )
-            barren.clear()
+            else:
+                barren.append(call.number)
+            self._journal.answers(call.number, outputs)
+            self.progress.answered += 1
+            if 0 < self._limits.give_up_after <= len(barren):
+                kinds = sorted({str(output.get("invalid")) for output in outputs})
+                self._give_up(call.variant, f"({', '.join(kinds)}){problem}")
+
+    def _give_up(self, variant: str, why: str) -> None:
+        """What failed in a row says more about the set-up than about the model: not kept."""
+        barren = self._barren[variant]
+        for number in barren:
+            self._journal.failed(number)
+        self.progress.answered -= len(barren)
+        text = f"{variant}: {len(barren)} requests in a row without one valid answer {why}"
+        self._halt(Stop.FAILING, text)
+        barren.clear()
 
     def _halt(self, stop: Stop, reason: str) -> None:
         if self.progress.stop is None:

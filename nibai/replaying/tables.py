@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,10 @@ from nibai.replaying.plan import VARIANTS, Call, Profile
 
 Output = Mapping[str, Any]
 Answers = dict[tuple[str, int], list[Output | None]]
-"""Outputs by (variant, repeat) and position of the input; None where no answer is known."""
+"""Outputs by (variant, repeat) and position of the input; None where nothing was sent yet."""
+
+LOST: Output = MappingProxyType({})
+"""The output of a call that was in flight when a run was killed."""
 
 SCHEMA = pa.schema(
     [
@@ -22,6 +27,7 @@ SCHEMA = pa.schema(
         ("input_hash", pa.string()),
         ("segment", pa.string()),
         ("label", pa.string()),
+        ("batch", pa.int32()),
         ("baseline", pa.string()),
         ("candidate", pa.string()),
         ("margin", pa.float64()),
@@ -29,7 +35,8 @@ SCHEMA = pa.schema(
         ("candidate_score", pa.float64()),
         ("baseline_invalid", pa.string()),
         ("candidate_invalid", pa.string()),
-        ("repeat", pa.int32()),
+        ("baseline_finish", pa.string()),
+        ("candidate_finish", pa.string()),
     ]
 )
 """Columns of a pairs file; `margin` is the baseline's, `label` the known right answer."""
@@ -41,23 +48,25 @@ class Tables:
 
     pairs: pa.Table
     noise: pa.Table
-    missing: int
+    lost: int
 
 
 def gather(
     calls: Iterable[Call],
     outputs: Iterable[tuple[int, Sequence[Output]]],
+    lost: Collection[int],
     n_inputs: int,
     profile: Profile,
 ) -> Answers:
-    """The outputs of the journal, in their places."""
+    """The outputs of the journal, in their places; `lost` are calls in flight at a kill."""
     found: Answers = {
         (variant, repeat): [None] * n_inputs
         for variant in VARIANTS
         for repeat in range(profile.repeats)
     }
     places = {call.number: call for call in calls}
-    for number, given in outputs:
+    missing = ((number, [LOST] * len(places[number].inputs)) for number in lost)
+    for number, given in chain(outputs, missing):
         call = places[number]
         side = found[call.variant, call.repeat]
         for place, output in zip(call.inputs, given, strict=True):
@@ -66,47 +75,58 @@ def gather(
 
 
 def tables(inputs: Sequence[ReplayInput], answers: Answers, profile: Profile) -> Tables:
-    """Pairs of answers that are both known; an invalid answer is known."""
+    """A row per input and pair of neighbouring repeats; a side that was lost is empty.
+
+    With two repeats that is one row an input. Rows of further repeats carry the number of the
+    repeat behind the request id: for the judge, requests that happen to have the same input.
+    """
     baseline, candidate = VARIANTS
-    pairs = [_rows(inputs, answers, (baseline, r), (candidate, r)) for r in range(profile.repeats)]
+    repeats = range(profile.repeats - 1)
+    pairs = [
+        _rows(inputs, answers, ((baseline, r), (candidate, r)), profile.batch) for r in repeats
+    ]
     noise = []
     for variant in VARIANTS:
-        for repeat in range(1, profile.repeats):
-            table = _rows(inputs, answers, (variant, repeat - 1), (variant, repeat))
-            noise.append(
-                table.append_column("variant", _column([variant] * len(table), pa.string()))
-            )
-    missing = sum(output is None for side in answers.values() for output in side)
-    return Tables(pa.concat_tables(pairs), pa.concat_tables(noise), missing)
+        for repeat in repeats:
+            sides = ((variant, repeat), (variant, repeat + 1))
+            table = _rows(inputs, answers, sides, profile.batch)
+            names = _column([variant] * len(table), pa.string())
+            noise.append(table.append_column("variant", names))
+    lost = sum(output is LOST for side in answers.values() for output in side)
+    return Tables(pa.concat_tables(pairs), pa.concat_tables(noise), lost)
 
 
 def _rows(
-    inputs: Sequence[ReplayInput], answers: Answers, old: tuple[str, int], new: tuple[str, int]
+    inputs: Sequence[ReplayInput],
+    answers: Answers,
+    sides: tuple[tuple[str, int], tuple[str, int]],
+    batch: int,
 ) -> pa.Table:
+    repeat = sides[0][1]
+    old, new = (answers[side] for side in sides)
     rows = [
-        _row(one, before, after, old[1])
-        for one, before, after in zip(inputs, answers[old], answers[new], strict=True)
+        {
+            "request_id": one.request_id + (f"#{repeat + 1}" if repeat else ""),
+            "input_hash": one.input_hash,
+            "segment": one.segment or None,
+            "label": one.truth,
+            "batch": batch,
+            **_row(before, after),
+        }
+        for one, before, after in zip(inputs, old, new, strict=True)
         if before is not None and after is not None
     ]
     columns = [_column([row[one.name] for row in rows], one.type) for one in SCHEMA]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
-def _row(one: ReplayInput, old: Output, new: Output, repeat: int) -> dict[str, Any]:
-    return {
-        "request_id": one.request_id,
-        "input_hash": one.input_hash,
-        "segment": one.segment or None,
-        "label": one.truth,
-        "baseline": old.get("label"),
-        "candidate": new.get("label"),
-        "margin": old.get("margin"),
-        "baseline_score": old.get("score"),
-        "candidate_score": new.get("score"),
-        "baseline_invalid": old.get("invalid") or None,
-        "candidate_invalid": new.get("invalid") or None,
-        "repeat": repeat,
-    }
+def _row(old: Output, new: Output) -> dict[str, Any]:
+    found = {"margin": old.get("margin")}
+    for variant, output in zip(VARIANTS, (old, new), strict=True):
+        found[variant] = output.get("answer")
+        for name in ("score", "invalid", "finish"):
+            found[f"{variant}_{name}"] = output.get(name)
+    return found
 
 
 def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:

@@ -330,22 +330,41 @@ def test_a_target_that_miscounts_is_a_broken_plug_in(tmp_path):
 # -- the tables -------------------------------------------------------------------------------
 
 
-def test_pairs_and_noise_hold_what_both_sides_are_known_of():
+def test_pairs_and_noise_hold_what_was_sent_and_say_what_was_lost():
     profile = Profile(2, 1, 1)
-    every = list(calls(3, profile))
+    every = list(calls(4, profile))
+    place = {(c.variant, c.repeat, c.inputs[0]): c.number for c in every}
+    unsent, lost = place["candidate", 1, 0], place["candidate", 0, 1]
     known = [
-        (c.number, [{"label": f"{c.variant[0]}{c.repeat}", "score": 0.5, "margin": 0.1}])
+        (c.number, [{"answer": f"{c.variant[0]}{c.repeat}", "score": 0.5, "margin": 0.1}])
         for c in every
-        if (c.variant, c.repeat, c.inputs) != ("candidate", 1, (0,))
+        if c.number not in {unsent, lost, place["candidate", 0, 2]}
     ]
-    one = [ReplayInput(f"r{i}", f"h{i}", i, "de" if i else "", "b0") for i in range(3)]
-    found = tables(one, gather(every, known, 3, profile), profile)
-    assert found.missing == 1
-    assert found.pairs.num_rows == 5
-    assert found.pairs.to_pylist()[0] == {
-        "request_id": "r0", "input_hash": "h0", "segment": None, "label": "b0",
+    known.append((place["candidate", 0, 2], [{"invalid": "timeout"}]))
+    one = [ReplayInput(f"r{i}", f"h{i}", i, "de" if i else "", "b0") for i in range(4)]
+    found = tables(one, gather(every, known, {lost}, 4, profile), profile)
+    assert found.lost == 1
+    rows = found.pairs.to_pylist()
+    assert rows[0] == {
+        "request_id": "r0", "input_hash": "h0", "segment": None, "label": "b0", "batch": 1,
         "baseline": "b0", "candidate": "c0", "margin": 0.1, "baseline_score": 0.5,
-        "candidate_score": 0.5, "baseline_invalid": None, "candidate_invalid": None, "repeat": 0,
+        "candidate_score": 0.5, "baseline_invalid": None, "candidate_invalid": None,
+        "baseline_finish": None, "candidate_finish": None,
     }  # fmt: skip
-    rows = [(r["variant"], r["baseline"], r["candidate"]) for r in found.noise.to_pylist()]
-    assert Counter(rows) == {("baseline", "b0", "b1"): 3, ("candidate", "c0", "c1"): 2}
+    assert (rows[1]["candidate"], rows[1]["candidate_invalid"]) == (None, None)
+    assert (rows[2]["candidate"], rows[2]["candidate_invalid"]) == (None, "timeout")
+    noise = [(r["variant"], r["baseline"], r["candidate"]) for r in found.noise.to_pylist()]
+    assert Counter(noise) == {
+        ("baseline", "b0", "b1"): 4, ("candidate", "c0", "c1"): 1, ("candidate", None, "c1"): 2,
+    }  # fmt: skip
+
+
+def test_further_repeats_are_further_requests_with_the_same_input():
+    profile = Profile(3, 1, 1)
+    every = list(calls(1, profile))
+    known = [(c.number, [{"answer": f"{c.repeat}"}]) for c in every]
+    found = tables([ReplayInput("r", "h", 0)], gather(every, known, (), 1, profile), profile)
+    rows = [(r["request_id"], r["baseline"], r["candidate"]) for r in found.pairs.to_pylist()]
+    assert rows == [("r", "0", "0"), ("r#2", "1", "1")]
+    rows = [(r["request_id"], r["baseline"], r["candidate"]) for r in found.noise.to_pylist()]
+    assert rows == [("r", "0", "1"), ("r#2", "1", "2")] * 2

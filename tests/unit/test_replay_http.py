@@ -20,7 +20,7 @@ def replay(tmp_path, capsys):
         out = tmp_path / "out"
         given = ["replay", "--inputs", str(source), "--out", str(out), "--yes", "--rate", rate]
         given += ["--baseline", service.url + old, "--candidate", service.url + new]
-        code = cli.invoke([*given, "--label-path", "label", *more])
+        code = cli.invoke([*given, "--output", "class:label", *more])
         said = capsys.readouterr()
         return code, said.out, said.err, rows(out / "pairs.parquet"), rows(out / "noise.parquet")
 
@@ -33,17 +33,17 @@ def rows(path):
 
 def test_every_input_gets_its_answers_from_both(replay):
     with serve() as service:
-        code, out, _, pairs, noise = replay(service, "--batch", "8", "--score-path", "score")
+        code, out, _, pairs, noise = replay(service, "--batch", "8")
         assert code == 0
         assert len(service.requests) == 20
         for path in ("/old", "/new"):
             assert set(service.inputs(path).values()) == {2}
     assert "answered   20 of 20 requests" in out
-    assert len(pairs) == len(noise) == 80
+    assert (len(pairs), len(noise)) == (40, 80)
     for row in pairs:
         number = int(row["request_id"][1:])
         assert row["baseline"] == row["candidate"] == ("odd" if number % 2 else "even")
-        assert row["baseline_score"] == number / 1000
+        assert row["batch"] == 8
     assert Counter(row["variant"] for row in noise) == {"baseline": 40, "candidate": 40}
 
 
@@ -107,10 +107,10 @@ def test_what_never_works_is_an_invalid_answer(replay):
         code, out, _, pairs, _ = replay(service, n=10)
     assert code == 0
     found = {row["request_id"]: row["candidate_invalid"] for row in pairs}
-    expected = {"r0": "http_400", "r1": "unparsable", "r2": "no_label", "r3": "no_label"}
+    expected = {"r0": "http_400", "r1": "unparsable", "r2": "missing path", "r3": "missing path"}
     assert {name: kind for name, kind in found.items() if kind} == expected
     assert all(row["baseline_invalid"] is None for row in pairs)
-    assert len(pairs) == 20
+    assert len(pairs) == 10
     assert "2 http_400" in out
 
 
@@ -124,7 +124,7 @@ def test_a_batch_of_the_wrong_size_is_invalid_as_a_whole(replay):
     with serve(behave) as service:
         code, _, err, _, _ = replay(service, "--batch", "8", "--give-up-after", "2")
         assert code == 5
-        assert "candidate: 2 requests in a row without one valid answer (no_answer)" in err
+        assert "candidate: 2 requests in a row without one valid answer (no answer)" in err
 
 
 def test_the_body_is_what_the_template_says(replay):
@@ -136,7 +136,7 @@ def test_the_body_is_what_the_template_says(replay):
     with serve(behave) as service:
         code, _, _, pairs, _ = replay(
             service, "-o", f"body={json.dumps(body)}", "-o", "answers=predictions",
-            "--label-path", "name", "--batch", "3",
+            "--output", "class:name", "--batch", "3",
         )  # fmt: skip
     assert code == 0
     assert {row["baseline"] for row in pairs} == {f"n{i}" for i in range(40)}
@@ -176,7 +176,7 @@ def test_401_ends_the_run_and_the_next_goes_on(replay):
         refused = False
         code, out, _, pairs, _ = replay(service, n=10)
         assert code == 0
-    assert len(pairs) == 20
+    assert len(pairs) == 10
     assert "left" in out
 
 

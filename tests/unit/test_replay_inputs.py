@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from collector.lines import MAX_LINE_BYTES
 from collector.replay.captures import build
-from collector.replay.files import MAX_LINE_BYTES
 from nibai.errors import CollectError, UsageError
 from nibai.protocols import CaptureRequest
 
