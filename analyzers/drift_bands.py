@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nibai.artifacts import AnswerColumn, AnswerRows, RowKind
+from nibai.answer_rows import AnswerColumn, AnswerRows, RowKind
 from nibai.prediction_evidence import DriftScore
 
 Values = NDArray[Any]

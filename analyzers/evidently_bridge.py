@@ -20,7 +20,8 @@ import numpy as np
 
 from analyzers.drift_bands import Sides, described, sampled, shuffles, values_of
 from analyzers.drift_tables import evidence_tables, harmless, measured_shares
-from nibai.artifacts import AnswerColumn, AnswerRows, Artifact, ArtifactMaker, RowKind
+from nibai.answer_rows import AnswerColumn, AnswerRows, RowKind
+from nibai.artifacts import Artifact, ArtifactMaker
 from nibai.claims import print_claim
 from nibai.model import Finding, Verdict
 from nibai.prediction_evidence import DriftScore

@@ -18,6 +18,7 @@ from analyzers.prediction_reading import Case, Reading, Scope
 from analyzers.prediction_reasons import decide, margin_text, too_few
 from analyzers.prediction_report import TOO_FEW_PARTNERS, Judged, evidence_of, notes_of, within
 from analyzers.prediction_wording import LEVELS
+from analyzers.text_outputs import are_texts
 from nibai.conventions import DEFAULT_LEVEL
 from nibai.model import (
     Change,
@@ -94,7 +95,7 @@ class Predictions:
             if sample.unpaired is not None:
                 return unpaired_finding(change, claim, sample, self.level)
             return _unpaired(claim, sample)
-        margins, fixed_at = judged_margins(change, claim)
+        margins, fixed_at = judged_margins(change, claim, texts=are_texts(sample.pairs.values()))
         case = Case(
             change,
             claim,

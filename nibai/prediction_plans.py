@@ -7,7 +7,7 @@ from dataclasses import replace
 from nibai.claims import print_claim
 from nibai.model import Change, Claim, Promise
 from nibai.prediction_evidence import PredictionPlan
-from nibai.stats.flip_margins import KindMargins, margins_of
+from nibai.stats.flip_margins import KindMargins, margins_of, of_texts
 
 BY_MARGIN = frozenset(
     {Promise.SAME_PREDICTIONS, Promise.SAME_OUTPUT_MIX, Promise.SAME_JSON_VALIDITY}
@@ -36,16 +36,22 @@ def plans_of(change: Change, level: float = 0.95) -> tuple[PredictionPlan, ...]:
     return tuple(plans.values())
 
 
-def judged_margins(change: Change, claim: Claim) -> tuple[KindMargins | None, float | None]:
+def judged_margins(
+    change: Change, claim: Claim, *, texts: bool = False
+) -> tuple[KindMargins | None, float | None]:
     """The margins a claim is judged with, and when they were fixed: before the data, or None.
 
-    A margin that differs from the declared one says so in its source, and was fixed by nobody.
+    `texts`: the answers are texts, which some kinds of change have a margin of their own for. A
+    margin that differs from the declared one says so in its source, and was fixed by nobody.
     """
     margins, plan = margins_of(change, claim), _declared(change, claim)
-    if margins is None or plan is None:
-        return margins, None
-    if plan.margin == margins.flips:
-        return margins, change.declared_at
+    if margins is None:
+        return None, None
+    judged = of_texts(change, margins) if texts else margins
+    if plan is None:
+        return judged, None
+    if plan.margin in (margins.flips, judged.flips):
+        return judged, change.declared_at
     return replace(margins, source=f"edited, {100 * plan.margin:.3g}% was declared"), None
 
 

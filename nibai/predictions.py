@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nibai.answer_rows import AnswerRows
+
 _Value = TypeVar("_Value")
 _Key = TypeVar("_Key")
 
@@ -355,7 +357,8 @@ class PredictionSample:
     None where it was not measured; `stated_floor` is the old variant's self-flip rate in the user's
     word. `raw`: a file is all there is, so raw flips are judged where no floor is known.
     `batch` is how many inputs were answered together, None where not known. At levels C and D
-    there are no pairs: `unpaired` holds both periods.
+    there are no pairs: `unpaired` holds both periods. `rows`: some of the single answers, where the
+    reader was asked to keep them.
     """
 
     level: EvidenceLevel
@@ -371,4 +374,5 @@ class PredictionSample:
     labels: tuple[str, str] = ("baseline", "candidate")
     distinct_by: str = "input hash"
     notes: tuple[str, ...] = ()
+    rows: AnswerRows | None = None
     unpaired: UnpairedSample | None = None

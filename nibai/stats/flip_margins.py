@@ -7,7 +7,7 @@ user's own by declaring the change before its data are read. Source: nibai's dri
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nibai.model import Change, ChangeKind, Claim
 from nibai.prediction_evidence import PairsNeeded
@@ -41,6 +41,11 @@ class KindMargins:
     pairs: int
     source: str = ""
 
+
+STATED = "stated"
+
+TEXT_MISMATCH = 0.005
+"""Texts that may differ, beyond the noise floor, under speculative decoding at temperature 0."""
 
 EXACT = KindMargins(0.001, 0.002, 1e-4, 10_000)
 NEAR = KindMargins(0.005, 0.005, 1e-3, 5_000)
@@ -106,7 +111,18 @@ def margins_of(change: Change, claim: Claim) -> KindMargins | None:
     rest = default or min(
         (EXACT, NEAR, COARSE, LOSSY), key=lambda one: abs(one.flips - claim.margin)
     )
-    return KindMargins(claim.margin, rest.accuracy, rest.kl, rest.pairs, source="stated")
+    return KindMargins(claim.margin, rest.accuracy, rest.kl, rest.pairs, source=STATED)
+
+
+def of_texts(change: Change, margins: KindMargins) -> KindMargins:
+    """The margins where answers are texts: one token of hundreds suffices to make them differ.
+
+    Only speculative decoding is held to another default: it must be exact, token by token.
+    """
+    speculative = set(change.kinds) == {ChangeKind.SPECULATIVE_DECODING}
+    if not speculative or margins.source == STATED:
+        return margins
+    return replace(margins, flips=TEXT_MISMATCH, source=f"{margins.source} of texts")
 
 
 def pairs_table(

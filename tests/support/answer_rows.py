@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nibai.artifacts import AnswerColumn, AnswerRows, RowKind
+from nibai.answer_rows import AnswerColumn, AnswerRows, RowKind
 from nibai.claims import parse
 from nibai.model import Estimate, Evidence, Finding, Reason, ReasonCode, Verdict
 from nibai.prediction_evidence import (

@@ -7,7 +7,7 @@ import pytest
 
 from analyzers.drift_bands import described, sampled, shuffles, values_of
 from analyzers.drift_tables import evidence_tables, measured_shares
-from nibai.artifacts import AnswerColumn, AnswerRows, RowKind
+from nibai.answer_rows import AnswerColumn, AnswerRows, RowKind
 from nibai.stats.column_tests import contingency_p, dependent_ks, independent_values
 from tests.support.answer_rows import answer_rows, finding
 

@@ -18,7 +18,8 @@ import pytest
 
 from analyzers import evidently_bridge as bridge
 from nibai import plugins
-from nibai.artifacts import AnswerColumn, AnswerRows, ArtifactMaker, RowKind
+from nibai.answer_rows import AnswerColumn, AnswerRows, RowKind
+from nibai.artifacts import ArtifactMaker
 from tests.support.answer_rows import HOSTILE, answer_rows, finding
 
 
