@@ -13,7 +13,7 @@ from analyzers.prediction_reading import Case, Reading, Scope
 from analyzers.prediction_wording import RAW, batch_profile
 from analyzers.text_outputs import text_rows
 from nibai.prediction_evidence import Bounds, Gate, GateState, PredictionEvidence, Rate
-from nibai.predictions import PairedSketch
+from nibai.predictions import CORRECT, PairedSketch
 from nibai.stats.flip_margins import pairs_table
 from nibai.stats.gates import GateStates
 from nibai.stats.paired import excess_same_inputs
@@ -70,6 +70,8 @@ def evidence_of(judged: Judged, alpha: float) -> PredictionEvidence:
         margin=judged_by,
         margin_source="" if margins is None else margins.source,
         margin_confirmed_at=case.margin_fixed_at if judged_by is not None else None,
+        # Accuracy in a file is tested once, at the number of pairs that the file has.
+        anytime_valid=not (sample.raw and CORRECT in pairs.signals),
         excess_fixed=fixed_bounds if case.segment is None else None,
         segments=tables.segment_flips(split, alpha),
         simpson=tables.simpson(split, sample.floor_old),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import nibai
 from nibai import fleet_document
 from nibai.app.compare import load_analyzers
+from nibai.app.resting import resting
 from nibai.audit import run_audit
 from nibai.claims import parse
 from nibai.document import decode, encode, from_document, to_document
@@ -83,12 +84,13 @@ class Desk:
         if windows is not None:
             judged = replace(judged, baseline_window=windows[0], candidate_window=windows[1])
         require_sides(judged)
+        now = self.clock()
         audit = run_audit(
             judged,
             LakeWindows(self.engine(), judged, self.other_changes(judged)),
-            load_analyzers(level),
+            resting(load_analyzers(level), self.state, level, now),
             audit_id=new_id("aud"),
-            created_at=self.clock(),
+            created_at=now,
             version=nibai.__version__,
             level=level,
         )

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 import nibai
 from nibai.app.audit import Desk, new_id
+from nibai.app.compare import load_analyzers
+from nibai.app.resting import resting
 from nibai.app.watch import Followed, Watch
 from nibai.app.watch_words import missing_blocks, reason_of, subject
 from nibai.audit import run_audit
@@ -23,7 +25,8 @@ from nibai.model import (
     Verdict,
     Window,
 )
-from nibai.protocols import Windows
+from nibai.predictions import PredictionSample
+from nibai.protocols import PredictionWindows, Windows
 from nibai.stats.clock import DAY
 from nibai.stats.following import Track
 from nibai.stats.sequential_rates import Trials
@@ -60,6 +63,12 @@ class Shown:
         found = self.windows.comparison(metric)
         return None if found is None else replace(found, notes=())
 
+    def predictions(self) -> Sequence[PredictionSample]:
+        """Pairs of answers."""
+        if isinstance(self.windows, PredictionWindows):
+            return self.windows.predictions()
+        return ()
+
 
 def watched_audit(desk: Desk, watch: Watch) -> Audit:
     """The audit of what was seen so far, stored."""
@@ -68,13 +77,15 @@ def watched_audit(desk: Desk, watch: Watch) -> Audit:
         for part in watch.parts
         if part.track is not None or part.reason is not None or part.waiting
     )
-    change = _with_windows(watch)
+    change, now = _with_windows(watch), desk.clock()
+    # Answers are not read block by block: their intervals hold at any look anyway.
+    answers = {"predictions": load_analyzers(watch.level).get("predictions", Followers(()))}
     audit = run_audit(
         change,
         Shown(LakeWindows(desk.engine(), change, desk.other_changes(change))),
-        {"anytime": Followers(findings)},
+        {"anytime": Followers(findings), **resting(answers, desk.state, watch.level, now)},
         audit_id=new_id("aud"),
-        created_at=desk.clock(),
+        created_at=now,
         version=nibai.__version__,
         level=watch.level,
         notes=(WATCHED_NOTE,),

@@ -30,7 +30,7 @@ LATER = frozenset(
         Promise.SAME_JSON_VALIDITY,
     }
 )
-"""What no analyzer of this version judges: the audit says so itself."""
+"""What is not followed in blocks: the audit judges predictions by all pairs, cost not yet."""
 
 
 def plan_part(

@@ -14,6 +14,9 @@ from nibai.predictions import (
 )
 from support.comparisons import Given, change
 
+QUIET = {"old": (3000, 0), "new": (3000, 0)}
+"""Both variants asked twice: not one answer changed."""
+
 INT8 = {"kinds": (ChangeKind.PRECISION,), "evidence": {"precision": "int8"}}
 
 

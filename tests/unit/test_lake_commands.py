@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from support.answers import answers, record
 from support.spans import batch
 
 from nibai import cli
@@ -225,3 +226,28 @@ def test_an_empty_lake_says_how_to_fill_it(nibai):
     code, out, err = nibai("lake", "info")
     assert (code, out) == (0, "")
     assert "start `nibai run`" in err
+
+
+def test_answers_in_the_lake_are_audited_with_the_margin_that_was_declared(nibai, tmp_path):
+    """600 requests answered by both variants, every tenth differently; asked once, so no floor."""
+    ingest = Ingest(tmp_path / "data", "main", MemoryLedger(), clock=lambda: 1_680_000_000.0)
+    for variant in ("fp32", "int8"):
+        labels = ["dog" if variant == "int8" and i % 10 == 0 else "cat" for i in range(600)]
+        records = [record(i, label, variant=variant) for i, label in enumerate(labels)]
+        ingest.append(None, None, answers(*records))
+    ingest.close()
+    sides = ("--baseline-variant", "fp32", "--candidate-variant", "int8")
+    change = declare(nibai, *sides, "--kind", "int8", "--claim", "same predictions")[1].strip()
+    code, out, _ = nibai("audit", change, "--format", "json")
+    found = json.loads(out)["claims"][0]
+    assert (code, found["verdict"]) == (3, "inconclusive")
+    assert found["reason_code"] == "noise_floor_unknown"
+    evidence = found["evidence"]["predictions"]
+    assert (evidence["level"], evidence["pairs"], evidence["margin"]) == ("A", 600, 0.02)
+    assert evidence["margin_source"] == "default for precision int8"
+    assert evidence["margin_confirmed_at"] is not None
+    _, out, _ = nibai("audit", change, "--claim", "same predictions within 30%", "--format", "json")
+    found = json.loads(out)["claims"][0]
+    assert found["verdict"] == "confirmed"
+    assert found["evidence"]["predictions"]["margin_source"] == "edited, 2% was declared"
+    assert nibai("audit", change, "--claim", "same predictions within 30%")[0] == 0

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 from support.comparisons import Given, live, lognormal
-from support.pairs import Pairs, declared, invalid, joined, sample, sketch, truth
+from support.pairs import QUIET, Pairs, declared, invalid, joined, sample, sketch, truth
 
 from analyzers.predictions import Predictions
 from analyzers.speedup import build as speedup
@@ -25,7 +25,6 @@ from nibai.predictions import (
 
 CONFIRMED, REFUTED = Verdict.CONFIRMED, Verdict.REFUTED
 INCONCLUSIVE, NOT_COMPARABLE = Verdict.INCONCLUSIVE, Verdict.NOT_COMPARABLE
-QUIET = {"old": (3000, 0), "new": (3000, 0)}
 
 
 def judge(*samples, claim="same predictions", **options):
