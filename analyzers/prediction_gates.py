@@ -13,10 +13,11 @@ from analyzers.prediction_wording import FLOOR_UNKNOWN, RAW, interval, pp, share
 from nibai.model import ReasonCode
 from nibai.prediction_evidence import Bounds
 from nibai.predictions import CORRECT, INVALID, Signal
+from nibai.stats.discordant import Discordant
 from nibai.stats.equivalence import Accuracy
 from nibai.stats.flip_margins import KindMargins
 from nibai.stats.gates import GateTest, Limits
-from nibai.stats.paired import Excess, Known, Share
+from nibai.stats.paired import Excess, Known
 
 EXCESS, SELF, ACCURACY, INVALID_OUTPUTS = (
     "excess flips",
@@ -158,8 +159,8 @@ def rise_reading(
     name: str, what: str, signal: Signal, margin: float, alpha: float, *, fall: bool = False
 ) -> Reading:
     """How much more (less, for a fall) often the new variant's answers have a signal."""
-    more, less = Share(signal.candidate_only, signal.n), Share(signal.baseline_only, signal.n)
-    sequence = Excess(less, more) if fall else Excess(more, less)
+    more, less = signal.candidate_only, signal.baseline_only
+    sequence = Discordant(signal.n, *((less, more) if fall else (more, less)))
     bounds = sequence.interval(alpha)
     value = sequence.value
     if fall:

@@ -8,8 +8,8 @@ from analyzers.prediction_reading import Reading
 from analyzers.prediction_wording import pp
 from nibai.prediction_evidence import Bounds
 from nibai.predictions import PairedSketch
+from nibai.stats.discordant import Discordant
 from nibai.stats.gates import GateTest, Limits
-from nibai.stats.paired import Excess, Share
 
 NAME = "output mix"
 
@@ -21,7 +21,7 @@ def mix_reading(pairs: PairedSketch, margin: float, alpha: float) -> Reading:
     """
     n, moves = pairs.pairs, _moves(pairs.confusion)
     each = {
-        label: Limits(Excess(Share(won, n), Share(lost, n)), high=margin, low=-margin)
+        label: Limits(Discordant(n, won, lost), high=margin, low=-margin)
         for label, (won, lost) in (moves or {"": (0, 0)}).items()
     }
     worst = max(each, key=lambda label: abs(each[label].sequence.value))

@@ -29,8 +29,9 @@ from nibai.predictions import (
     PairedSketch,
     Signal,
 )
+from nibai.stats.discordant import Discordant
 from nibai.stats.multiplicity import adjusted
-from nibai.stats.paired import Excess, Share, mcnemar_exact
+from nibai.stats.paired import Share, mcnemar_exact
 from nibai.stats.proportions import fisher_exact
 
 QUARTILES = 4
@@ -121,7 +122,7 @@ def signal_rows(signals: Mapping[str, Signal], alpha: float) -> tuple[PairedSign
 
 
 def _signal(name: str, one: Signal, alpha: float) -> PairedSignal:
-    difference = Excess(Share(one.candidate_only, one.n), Share(one.baseline_only, one.n))
+    difference = Discordant(one.n, one.candidate_only, one.baseline_only)
     return PairedSignal(
         name,
         one.n,

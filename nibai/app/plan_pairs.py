@@ -9,6 +9,7 @@ from nibai.app.kinds import change_kinds
 from nibai.model import Change, Claim, Promise
 from nibai.prediction_evidence import PairsNeeded
 from nibai.prediction_plans import BY_MARGIN
+from nibai.stats.discordant import Discordant
 from nibai.stats.equivalence import tost_pairs
 from nibai.stats.flip_margins import (
     ALPHA,
@@ -18,7 +19,7 @@ from nibai.stats.flip_margins import (
     margins_of,
     pairs_table,
 )
-from nibai.stats.paired import Excess, Share, least_pairs
+from nibai.stats.paired import least_pairs
 
 DISCORDANT = (0.01, 0.025, 0.05)
 """Shares of answers that get right or wrong, for which accuracy is planned."""
@@ -74,8 +75,8 @@ def _at_any_look(discordant: float, allowed: float) -> int | None:
     """Pairs with which accuracy that did not change is within its margin, whenever one looks."""
 
     def decides(n: int) -> bool:
-        half = Share(discordant / 2 * n, n)
-        return Excess(half, half).p_above(-allowed) <= ALPHA
+        each = discordant / 2 * n
+        return Discordant(n, each, each).p_above(-allowed) <= ALPHA
 
     found = least_pairs(decides)
     return None if found is None else max(found, FLOOR_PAIRS)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from nibai.stats.paired import Excess, PairedDifference, Share
+from nibai.stats.discordant import Discordant, likeliest_minus
+from nibai.stats.paired import PairedDifference
 
 FEW_DISCORDANT = 25
 """Below this many differing pairs the normal interval is too short: Tango's is used."""
@@ -34,9 +35,9 @@ class Accuracy:
         return (self.n01 - self.n10) / self.n if self.n else math.nan
 
     @property
-    def sequence(self) -> Excess:
+    def sequence(self) -> Discordant:
         """The difference for any number of looks."""
-        return Excess(Share(self.n01, self.n), Share(self.n10, self.n))
+        return Discordant(self.n, self.n01, self.n10)
 
     def one_look(self, alpha: float) -> tuple[float, float]:
         """Two-sided interval at a fixed n: normal, or Tango's where few pairs differ.
@@ -79,9 +80,7 @@ def tango(plus: int, minus: int, n: int, alpha: float = 0.05) -> tuple[float, fl
 
 def _score(plus: int, minus: int, n: int, difference: float) -> float:
     """Tango's score statistic, with the likelihood's best share of `minus` pairs."""
-    b = -plus - minus + (2 * n - plus + minus) * difference
-    c = -minus * difference * (1 - difference)
-    share = (math.sqrt(max(b * b - 8 * n * c, 0.0)) - b) / (4 * n)
+    share = likeliest_minus(plus, minus, n, difference)
     variance = n * (2 * share + difference * (1 - difference))
     distance = plus - minus - n * difference
     if variance <= 0:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nibai.prediction_evidence import GateState
+from nibai.stats.discordant import Discordant
 from nibai.stats.paired import Excess, Share, least_pairs
 from nibai.stats.verdict import holm_rejects
 
@@ -25,7 +26,7 @@ class Limits:
     True
     """
 
-    sequence: Share | Excess
+    sequence: Share | Excess | Discordant
     high: float
     low: float = -ANY
 

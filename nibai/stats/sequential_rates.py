@@ -76,8 +76,8 @@ def share_interval(trials: Trials, level: float = 0.95) -> tuple[float, float]:
 
     if not trials.requests:
         return 0.0, 1.0
-    low = _edge(rejected, trials.share, 0.0) if rejected(0.0) else 0.0
-    high = _edge(rejected, trials.share, 1.0) if rejected(1.0) else 1.0
+    low = edge(rejected, trials.share, 0.0) if rejected(0.0) else 0.0
+    high = edge(rejected, trials.share, 1.0) if rejected(1.0) else 1.0
     return low, high
 
 
@@ -137,8 +137,8 @@ class RateSequence:
         def rejected(difference: float) -> bool:
             return self.log_e(difference) >= limit
 
-        low = _edge(rejected, self.value, -1.0) if rejected(-1.0) else -1.0
-        high = _edge(rejected, self.value, 1.0) if rejected(1.0) else 1.0
+        low = edge(rejected, self.value, -1.0) if rejected(-1.0) else -1.0
+        high = edge(rejected, self.value, 1.0) if rejected(1.0) else 1.0
         return low, high
 
     def _best_log_likelihood(self, difference: float) -> float:
@@ -164,8 +164,8 @@ class RateSequence:
         return self.baseline.log_likelihood(share) + self.candidate.log_likelihood(other)
 
 
-def _edge(rejected: Callable[[float], bool], inside: float, outside: float) -> float:
-    """Where between a share that is kept and one that is rejected the rejection begins."""
+def edge(rejected: Callable[[float], bool], inside: float, outside: float) -> float:
+    """Where, between what is kept and what is rejected, the rejection begins (from outside)."""
     start = inside
     for _ in range(MAX_STEPS):
         if abs(outside - inside) <= EDGE * abs(outside - start):

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import betaln
 
 from analyzers.predictions import Predictions
+from nibai.stats.discordant import Discordant
 from nibai.stats.paired import Share
 from support.pairs import Pairs, declared, sample
 
@@ -29,17 +30,33 @@ def peeked_misses(rng, *, share, pairs, repeats, alpha=0.05):
     return float(ours), float(theirs)
 
 
+def peeked_difference_misses(rng, *, plus, minus, pairs, step, repeats, alpha=0.05):
+    """Share of streams whose interval of plus - minus excluded the truth at a look every `step`."""
+    missed = 0
+    for _ in range(repeats):
+        outcomes = rng.multinomial(step, [plus, minus, 1 - plus - minus], size=pairs // step)
+        won, lost, _ = outcomes.cumsum(axis=0).T
+        missed += any(
+            Discordant(step * (i + 1), int(won[i]), int(lost[i])).log_e(plus - minus)
+            >= -np.log(alpha)
+            for i in range(pairs // step)
+        )
+    return missed / repeats
+
+
 def planted_verdicts(rng, rate, *, pairs, repeats, old=0.0, new=0.0, claim=None, **options):
     """Shares of verdicts where the variants differ on this share of inputs.
 
     `old` and `new` are true self-flip rates, not measured where a file is all there is (`raw`);
-    `options` go to the sample.
+    `options` go to the sample, drawn anew where they are functions.
     """
     found = Counter()
     for _ in range(repeats):
         flips, own_old, own_new = (int(rng.binomial(pairs, p)) for p in (rate, old, new))
         floors = {} if options.get("raw") else {"old": (pairs, own_old), "new": (pairs, own_new)}
-        given = floors | options
+        given = floors | {
+            name: made() if callable(made) else made for name, made in options.items()
+        }
         one = sample(pairs, flips, **given)
         change = declared(claim or "same predictions within 2%")
         verdict = Predictions().analyze(change, Pairs(one))[0].verdict

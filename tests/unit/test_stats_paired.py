@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 from scipy.special import bdtr
-from support.peeking import peeked_misses, planted_verdicts
+from support.peeking import peeked_difference_misses, peeked_misses, planted_verdicts
 
 from nibai.claims import parse
 from nibai.model import Change, ChangeKind
 from nibai.predictions import SameInputs
+from nibai.stats.discordant import Discordant
 from nibai.stats.equivalence import Accuracy, tango, tost_pairs
 from nibai.stats.flip_margins import FLOOR_PAIRS, default_margins, margins_of, pairs_table
 from nibai.stats.gates import GateTest, Limits, judge_gates
@@ -111,6 +112,39 @@ def test_tango_is_the_score_interval(plus, minus, n):
     assert low < (plus - minus) / n < high
     assert brute_tango(plus, minus, n, low) == pytest.approx(1.96, abs=0.01)
     assert brute_tango(plus, minus, n, high) == pytest.approx(-1.96, abs=0.01)
+
+
+def test_evidence_against_a_difference_is_the_mixture_over_the_best_likelihood():
+    n, plus, minus, difference = 3000, 30, 55, -0.004
+    q = np.linspace(0.004, 0.502, 2_000_001)[1:-1]
+    log = plus * np.log(q - 0.004) + minus * np.log(q) + (n - 85) * np.log1p(0.004 - 2 * q)
+    counts = np.array([plus, minus, n - plus - minus])
+    mixture = sum(map(math.lgamma, counts + 0.5)) - math.lgamma(n + 1.5)
+    mixture += math.lgamma(1.5) - 3 * math.lgamma(0.5)
+    found = Discordant(n, plus, minus)
+    assert found.log_e(difference) == pytest.approx(mixture - log.max(), abs=1e-6)
+    low, high = found.interval(0.05)
+    assert low < found.value < high
+    assert found.p_above(low) == pytest.approx(0.05, rel=0.02)
+    assert found.p_below(high) == pytest.approx(0.05, rel=0.02)
+    assert (found.p_above(found.value), found.p_below(found.value)) == (1.0, 1.0)
+    assert (found.p_above(-1.5), found.p_below(1.5)) == (0.0, 0.0)
+    split = Excess(Share(plus, n), Share(minus, n)).interval(0.05)
+    assert high - low < 0.9 * (split[1] - split[0])
+
+
+@pytest.mark.parametrize(("n", "plus", "minus"), [(300, 0, 0), (300, 300, 0), (5, 2, 3), (0, 0, 0)])
+def test_a_difference_has_an_interval_also_at_the_edges(n, plus, minus):
+    low, high = Discordant(n, plus, minus).interval(0.05)
+    assert -1 <= low < high <= 1
+
+
+def test_a_peeked_difference_misses_less_than_5_percent():
+    """R = 200 of 100 looks, seed 8; the slow test has R = 1000."""
+    missed = peeked_difference_misses(
+        np.random.default_rng(8), plus=0.02, minus=0.03, pairs=5000, step=50, repeats=200
+    )
+    assert missed <= 0.05
 
 
 def test_tost_of_the_measured_experiment():
