@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from collector.columns import stem
@@ -183,3 +183,23 @@ def _require(table: Table, column: str, option: str) -> None:
 
 def _listed(table: Table) -> str:
     return ", ".join(repr(column) for column in table.columns) or "no columns at all"
+
+
+def meaning(spec: OutputSpec) -> Iterator[str]:
+    """What it means that two answers differ, where that is not plain."""
+    if spec.kind in NUMBERS and spec.decision_threshold is not None:
+        yield f"a changed answer is a score on the other side of {spec.decision_threshold:g}"
+    elif spec.kind in NUMBERS:
+        yield (
+            "a changed answer is a score that differs at all (--threshold TAU for a decision, "
+            "--tolerance for differences that do not matter)"
+            if spec.tolerance is None
+            else f"a changed answer is a score that differs by more than {spec.tolerance:g}"
+        )
+    elif spec.kind is OutputKind.RANKING:
+        yield "a changed answer is another item in the first place"
+    elif spec.kind is OutputKind.EMBEDDING:
+        tolerance = 1e-6 if spec.tolerance is None else spec.tolerance
+        yield f"a changed answer is an embedding more than {tolerance:g} away (1 - cosine)"
+    elif spec.kind is OutputKind.PROBA:
+        yield "a changed answer is another class with the largest probability"

@@ -1,6 +1,7 @@
 """nibai (二倍, "twice"): is inference really 2x faster? Evidence, on your own traffic.
 
-The public Python API is `nibai.compare`; everything else is internal and may change.
+The public Python API is `nibai.compare` and `nibai.sketch_pairs`; everything else is internal and
+may change.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nibai.app.compare import compare
+    from nibai.app.pairs import sketch_pairs
 
-__all__ = ["__version__", "compare"]
+__all__ = ["__version__", "compare", "sketch_pairs"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - module attributes of any type
@@ -23,4 +25,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - module attributes of any ty
         from nibai.app.compare import compare  # noqa: PLC0415
 
         return compare
+    if name == "sketch_pairs":
+        from nibai.app.pairs import sketch_pairs  # noqa: PLC0415
+
+        return sketch_pairs
     raise AttributeError(f"module 'nibai' has no attribute {name!r}")

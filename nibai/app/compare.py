@@ -12,6 +12,7 @@ from typing import Any
 import nibai
 from nibai import plugins
 from nibai.app.kinds import change_kinds
+from nibai.app.pairs import read_pairs
 from nibai.audit import run_audit
 from nibai.claims import parse
 from nibai.conventions import DEFAULT_LEVEL
@@ -23,7 +24,6 @@ from nibai.protocols import (
     FileReader,
     FileRequest,
     FileWindows,
-    PairsReader,
     PairsRequest,
 )
 
@@ -159,16 +159,6 @@ class _Read:
         if self._answers is None:
             self._answers = () if self._pairs is None else read_pairs(self._pairs)
         return self._answers
-
-
-def read_pairs(request: PairsRequest) -> Sequence[PredictionSample]:
-    """The samples that files of pairs hold."""
-    reader = plugins.load("nibai.prediction_readers", "pairs")
-    if not isinstance(reader, PairsReader):
-        raise PluginError(
-            "the plug-in 'pairs' in nibai.prediction_readers does not read pairs: reinstall"
-        )
-    return reader.read(request)
 
 
 def load_analyzers(level: float) -> dict[str, Analyzer]:

@@ -274,6 +274,10 @@ class Table:
     def _one(self, select: str) -> tuple[Any, ...]:
         return self.rows(f"{select} FROM {self.source}")[0]
 
+    def arrow(self) -> pa.Table:
+        """All rows."""
+        return self._arrow(f"FROM {self.source}")
+
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """What a query over the table answers."""
         with self._busy, unreadable(self.name):

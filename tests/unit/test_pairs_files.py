@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -334,6 +335,57 @@ def test_shadow_pairs_are_level_a_and_repeats_are_traffic():
     assert found.level is EvidenceLevel.SHADOW
     sketch = whole([found])
     assert (sketch.pairs, sketch.all_pairs, sketch.duplicates) == (1, 2, 1)
+
+
+# -- parts counted elsewhere ----------------------------------------------------------------
+
+
+def parted(table, parts):
+    """All pairs of an input in one part, as Spark's partitioning by input hash has them."""
+    part = np.array([int(one.as_py()[1:]) % parts for one in table["input_hash"]])
+    return [table.filter(pa.array(part == i)) for i in range(parts)]
+
+
+def test_parts_counted_elsewhere_give_the_same_audit(tmp_path):
+    table = pairs(n=3400)
+    for i, part in enumerate(reversed(parted(table, 7))):
+        pq.write_table(nibai.sketch_pairs(part, output="class"), tmp_path / f"{i}.parquet")
+    (merged,), (whole_,) = read(tmp_path), read(table)
+    assert merged.pairs == whole_.pairs
+    assert merged.join == whole_.join
+    claim = "same predictions within 2%"
+    ours, theirs = (nibai.compare(pairs=one, claims=claim) for one in (tmp_path, table))
+    assert ours.findings[0].estimate == theirs.findings[0].estimate
+    assert ours.reason == theirs.reason
+
+
+def test_sketches_of_scores_add_up_to_the_last_digits_but_three():
+    rng = np.random.default_rng(5)
+    n = 2000
+    table = pa.table(
+        {
+            "input_hash": [f"h{i}" for i in range(n)],
+            "baseline": rng.normal(size=n),
+            "candidate": rng.normal(size=n),
+        }
+    )
+    options = {"threshold": 0.5, "tolerance": 0.1}
+    parts = [nibai.sketch_pairs(one, output="score", **options) for one in parted(table, 5)]
+    (merged,), (once,) = read(*parts), read(table, output="score", **options)
+    ours, theirs = whole([merged]), whole([once])
+    assert replace(ours, moments={}) == replace(theirs, moments={})
+    ours, theirs = ours.moments[SCORE_DIFFERENCE], theirs.moments[SCORE_DIFFERENCE]
+    assert ours.sum == pytest.approx(theirs.sum, abs=1e-12 * n)
+    assert ours.sum_of_squares == pytest.approx(theirs.sum_of_squares, rel=1e-12)
+
+
+def test_what_is_no_sketch_is_told():
+    rows = nibai.sketch_pairs(pairs(), output="class")
+    broken = rows.set_column(3, "key", pa.array(["{"] * len(rows)))
+    with pytest.raises(CollectError, match="no sketches"):
+        read(broken)
+    with pytest.raises(UsageError, match="no option 'noise'"):
+        nibai.sketch_pairs(pairs(), output="class", noise=1)
 
 
 # -- the audit ------------------------------------------------------------------------------
