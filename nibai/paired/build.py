@@ -347,7 +347,9 @@ def _distance(
     if given is None:
         margin = columns.margin
         given = np.where(flips, np.nan if margin is None else margin, 0.0)
-    return np.where(np.isfinite(given), given, np.where(flips, DEFAULT_DISTANCE, 0.0))
+    distance = np.where(np.isfinite(given), given, np.where(flips, DEFAULT_DISTANCE, 0.0))
+    # Of classes only another class is bad; numbers and texts differ by more and less.
+    return distance if columns.baseline_label is None else np.where(flips, distance, 0.0)
 
 
 def shown_confusion(sketch: PairedSketch, classes: int = 50, other: str = "other") -> PairedSketch:

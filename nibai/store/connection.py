@@ -14,7 +14,13 @@ import duckdb
 
 def connect() -> duckdb.DuckDBPyConnection:
     """A connection of its own for one thread; let go of it after the query."""
-    return _database(os.getpid()).cursor()
+    return without_progress(_database(os.getpid()).cursor())
+
+
+def without_progress(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """DuckDB draws a bar of queries above 2 s on standard output, where our documents go."""
+    connection.execute("SET enable_progress_bar = false")  # each session has its own
+    return connection
 
 
 @functools.cache

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from nibai.errors import CollectError, UsageError
 from nibai.histogram import ZERO_BUCKET
+from nibai.store.connection import without_progress
 from nibai.store.layout import Bins, Blocks, Layout, ReplicaSpan
 from nibai.store.row_groups import WORTH_ROWS, RowGroups, StatisticsError
 from nibai.store.rows import numbers
@@ -311,7 +312,7 @@ def _connect() -> duckdb.DuckDBPyConnection:
     The optimizer must not reason from a Parquet file's statistics: NaN hides from them, and DuckDB
     2.0 takes `isnan` for false in a file that pyarrow wrote with NaN in it.
     """
-    connection = duckdb.connect()
+    connection = without_progress(duckdb.connect())
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET disabled_optimizers = 'statistics_propagation'")
     return connection

@@ -34,6 +34,8 @@ from nibai.predictions import (
     total,
 )
 from nibai.protocols import PairsRequest
+from nibai.store.connection import connect
+from nibai.store.scan import open_arrow
 
 CLASSES = np.array(["cat", "dog", "cow", "emu"])
 
@@ -335,6 +337,12 @@ def test_shadow_pairs_are_level_a_and_repeats_are_traffic():
     assert found.level is EvidenceLevel.SHADOW
     sketch = whole([found])
     assert (sketch.pairs, sketch.all_pairs, sketch.duplicates) == (1, 2, 1)
+
+
+def test_nothing_but_the_document_goes_to_standard_output():
+    for connection in (connect(), open_arrow(pairs(), "pairs").connection):
+        setting = connection.execute("SELECT current_setting('enable_progress_bar')")
+        assert setting.fetchone() == (False,)
 
 
 # -- parts counted elsewhere ----------------------------------------------------------------
