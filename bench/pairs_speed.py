@@ -84,7 +84,7 @@ def cut(path: Path, folder: Path) -> list[Path]:
     duckdb.execute("SET enable_progress_bar = false")
     made = []
     for part in range(PARTS):
-        rows = duckdb.execute(
+        rows = duckdb.sql(
             f"SELECT * FROM '{path}' WHERE hash(input_hash) % {PARTS} = {part}"
         ).to_arrow_table()
         made.append(folder / f"part-{part}.parquet")

@@ -31,7 +31,7 @@ from nibai.paired.columns import (
 )
 from nibai.paired.distances import cosine, rank_overlap, top_overlap
 from nibai.predictions import COSINE, COSINE_DISTANCE, RANK_OVERLAP, TOP_OVERLAP
-from nibai.store.rows import column
+from nibai.store.rows import column, text_column
 
 SAME_COSINE = 1e-6
 """Embeddings less apart than this are the same where no tolerance is stated."""
@@ -152,9 +152,7 @@ def _same_unless(differ: NDArray[np.bool_], found: PairColumns) -> PairColumns:
 def _outputs(batch: pa.RecordBatch, spec: OutputSpec) -> PairColumns:
     sides = [_read(batch, answer, kind, spec) for answer, kind in (("b", "bi"), ("c", "ci"))]
     old, new = sides
-    invalid, kinds = _kinds(
-        [pa.array([one.invalid for one in side], pa.string()) for side in sides]
-    )
+    invalid, kinds = _kinds([text_column([one.invalid for one in side]) for side in sides])
     common = replace(
         _common(batch),
         baseline_invalid=invalid[0],

@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from collector.lines import MAX_LINE_BYTES, Line, read_lines
+from nibai.store.rows import text_column
 
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 64 << 20
@@ -130,9 +131,4 @@ def _decoded(lines: Iterator[Line], last: list[Line]) -> Iterator[str]:
 
 def _table(rows: list[Mapping[str, str | None]]) -> pa.Table:
     names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table(
-        {
-            name: pa.array([row.get(name) for row in rows], pa.string(), from_pandas=False)
-            for name in names
-        }
-    )
+    return pa.table({name: text_column([row.get(name) for row in rows]) for name in names})
