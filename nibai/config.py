@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -134,6 +134,22 @@ class Otlp(_Model):
         return self
 
 
+class CloudWatch(_Model):
+    """Endpoints of one AWS account and region, read from classic CloudWatch metrics.
+
+    `endpoints` maps an endpoint to its variants. `detail`: what is bought of a distribution.
+    """
+
+    account: str = Field(pattern=r"^\d{12}$")
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    endpoints: Mapping[str, tuple[str, ...]]
+    metrics: tuple[str, ...] = ("ModelLatency", "OverheadLatency")
+    detail: Literal["TC 109", "TC 55", "TC 28", "percentiles", "base statistics"] = "TC 109"
+    every: Duration = 3600.0
+    dollars_per_month: float = Field(default=100.0, gt=0)
+    endpoint_url: str | None = None
+
+
 class Config(_Model):
     """The whole configuration."""
 
@@ -144,6 +160,7 @@ class Config(_Model):
     minute_horizon: Duration = 30 * 86400.0
     prediction_retention: Duration = 7 * 86400.0
     otlp: Otlp = Otlp()
+    cloudwatch: tuple[CloudWatch, ...] = ()
 
     @property
     def state_address(self) -> str:

@@ -26,6 +26,53 @@ class Collector(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Pulled:
+    """A part of what a source was asked: observations inside `window`.
+
+    `read_until` says how far (seconds since the epoch) the part takes each series that came whole;
+    keep it once the observations are durable. `notes` count what was wrong.
+    """
+
+    observations: Sequence[Observation]
+    window: Window
+    read_until: Mapping[str, float]
+    dollars: float
+    notes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a pull would ask and cost."""
+
+    calls: int
+    datapoints: int
+    dollars: float
+    dollars_per_month: float
+    said: str
+
+
+@runtime_checkable
+class Puller(Protocol):
+    """A source that is asked and remembers nothing (entry point group `nibai.collectors`).
+
+    `read_until` tells how far each of its `series` was read; a series that is missing is new.
+    """
+
+    @property
+    def series(self) -> Sequence[str]:
+        """Names of what it reads, stable over restarts."""
+        ...
+
+    def preview(self, read_until: Mapping[str, float]) -> Preview:
+        """What `pull` would do, without asking."""
+        ...
+
+    def pull(self, read_until: Mapping[str, float]) -> Iterable[Pulled]:
+        """Everything since, and the last hours again: in parts that fit into memory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class PushRequest:
     """What a client posted, already stripped of the web framework. Header names are lower case."""
 

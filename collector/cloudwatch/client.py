@@ -41,7 +41,8 @@ class CloudWatchClient:
 
         settings = Config(
             region_name=region,
-            retries={"mode": "adaptive", "total_max_attempts": tries},
+            # Not "adaptive": how fast to ask is planned in `pace`, for all clients of the process.
+            retries={"mode": "standard", "total_max_attempts": tries},
             user_agent_extra="nibai",
         )
         self._region = region

@@ -176,6 +176,10 @@ class Ingest:
         """Fold and commit all segments of past minutes; how many there were."""
         return self._fold_closed(int(self._clock() // 60))
 
+    def flush(self) -> None:
+        """Fold and commit everything appended so far, the open minute included."""
+        self._fold_closed(None)
+
     def close(self) -> None:
         """Fold everything, the open minute included, and let go of the folder."""
         try:

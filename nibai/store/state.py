@@ -226,6 +226,27 @@ class State:
             found = connection.execute(query).scalar()
         return None if found is None else str(found)
 
+    def set_read_until(self, source: str, read_until: Mapping[str, float]) -> None:
+        """How far some series of a pulled source were read (seconds since the epoch)."""
+        rows = [
+            {"task": f"pull:{source}:{series}", "day": repr(until)}
+            for series, until in read_until.items()
+        ]
+        if not rows:
+            return
+        tasks = [row["task"] for row in rows]
+        with self._begin() as connection:
+            connection.execute(MAINTENANCE.delete().where(MAINTENANCE.c.task.in_(tasks)))
+            connection.execute(MAINTENANCE.insert(), rows)
+
+    def read_until(self, source: str) -> dict[str, float]:
+        """How far every series of a pulled source was read."""
+        head = f"pull:{source}:"
+        query = sa.select(MAINTENANCE).where(MAINTENANCE.c.task.startswith(head, autoescape=True))
+        with self._begin() as connection:
+            rows = connection.execute(query).all()
+        return {row.task.removeprefix(head): float(row.day) for row in rows}
+
     # -- access ---------------------------------------------------------------------------
     def _documents(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         with self._begin() as connection:

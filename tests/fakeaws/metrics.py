@@ -89,7 +89,8 @@ class Metrics:
         dimensions = tuple(sorted((d["Name"], d["Value"]) for d in metric["Dimensions"]))
         minutes = self.values.get((metric["Namespace"], metric["MetricName"], dimensions), {})
         found = []
-        for at in range(start - start % period, end, period):
+        begun = {minute * 60 // period * period for minute in minutes}
+        for at in sorted(at for at in begun if start - start % period <= at < end):
             age = self.now - at
             finest = next((step for kept, step in KEPT if age <= kept), None)
             if finest is None or period < finest:

@@ -1,0 +1,199 @@
+"""`nibai collect` end to end: CloudWatch over HTTP, the lake, an audit; the bill as planned."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import yaml
+from fakeaws.metrics import Faults, Metrics, ServiceError
+from fakeaws.server import FakeAws
+
+from nibai import cli
+from nibai.model import Window
+from nibai.store.engine import Blocks, Engine
+from nibai.store.lake import Lake
+
+NOW = 1_764_000_000.0 // 3600 * 3600 + 180
+MINUTES = 6 * 60
+ENDPOINT = "sagemaker/123456789012.eu-west-1/chat"
+
+
+@pytest.fixture
+def account(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-real-one")
+    monkeypatch.setattr("time.time", lambda: NOW)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    return Account(tmp_path, capsys)
+
+
+class Result:
+    """How a command ended and what it said."""
+
+    def __init__(self, arguments, capsys):
+        self.exit_code = cli.invoke([*arguments])
+        said = capsys.readouterr()
+        self.output, self.stdout = said.out + said.err, said.out
+
+
+class Account:
+    """Six hours of one endpoint, made 1.7 times faster in the middle; every request known."""
+
+    series = ("AWS/SageMaker", "ModelLatency", (("EndpointName", "chat"), ("VariantName", "blue")))
+
+    def __init__(self, folder, capsys):
+        self.folder, self.capsys = folder, capsys
+        self.metrics = Metrics(NOW, page=5000)
+        self.truth = {}
+        rng = np.random.default_rng(11)
+        for minute in range(int(NOW // 60) - 3 - MINUTES, int(NOW // 60) - 3):
+            speed = 1.0 if minute < int(NOW // 60) - 3 - MINUTES // 2 else 1.7
+            values = np.where(rng.random(50) < 0.03, 6, 1) * rng.lognormal(-2, 0.35, 50) / speed
+            self.publish(minute, values)
+
+    def publish(self, minute, values):
+        self.truth[minute] = values
+        self.metrics.publish(*self.series, minute, values * 1e6)
+
+    def nibai(self, *arguments, **settings):
+        with FakeAws(cloudwatch=self.metrics) as fake:
+            config = {
+                "account": "123456789012",
+                "region": "eu-west-1",
+                "endpoints": {"chat": ["blue"]},
+                "metrics": ["ModelLatency"],
+                "detail": "TC 28",
+                "endpoint_url": fake.url,
+                **settings,
+            }
+            path = self.folder / "nibai.yaml"
+            document = {"data": str(self.folder / "data"), "cloudwatch": [config]}
+            path.write_text(yaml.safe_dump(document), encoding="utf-8")
+            return Result([*arguments, "--config", str(path)], self.capsys)
+
+    def histogram(self, first, last):
+        engine = Engine(Lake(self.folder / "data" / "lake"))
+        blocks = Blocks(Window(first * 60.0, last * 60.0), 1)
+        return engine.pooled(ENDPOINT, "model_latency", "blue", blocks)[""]
+
+
+def minutes_said(output):
+    found = re.search(r"([\d,]+) minutes read .* ([\d,]+) new, ([\d,]+) revised", output)
+    return [int(number.replace(",", "")) for number in found.groups()]
+
+
+def test_what_is_collected_is_the_request_level_truth(account):
+    result = account.nibai("collect", "--once", detail="TC 109")
+    assert result.exit_code == 0, result.output
+    assert f"{MINUTES:,} minutes read" in result.output
+    half = MINUTES // 2
+    minutes = sorted(account.truth)
+    for start in (0, half):
+        part = minutes[start : start + half]
+        found = account.histogram(part[0], part[-1] + 1)
+        raw = np.concatenate([account.truth[minute] for minute in part])
+        assert found.n.sum() == len(raw)
+        for p, off in ((0.5, 0.01), (0.9, 0.02), (0.99, 0.03)):
+            assert found.quantile([p])[0] == pytest.approx(np.quantile(raw, p), rel=off)
+
+
+def test_the_plan_is_said_first_and_the_meter_agrees(account):
+    planned = account.nibai("collect", "--dry-run")
+    assert planned.exit_code == 0
+    assert account.metrics.requests == 0, "a dry run asks nothing"
+    said = re.search(r"now (\d+) calls, .*, \$([\d.]+); \$([\d.]+) a month", planned.output)
+    done = account.nibai("collect", "--once")
+    metered = float(re.search(r"metered \$([\d.]+)", done.output).group(1))
+    assert metered == float(said.group(2)) == round(account.metrics.billed_metrics * 1e-5, 4)
+    assert said.group(3) == "0.05"
+
+
+def test_the_second_reading_asks_only_for_the_last_hours_and_finds_nothing_new(account):
+    account.nibai("collect", "--once")
+    billed = account.metrics.billed_metrics
+    again = account.nibai("collect", "--once")
+    assert minutes_said(again.output) == [180, 0, 0]
+    assert account.metrics.billed_metrics - billed == 7
+
+
+def test_a_late_and_a_revised_minute_arrive_once(account):
+    account.nibai("collect", "--once")
+    minutes = sorted(account.truth)
+    account.publish(minutes[-30], np.append(account.truth[minutes[-30]], [0.2, 0.3]))
+    del account.metrics.values[account.series][minutes[-20]]  # no longer answered: it stays
+    again = account.nibai("collect", "--once")
+    assert minutes_said(again.output) == [179, 0, 1]
+    found = account.histogram(minutes[0], minutes[-1] + 1)
+    assert found.n.sum() == 50 * MINUTES + 2
+
+
+def test_half_of_all_calls_throttled_loses_nothing(account):
+    account.metrics.faults = Faults(throttle=range(0, 10_000, 2))
+    result = account.nibai("collect", "--once")
+    assert result.exit_code == 0, result.output
+    minutes = sorted(account.truth)
+    assert account.histogram(minutes[0], minutes[-1] + 1).n.sum() == 50 * MINUTES
+
+
+def test_a_reading_that_is_cut_off_goes_on_where_it_was(account):
+    denied = ServiceError(403, "AccessDenied", "not authorized to perform GetMetricData")
+    account.metrics.faults = Faults(errors={5: denied})
+    cut = account.nibai("collect", "--once")
+    assert cut.exit_code == 5
+    assert "see the policy in deploy/iam" in cut.output
+    account.metrics.faults = Faults()
+    whole = account.nibai("collect", "--once")
+    assert whole.exit_code == 0
+    minutes = sorted(account.truth)
+    assert account.histogram(minutes[0], minutes[-1] + 1).n.sum() == 50 * MINUTES
+
+
+def test_the_change_is_audited_from_trimmed_counts(account):
+    account.nibai("collect", "--once")
+    moved = sorted(account.truth)[MINUTES // 2] * 60
+    declared = account.nibai(
+        "changes", "declare", "--endpoint", ENDPOINT, "--kind", "instance_type",
+        "--at", str(moved), "--claim", "model_latency 1.5x faster at p50",
+    )  # fmt: skip
+    assert declared.exit_code == 0, declared.output
+    audit = account.nibai("audit", declared.stdout.strip(), "--format", "json")
+    assert audit.stdout, audit.output
+    document = json.loads(audit.stdout)
+    raw = [
+        np.concatenate([v for m, v in account.truth.items() if (m * 60 < moved) == before])
+        for before in (True, False)
+    ]
+    true = np.quantile(raw[0], 0.5) / np.quantile(raw[1], 0.5)
+    estimate = document["claims"][0]["estimate"]
+    assert estimate["value"] == pytest.approx(true, rel=0.02)
+    assert estimate["low"] < true < estimate["high"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"dollars_per_month": 0.001}, "even base statistics of 1 series cost $0.01 a month"),
+        ({"metrics": ["Latency"]}, "metric 'Latency' is not known; there are ModelLatency"),
+        ({"account": "12"}, "cloudwatch[0].account"),
+        ({"detail": "all"}, "cloudwatch[0].detail"),
+    ],
+)
+def test_a_configuration_that_cannot_work_is_refused_in_words(account, settings, said):
+    result = account.nibai("collect", "--once", **settings)
+    assert result.exit_code == 2
+    assert said in result.output
+    assert account.metrics.requests == 0
+
+
+def test_a_budget_buys_less_detail(account):
+    result = account.nibai("collect", "--dry-run", detail="TC 109", dollars_per_month=0.1)
+    assert "1 series, TC 55, read every 60 minutes" in result.output
+
+
+def test_no_source_is_said_with_the_remedy(tmp_path, capsys):
+    path = tmp_path / "nibai.yaml"
+    path.write_text(f"data: {tmp_path}\n", encoding="utf-8")
+    result = Result(["collect", "--once", "--config", str(path)], capsys)
+    assert result.exit_code == 2
+    assert "add `cloudwatch` with account, region and endpoints" in result.output
