@@ -91,7 +91,6 @@ def collect(
                 state,
                 clock=clock,
                 max_bytes=config.max_wal,
-                horizon_seconds=config.minute_horizon,
             )
             try:
                 yield source, _read_on(source, ingest, state, tick)
