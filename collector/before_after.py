@@ -15,6 +15,7 @@ import pyarrow as pa
 from collector.columns import find_time, require
 from collector.input_features import Features, encode
 from collector.inputs import Opened, expand, open_source
+from collector.joined_columns import joined
 from collector.output_classes import Answers, classes_of, scores_of
 from nibai.errors import UsageError
 from nibai.predictions import EvidenceLevel, OutputRows, PredictionSample, UnpairedSample
@@ -133,9 +134,7 @@ class _Reading:
         if not timed:
             self._say("no time column: the order of the rows is taken as the order of time")
         periods = [self._period(role, timed=timed) for role in (BEFORE, AFTER, PAST)]
-        rows = pa.concat_tables(
-            [period for period in periods if period is not None], promote_options="permissive"
-        )
+        rows = joined([period for period in periods if period is not None])
         sizes = [0 if period is None else period.num_rows for period in periods]
         ends = np.cumsum(sizes)
         answers = self._answers(rows, slice(0, sizes[BEFORE]))
@@ -175,7 +174,7 @@ class _Reading:
         parts = [part.rows for part in self.parts if part.role == role]
         if not parts:
             return None
-        rows = pa.concat_tables(parts, promote_options="permissive")
+        rows = joined(parts)
         if timed and len(parts) > 1:
             rows = rows.sort_by("t")
         step = -(-rows.num_rows // MAX_ROWS)
@@ -191,6 +190,11 @@ class _Reading:
             raise UsageError(
                 f"--output {output}: answers to different requests are compared as classes or "
                 "scores (--output class, --output score); everything else needs pairs (--pairs)"
+            )
+        if pa.types.is_nested(rows["y"].type):
+            raise UsageError(
+                f"--prediction {self.request.prediction!r} holds {rows['y'].type}: give a column "
+                "of classes or scores"
             )
         number = pa.types.is_integer(rows["y"].type) or pa.types.is_floating(rows["y"].type)
         if output == "score" and not number:
