@@ -50,7 +50,7 @@ def evidence_of(
 def notes_of(sample: PredictionSample, effect: MixEffect | None) -> tuple[str, ...]:
     """What else there is to know: the naive difference, blocks, placebo points."""
     if effect is None:
-        return ()
+        return sample.notes
     notes = [f"unadjusted, {said_of(effect, effect.naive, 0.0, 0.95)}", _blocks(effect)]
     if effect.domain is not None:
         notes.append(f"placebo points: {effect.rank.said()}")
@@ -66,7 +66,7 @@ def notes_of(sample: PredictionSample, effect: MixEffect | None) -> tuple[str, .
             f"mean score {scores[0]:.4g} before and {scores[1]:.4g} after, unadjusted; its fifths "
             "before the change are what is judged"
         )
-    return tuple(notes)
+    return (*notes, *sample.notes)
 
 
 def _blocks(effect: MixEffect) -> str:

@@ -210,13 +210,20 @@ def _chart_notes(results: Iterable[SentenceResult]) -> list[str]:
     return [f"intervals in the charts use Student's critical value; {wider}"]
 
 
+def _answered(sample: PredictionSample, number: int) -> int:
+    if sample.unpaired is not None:
+        return (sample.unpaired.before, sample.unpaired.after)[number].n
+    return total(sample.pairs.values()).all_pairs
+
+
 def _summary(
     sides: Sequence[Side], answers: Sequence[PredictionSample], number: int
 ) -> SideSummary:
     """One side in a line: the metric with the most requests speaks for it, else its answers."""
     if not sides and answers:
-        pairs = [total(sample.pairs.values()).all_pairs for sample in answers]
-        return SideSummary(answers[0].labels[number], sum(pairs), 0)
+        return SideSummary(
+            answers[0].labels[number], sum(_answered(sample, number) for sample in answers), 0
+        )
     if not sides:
         return SideSummary("no data", 0, 0)
     counts = [requests(pooled_segments(side)) for side in sides]

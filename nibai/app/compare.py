@@ -17,18 +17,36 @@ from nibai.audit import run_audit
 from nibai.claims import parse
 from nibai.conventions import DEFAULT_LEVEL
 from nibai.errors import PluginError, UsageError
-from nibai.model import Audit, Change, Comparison
+from nibai.model import Audit, Change, Comparison, Promise
 from nibai.predictions import PredictionSample
 from nibai.protocols import (
     Analyzer,
     FileReader,
     FileRequest,
     FileWindows,
+    OutputsReader,
+    OutputsRequest,
     PairsRequest,
 )
 
 DEFAULT_CLAIM = "not slower"
 PAIRS_CLAIM = "same predictions"
+OUTPUTS_CLAIM = "same output mix"
+
+NOT_BOTH = (
+    "answers are either pairs (--pairs) or those of two periods to different requests "
+    "(--prediction): give one of them"
+)
+
+ABOUT_ANSWERS = frozenset(
+    {
+        Promise.SAME_PREDICTIONS,
+        Promise.SAME_OUTPUT_MIX,
+        Promise.ACCURACY,
+        Promise.SAME_JSON_VALIDITY,
+    }
+)
+"""Promises that need no measurements beside the answers."""
 
 
 def compare(
@@ -51,7 +69,9 @@ def compare(
     such as "int8" or "compilation", give the margin where the claim states none.
     `options` are those of the command line: metric, value, unit, higher_is_better, time, segments,
     replica, ok, offered, runs, at (seconds since the epoch), split, history (sources, as baseline);
-    of pairs: columns, noise (sources), noise_floor, output, labels, threshold, tolerance.
+    of pairs: columns, noise (sources), noise_floor, output, labels, threshold, tolerance. Answers
+    of the two sides to different requests are read with prediction (a column) and inputs (columns
+    that describe a request); "same output mix" is then claimed where nothing is said.
 
     Raises UsageError for wrong claims, files and columns, CollectError for unreadable files. Thin
     data raises nothing: the verdict is `inconclusive`.
@@ -63,12 +83,13 @@ def compare(
     >>> audit.verdict.value, round(audit.findings[0].estimate.value, 1)
     ('confirmed', 2.7)
     """
-    files, answers = _requests(baseline, candidate, pairs, options)
+    files, answers, outputs = _requests(baseline, candidate, pairs, options)
     sentences = [claims] if isinstance(claims, str) else list(claims)
     return compare_files(
         files,
         sentences,
         pairs=answers,
+        outputs=outputs,
         kinds=[kinds] if isinstance(kinds, str) else kinds,
         level=level,
         clock=time.time,
@@ -82,6 +103,7 @@ def compare_files(
     level: float,
     clock: Callable[[], float],
     pairs: PairsRequest | None = None,
+    outputs: OutputsRequest | None = None,
     kinds: Sequence[str] = (),
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Audit:
@@ -89,11 +111,14 @@ def compare_files(
 
     `meanwhile` runs while the files are counted, which leaves Python free: the place for imports.
     """
-    said = claims or [_default_claim(request, pairs)]
-    for claim in said:
-        parse(claim)  # a sentence that does not parse must not wait for the files
+    said = claims or [_default_claim(request, pairs, outputs)]
+    parsed = [parse(claim) for claim in said]  # what does not parse must not wait for the files
     found, evidence = change_kinds(kinds)
-    windows = _Read(_files(request), pairs)
+    if outputs is not None and all(
+        part.promise in ABOUT_ANSWERS for sentence in parsed for part in sentence.parts
+    ):
+        request = None  # the files need no column of measurements
+    windows = _Read(_files(request), pairs, outputs)
     sentences = tuple(parse(claim, default_metric=windows.metric) for claim in said)
     change = Change(
         id="compare",
@@ -111,7 +136,7 @@ def compare_files(
         counting.result()
     audit = run_audit(
         change,
-        windows if pairs is not None or windows.files is None else windows.files,
+        windows if windows.files is None or windows.asks_answers else windows.files,
         analyzers,
         audit_id="",
         created_at=now,
@@ -121,7 +146,11 @@ def compare_files(
     return replace(audit, id=_identity(audit))
 
 
-def _default_claim(request: FileRequest | None, pairs: PairsRequest | None) -> str:
+def _default_claim(
+    request: FileRequest | None, pairs: PairsRequest | None, outputs: OutputsRequest | None
+) -> str:
+    if outputs is not None:
+        return OUTPUTS_CLAIM
     if pairs is None:
         return DEFAULT_CLAIM
     return PAIRS_CLAIM if request is None else f"{DEFAULT_CLAIM}, {PAIRS_CLAIM}"
@@ -139,14 +168,24 @@ def _files(request: FileRequest | None) -> FileWindows | None:
 class _Read:
     """Measurements and answers of one change, both or one of them."""
 
-    def __init__(self, files: FileWindows | None, pairs: PairsRequest | None) -> None:
+    def __init__(
+        self,
+        files: FileWindows | None,
+        pairs: PairsRequest | None,
+        outputs: OutputsRequest | None = None,
+    ) -> None:
         self.files = files
         self._pairs = pairs
+        self._outputs = outputs
         self._answers: Sequence[PredictionSample] | None = None
 
     @property
     def metric(self) -> str:
         return "latency" if self.files is None else self.files.metric
+
+    @property
+    def asks_answers(self) -> bool:
+        return self._pairs is not None or self._outputs is not None
 
     def count(self) -> None:
         self.comparison(self.metric)
@@ -157,8 +196,21 @@ class _Read:
 
     def predictions(self) -> Sequence[PredictionSample]:
         if self._answers is None:
-            self._answers = () if self._pairs is None else read_pairs(self._pairs)
+            pairs = () if self._pairs is None else read_pairs(self._pairs)
+            outputs = () if self._outputs is None else read_outputs(self._outputs)
+            self._answers = (*pairs, *outputs)
         return self._answers
+
+
+def read_outputs(request: OutputsRequest) -> Sequence[PredictionSample]:
+    """The samples of answers to different requests."""
+    reader = plugins.load("nibai.prediction_readers", "before_after")
+    if not isinstance(reader, OutputsReader):
+        raise PluginError(
+            "the plug-in 'before_after' in nibai.prediction_readers does not read answers: "
+            "reinstall"
+        )
+    return reader.read(request)
 
 
 def load_analyzers(level: float) -> dict[str, Analyzer]:
@@ -183,15 +235,18 @@ def _requests(
     candidate: Any,  # noqa: ANN401 - see compare
     pairs: Any,  # noqa: ANN401 - see compare
     options: dict[str, Any],
-) -> tuple[FileRequest | None, PairsRequest | None]:
+) -> tuple[FileRequest | None, PairsRequest | None, OutputsRequest | None]:
     """What to read of the measurements and of the answers."""
     of_files = set(FileRequest.__dataclass_fields__) - {"baseline", "candidate"}
     of_pairs = set(PairsRequest.__dataclass_fields__) - {"sources"} if pairs is not None else set()
-    unknown = sorted(set(options) - of_files - of_pairs)
+    of_outputs = {"prediction", "inputs", "output"} if options.get("prediction") else set()
+    if of_pairs and of_outputs:
+        raise UsageError(NOT_BOTH)
+    known = of_files | of_pairs | of_outputs | {"prediction"}
+    unknown = sorted(set(options) - known)
     if unknown:
         raise UsageError(
-            f"compare() has no option {unknown[0]!r}; there are "
-            f"{', '.join(sorted(of_files | of_pairs))}"
+            f"compare() has no option {unknown[0]!r}; there are {', '.join(sorted(known))}"
         )
     given = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
@@ -202,9 +257,12 @@ def _requests(
     if "noise" in answers:
         answers["noise"] = _sources(options["noise"])
     sides = _sources(baseline), _sources(candidate)
+    request = FileRequest(*sides, **files)
+    outputs: dict[str, Any] = {name: value for name, value in given.items() if name in of_outputs}
     return (
-        FileRequest(*sides, **files) if any(sides) or pairs is None else None,
+        request if any(sides) or pairs is None else None,
         None if pairs is None else PairsRequest(_sources(pairs), **answers),
+        OutputsRequest(request, **outputs) if outputs else None,
     )
 
 

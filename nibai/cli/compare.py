@@ -13,7 +13,7 @@ from nibai.errors import UsageError
 from nibai.units import Unit
 
 if TYPE_CHECKING:
-    from nibai.protocols import FileRequest, PairsRequest
+    from nibai.protocols import FileRequest, OutputsRequest, PairsRequest
 
 DEFAULT_CLAIM = "not slower"
 
@@ -41,7 +41,7 @@ DEFAULT_CLAIM = "not slower"
     multiple=True,
     metavar="SENTENCE",
     help='What was promised, such as "2x faster at p50 and p99" '
-    f'(default "{DEFAULT_CLAIM}", of pairs "same predictions").',
+    f'(default "{DEFAULT_CLAIM}", of pairs "same predictions", of --prediction "same output mix").',
 )
 @click.option("--metric", metavar="NAME", help="Metric to judge, such as ttft.")
 @click.option("--value", metavar="COL", help="Column of the measurements.")
@@ -101,6 +101,18 @@ DEFAULT_CLAIM = "not slower"
     help="The pairs are live requests that both variants answered, not a replay.",
 )
 @click.option(
+    "--prediction",
+    metavar="COL",
+    help="Column of the answers of both sides, given to different requests: a class or a score.",
+)
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="COL",
+    help="Column that describes the request of an answer, such as its length; repeat.",
+)
+@click.option(
     "--kind",
     multiple=True,
     metavar="KIND",
@@ -130,6 +142,7 @@ def command(**given: object) -> int:
       nibai compare requests.parquet --at 2026-03-01T12:00Z --segment model
       nibai compare runs.csv --split variant=fp32,int8 --replica run
       nibai compare --pairs pairs.parquet --claim "same predictions within 2%"
+      nibai compare log.parquet --at 2026-03-01 --prediction label --input tokens --input lang
 
     Exit code: 0 confirmed, 1 refuted, 3 inconclusive or not comparable, 2 and above: see the docs.
     """
@@ -137,10 +150,12 @@ def command(**given: object) -> int:
     from nibai.app.compare import compare_files  # noqa: PLC0415
 
     html, form = given["html"], str(given["form"])
+    files, pairs = _request(given), _pairs(given)
     audit = compare_files(
-        _request(given),
+        files,
         _texts(given["claim"]),
-        pairs=_pairs(given),
+        pairs=pairs,
+        outputs=_outputs(given, files),
         kinds=_texts(given["kind"]),
         level=float(str(given["level"])),
         clock=time.time,
@@ -184,6 +199,8 @@ def _pairs(given: dict[str, object]) -> PairsRequest | None:
     sources, labels = _texts(given["pairs"]), _text(given["labels"])
     if not sources:
         for option in _OF_PAIRS:
+            if option == "output" and given["prediction"] is not None:
+                continue
             if given[option.replace("-", "_")] not in ((), None, False):
                 raise UsageError(f"--{option} is about pairs of answers: give them (--pairs FILE)")
         return None
@@ -199,6 +216,20 @@ def _pairs(given: dict[str, object]) -> PairsRequest | None:
         tolerance=_number(given["tolerance"]),
         shadow=bool(given["shadow"]),
     )
+
+
+def _outputs(given: dict[str, object], files: FileRequest | None) -> OutputsRequest | None:
+    from nibai.app.compare import NOT_BOTH  # noqa: PLC0415 - see command
+    from nibai.protocols import OutputsRequest as Request  # noqa: PLC0415 - imports pyarrow
+
+    prediction, inputs = _text(given["prediction"]), _texts(given["inputs"])
+    if prediction is None:
+        if inputs:
+            raise UsageError("--input describes answers: name their column (--prediction COL)")
+        return None
+    if files is None or given["pairs"]:
+        raise UsageError(NOT_BOTH)
+    return Request(files, prediction, inputs, _text(given["output"]))
 
 
 _OF_PAIRS = (

@@ -26,6 +26,9 @@ ALL_PRODUCTS = 10
 SOME_PRODUCTS = 4
 """Leading columns whose products are looked at where there are more."""
 
+FAR = 3.0
+"""Standard deviations at which a column ends."""
+
 FOLDS = 5
 PENALTY = 1.0
 MAX_STEPS = 25
@@ -53,6 +56,8 @@ class Basis:
         z = (features - self.centre) / self.scale
         if self.axes is not None:
             z = z @ self.axes
+        # One far row must not carry the weight of all others.
+        z = np.clip(z, -FAR, FAR)
         few = z.shape[1] if z.shape[1] <= ALL_PRODUCTS else SOME_PRODUCTS
         products = [z[:, i] * z[:, j] for i in range(few) for j in range(i)]
         return np.column_stack([np.ones(len(z)), z, z[:, self.curved] ** 2 - 1, *products])

@@ -14,7 +14,16 @@ import numpy as np
 
 from nibai.histogram import Float64Array
 from nibai.stats.block_intervals import Differences, block_sums, differences
-from nibai.stats.domain import FOLDS, Domain, fold_of, learn_basis, tell_apart, thinned
+from nibai.stats.domain import (
+    FOLDS,
+    MAX_LOGIT,
+    Domain,
+    fold_of,
+    learn_basis,
+    logistic,
+    tell_apart,
+    thinned,
+)
 from nibai.stats.output_blocks import Int64Array
 
 MIN_ROWS = 500
@@ -153,7 +162,11 @@ def _centred(values: Float64Array, blocks: Int64Array) -> tuple[Float64Array, Fl
 def _predicted(
     x: Float64Array, z: Float64Array, indicator: Float64Array, folds: Int64Array
 ) -> tuple[Float64Array, Float64Array]:
-    """Old answers expected of old rows (by models that saw other blocks) and of new rows."""
+    """Old answers expected of old rows (by models that saw other blocks) and of new rows.
+
+    A regression for all classes at once, then a curve per class: without it a confident model's
+    shares are too flat, and moved inputs leave a bias.
+    """
     old = np.empty_like(indicator)
     new = np.zeros((len(z), indicator.shape[1]))
     used = [k for k in range(FOLDS) if 0 < int((folds == k).sum()) < len(folds)]
@@ -162,8 +175,9 @@ def _predicted(
         out = folds == k
         rows = thinned(np.flatnonzero(~out))
         coefficients = _ridge(x[rows], indicator[rows])
-        old[out] = x[out] @ coefficients
-        new += z @ coefficients / len(used)
+        links = _links(x[rows] @ coefficients, indicator[rows])
+        old[out] = _linked(x[out] @ coefficients, links)
+        new += _linked(z @ coefficients, links) / len(used)
     if not used:
         new[:] = indicator.mean(axis=0)
     return old, new
@@ -173,3 +187,21 @@ def _ridge(x: Float64Array, y: Float64Array) -> Float64Array:
     penalty = np.full(x.shape[1], PENALTY)
     penalty[0] = 0.0
     return np.asarray(np.linalg.solve(x.T @ x + np.diag(penalty), x.T @ y))
+
+
+def _links(scores: Float64Array, y: Float64Array) -> list[Float64Array]:
+    """Per class a logistic curve from the scores of the regression to shares."""
+    return [
+        logistic(_powers(score), column > 0) for score, column in zip(scores.T, y.T, strict=True)
+    ]
+
+
+def _linked(scores: Float64Array, links: list[Float64Array]) -> Float64Array:
+    logits = [_powers(score) @ link for score, link in zip(scores.T, links, strict=True)]
+    return np.asarray(1 / (1 + np.exp(-np.clip(np.stack(logits, axis=1), -MAX_LOGIT, MAX_LOGIT))))
+
+
+def _powers(scores: Float64Array) -> Float64Array:
+    """Shares lie between 0 and 1 and scores near them; far ones end."""
+    t = np.clip(2 * scores - 1, -2, 2)
+    return np.stack([np.ones_like(t), t, t * t, t**3], axis=1)

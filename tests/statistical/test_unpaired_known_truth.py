@@ -11,8 +11,8 @@ from nibai.stats.reweight import Period, naive
 
 pytestmark = pytest.mark.slow
 
-R = 100
-N = 12_000
+R = 60
+N = 8_000
 CLAIM = "same predictions within 0.1%"
 """A change of hardware: the old and the new model should be the same."""
 

@@ -1,12 +1,17 @@
+import json
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-from support.outputs import START, judge
+from support.outputs import CLASSES, START, judge, more_of, rows, sample, two_days
 
+import nibai
 from collector.before_after import BeforeAfterReader
+from nibai.cli import invoke
 from nibai.errors import UsageError
+from nibai.model import Verdict
 from nibai.predictions import EvidenceLevel
 from nibai.protocols import FileRequest, OutputsRequest
 
@@ -164,3 +169,118 @@ def test_many_answers_are_thinned_and_it_is_said(monkeypatch):
 def test_empty_files_are_no_answers():
     found = read(table(1).slice(0, 0), table(2), inputs=("length",))
     assert judge(found).reason.text == "no answers before, or none after"
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def week(tmp_path):
+    """A file with 6,000 answers, the inputs moved and 5 points of the model's answers with them."""
+    one = two_days(2, 3000, shift=0.3, change=lambda codes, rng: more_of(codes, 0.08, rng))
+    sides = (one.unpaired.before, one.unpaired.after)
+    columns = {
+        "ts": np.concatenate([side.times for side in sides]),
+        "label": np.array(CLASSES)[np.concatenate([side.codes for side in sides])],
+        **{
+            f"x{i}": np.concatenate([side.features[:, i] for side in sides])
+            for i in range(sides[0].features.shape[1])
+        },
+    }
+    path = tmp_path / "week.parquet"
+    pa.parquet.write_table(pa.table(columns), path)
+    return str(path)
+
+
+INPUTS = [word for i in range(6) for word in ("--input", f"x{i}")]
+CUT = ["--at", str(START + 86_400), "--prediction", "label"]
+
+
+def test_the_command_judges_answers_of_two_periods(week, capsys):
+    claim = ["--claim", "same predictions within 2%", "--format", "json"]
+    assert invoke(["compare", week, *CUT, *INPUTS, *claim]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["verdict"] == "refuted"
+    assert (document["baseline"]["requests"], document["candidate"]["requests"]) == (3000, 3000)
+    evidence = document["claims"][0]["evidence"]["predictions"]
+    assert evidence["level"] == "C"
+    moved = evidence["inputs_moved"]
+    assert moved["total"] == pytest.approx(moved["input_part"] + moved["model_part"]["value"])
+    assert moved["model_part"]["value"] == pytest.approx(0.08, abs=0.03)
+
+
+def test_the_command_says_what_outputs_alone_are_worth(week, capsys):
+    assert invoke(["compare", week, *CUT]) == 3
+    said = " ".join(capsys.readouterr().out.split())
+    assert "outputs only; capture inputs, or replay" in said
+    assert "“same output mix”" in said  # the claim where nothing is said
+
+
+def test_kinds_of_change_give_the_margin(week, capsys):
+    assert invoke(["compare", week, *CUT, *INPUTS, "--kind", "int8"]) == 1
+    assert "default for precision int8" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--input", "x0"], "--input describes answers: name their column (--prediction COL)"),
+        (["--pairs", "p.csv", "--prediction", "label"], "give one of them"),
+        (["--prediction", "label", "--output", "text"], "needs pairs"),
+        (["--prediction", "lable"], "lable"),
+    ],
+)
+def test_wrong_options_are_said(week, capsys, words, said):
+    assert invoke(["compare", week, "--at", str(START + 86_400), *words]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_python_reads_the_same(week):
+    options = {"prediction": "label", "inputs": [f"x{i}" for i in range(6)], "at": START + 86_400}
+    audit = nibai.compare(week, claims="same predictions within 2%", **options)
+    assert audit.verdict is Verdict.REFUTED
+    with pytest.raises(UsageError, match="give one of them"):
+        nibai.compare(week, pairs=pa.table({"baseline": ["a"], "candidate": ["a"]}), **options)
+
+
+def test_speed_and_answers_of_one_file_are_judged_together(week):
+    rows = pa.parquet.read_table(week)
+    rows = rows.append_column("latency_ms", pa.array(np.full(6000, 20.0)))
+    audit = nibai.compare(
+        rows, claims=["not slower at p50", "same output mix within 2%"], prediction="label",
+        inputs=["x0", "x1"], at=START + 86_400,
+    )  # fmt: skip
+    metrics = [finding.claim.promise.value for finding in audit.findings]
+    assert metrics == ["no_slower", "same_output_mix"]
+    assert audit.findings[1].evidence.predictions.inputs_moved is not None
+
+
+# -- real answers ---------------------------------------------------------------------------------
+
+
+def test_a_real_model_with_fewer_bits_under_another_mix_of_inputs():
+    """Handwritten digits, a nearest-centroid model, and its weights cut to two levels.
+
+    The new period sees more of the digits 0 to 4; the same model is not blamed for them.
+    """
+    datasets = pytest.importorskip("sklearn.datasets")
+    images, digits = datasets.load_digits(return_X_y=True)
+    rng = np.random.default_rng(14)
+    centres = np.array([images[digits == digit].mean(axis=0) for digit in range(10)])
+    coarse = np.round(centres / 16 * 1.5) * 16 / 1.5
+
+    def answers(shares, weights, n=4000):
+        drawn = rng.choice(len(images), n, p=shares / shares.sum())
+        far = (weights**2).sum(axis=1) - 2 * images[drawn] @ weights.T
+        return rows(far.argmin(axis=1), images[drawn], np.sort(START + rng.random(n) * 86_400))
+
+    even, more_low = np.ones(len(images)), np.where(digits < 5, 1.5, 1.0)
+    before = answers(even, centres)
+    names = tuple(map(str, range(10)))
+    same = judge(
+        sample(before, answers(more_low, centres), classes=names), "same output mix within 3%"
+    )
+    assert same.verdict is Verdict.CONFIRMED
+    assert same.evidence.predictions.scores[0].value > 0.08  # total variation of plain shares
+    fewer = sample(before, answers(more_low, coarse), classes=names)
+    assert judge(fewer, "same predictions within 1%").verdict is Verdict.REFUTED
