@@ -118,17 +118,23 @@ class Replica(Child):
         """Its port, once the model is loaded."""
         return int(self.line())
 
-    def sent(self) -> int:
-        """After `stop`: how many requests it measured; CollectError when spans stayed behind."""
+    def sent(self) -> tuple[int, int]:
+        """After `stop`: requests measured, and answers in batches.
+
+        CollectError when spans stayed behind.
+        """
         report = json.loads(self.line())
         self.wait()
         if not report["flushed"]:
             raise CollectError(f"{self.name} could not deliver its spans: see {self._log}")
-        return int(report["requests"])
+        return int(report["requests"]), int(report["answers"])
 
 
-def nibai(*arguments: str) -> tuple[int, str]:
-    """Run a nibai command as a user would; its exit code and output. Errors are passed on."""
+def nibai(*arguments: str) -> tuple[int, str, str]:
+    """Run a nibai command as a user would; its exit code, output and what it says beside it.
+
+    Errors are passed on.
+    """
     done = subprocess.run(  # noqa: S603 - our own program
         [*NIBAI, *arguments],
         capture_output=True,
@@ -138,4 +144,4 @@ def nibai(*arguments: str) -> tuple[int, str]:
     )
     if done.returncode not in (0, 1, 3):
         raise CollectError(f"nibai {arguments[0]} ended with {done.returncode}: {done.stderr}")
-    return done.returncode, done.stdout
+    return done.returncode, done.stdout, done.stderr

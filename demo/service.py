@@ -1,7 +1,8 @@
 """One replica of the service: a process that classifies docstrings and reports spans by OTLP.
 
 `python -m demo.service --graph … --tokenizer … --head … --variant … --replica … --otlp URL` prints
-its port and serves until SIGTERM; then it flushes its spans and prints how many it sent.
+its port and serves until SIGTERM; then it flushes its spans and prints how many it sent. A request
+is a latency and an answer; texts that are sent to /v1/answers in one batch are answers alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -57,63 +59,101 @@ class Classifier:
         ]
 
 
-def handler(classifier: Classifier, tracer: Any, counter: dict[str, int]) -> type:  # noqa: ANN401 - OTel's tracer
-    """The request handler of one replica."""
+class Handler(BaseHTTPRequestHandler):
+    """Requests of one replica; `serving` makes the class that knows the replica."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        # Small answers on a kept connection: Nagle's algorithm and a delayed acknowledgement
-        # together would stall some of them for 40 ms. Both of these are needed against it.
-        disable_nagle_algorithm = True
-        wbufsize = -1
+    protocol_version = "HTTP/1.1"
+    # Small answers on a kept connection: Nagle's algorithm and a delayed acknowledgement
+    # together would stall some of them for 40 ms. Both of these are needed against it.
+    disable_nagle_algorithm = True
+    wbufsize = -1
 
-        def do_GET(self) -> None:
-            """A route that does nothing: what the set-up itself costs."""
-            self._answer(200, b"{}")
+    classifier: Classifier
+    tracer: Any
+    counter: dict[str, int]
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            if self.headers.get("x-warm-up"):
-                texts = json.loads(body)["texts"]
-                self._answer(200, json.dumps(classifier.label(classifier.embed(texts))).encode())
-                return
-            with tracer.start_as_current_span("POST /v1/classify", kind=SpanKind.SERVER) as span:
-                counter["requests"] += 1
-                try:
-                    self._classify(span, body)
-                except Exception as error:
-                    span.set_status(Status(StatusCode.ERROR, type(error).__name__))
-                    self._answer(500, b"{}")
-                    raise
+    def do_GET(self) -> None:
+        """A route that does nothing: what the set-up itself costs."""
+        self._answer(200, b"{}")
 
-        def _classify(self, span: Any, body: bytes) -> None:  # noqa: ANN401 - OTel's span
-            texts = json.loads(body)["texts"]
-            segment = f"tokens={self.headers.get('x-segment', 'unknown')}"
-            span.set_attribute("nibai.segment", segment)
-            span.set_attribute("nibai.request_id", self.headers.get("x-request-id", ""))
-            digest = hashlib.blake2b(body, digest_size=8).hexdigest()
-            span.set_attribute("nibai.input_hash", digest)
-            with tracer.start_as_current_span("model") as inner:
-                inner.set_attribute("nibai.metric", "model_latency")
-                inner.set_attribute("nibai.segment", segment)
-                embeddings = classifier.embed(texts)
-            answers = classifier.label(embeddings)
-            for name, value in answers[0].items():
-                span.set_attribute(f"nibai.{name}", value)
+    def do_POST(self) -> None:
+        """One text (measured), texts in a batch (answers only), or a warm-up."""
+        given = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.headers.get("x-warm-up"):
+            texts = given["texts"]
+            answers = self.classifier.label(self.classifier.embed(texts))
             self._answer(200, json.dumps(answers).encode())
+        elif self.path == "/v1/answers":
+            self._batch(given)
+        else:
+            self._request(given["texts"][0])
 
-        def _answer(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-            self.wfile.flush()
+    def _request(self, text: str) -> None:
+        said = {name: self.headers.get(f"x-{name}", "") for name in ("segment", "id", "truth")}
+        self.counter["requests"] += 1
+        with self.tracer.start_as_current_span("POST /v1/classify", kind=SpanKind.SERVER) as span:
+            span.set_attributes(_asked(text, said))
+            try:
+                with self.tracer.start_as_current_span("model") as inner:
+                    inner.set_attribute("nibai.metric", "model_latency")
+                    inner.set_attribute("nibai.segment", f"tokens={said['segment']}")
+                    embeddings = self.classifier.embed([text])
+                (answer,) = self.classifier.label(embeddings)
+            except Exception as error:
+                span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+                span.set_attribute("nibai.prediction.invalid", type(error).__name__)
+                self._answer(500, b"{}")
+                raise
+            span.set_attributes(_answered(answer))
+            self._answer(200, json.dumps([answer]).encode())
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            del format, args
+    def _batch(self, given: dict[str, Any]) -> None:
+        """Texts computed together: each has a span that is an answer and no measurement."""
+        items = given["items"]
+        answers = self.classifier.label(self.classifier.embed([item["text"] for item in items]))
+        how = {
+            "nibai.prediction.batch": len(items),
+            "nibai.prediction.repeat": given["repeat"],
+            "nibai.prediction.source": given["source"],
+        }
+        for item, answer in zip(items, answers, strict=True):
+            attributes = {**_asked(item["text"], item), **_answered(answer), **how}
+            self.tracer.start_span("answer", attributes=attributes).end()
+        self.counter["answers"] += len(items)
+        self._answer(200, json.dumps(answers).encode())
 
-    return Handler
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Nothing: spans say it all."""
+        del format, args
+
+
+def _asked(text: str, said: Mapping[str, str]) -> dict[str, str]:
+    """What a span says of a request: never its text."""
+    return {
+        "nibai.segment": f"tokens={said['segment']}",
+        "nibai.request_id": said["id"],
+        "nibai.input_hash": hashlib.blake2b(text.encode(), digest_size=8).hexdigest(),
+        "nibai.prediction.truth": said["truth"],
+    }
+
+
+def _answered(answer: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"nibai.prediction.{name}": value for name, value in answer.items()}
+
+
+def serving(classifier: Classifier, tracer: Any, counter: dict[str, int]) -> type[Handler]:  # noqa: ANN401 - OTel's tracer
+    """The request handler of one replica."""
+    return type(
+        "Serving", (Handler,), {"classifier": classifier, "tracer": tracer, "counter": counter}
+    )
 
 
 def main() -> None:
@@ -139,9 +179,9 @@ def main() -> None:
     provider.add_span_processor(
         BatchSpanProcessor(exporter, max_queue_size=1 << 16, schedule_delay_millis=1000)
     )
-    counter = {"requests": 0}
+    counter = {"requests": 0, "answers": 0}
     server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), handler(classifier, provider.get_tracer("demo"), counter)
+        ("127.0.0.1", 0), serving(classifier, provider.get_tracer("demo"), counter)
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)  # noqa: T201 - read by the demo
@@ -149,7 +189,7 @@ def main() -> None:
     server.shutdown()
     flushed = provider.force_flush(30_000)
     provider.shutdown()
-    print(json.dumps({"requests": counter["requests"], "flushed": flushed}), flush=True)  # noqa: T201 - read by the demo
+    print(json.dumps({**counter, "flushed": flushed}), flush=True)  # noqa: T201 - read by the demo
     sys.exit(0)
 
 

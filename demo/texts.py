@@ -41,11 +41,15 @@ SEGMENTS: dict[str, tuple[int, int]] = {"short": (1, 24), "medium": (28, 64), "l
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Texts to train the head on, and texts to send by segment; none is in both."""
+    """Texts to train the head on, and texts to send by segment; none is in both.
+
+    `truth` has the family of every text that is sent.
+    """
 
     training: tuple[tuple[str, str], ...]
     segments: dict[str, tuple[str, ...]]
     classes: dict[str, int]
+    truth: dict[str, str]
 
 
 def collect(tokens: Callable[[Sequence[str]], list[int]], seed: int) -> Corpus:
@@ -73,7 +77,9 @@ def collect(tokens: Callable[[Sequence[str]], list[int]], seed: int) -> Corpus:
     counts = dict.fromkeys(FAMILIES, 0)
     for _, label in training:
         counts[label] += 1
-    return Corpus(training, segments, {label: n for label, n in counts.items() if n})
+    classes = {label: n for label, n in counts.items() if n}
+    truth = {text: lines.get(text) or docstrings[text] for text in texts}
+    return Corpus(training, segments, classes, truth)
 
 
 def _docstrings(root: Path) -> dict[str, str]:

@@ -1,4 +1,8 @@
-"""The traffic: rounds of fresh replicas, every text to both variants, one request at a time."""
+"""The traffic: rounds of fresh replicas, every text to both variants, one request at a time.
+
+The replicas of the last round answer once more before they stop, in batches: those are answers and
+no measurements.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,15 @@ WARM_UP = 20
 CONTROL_SHARE = 3
 """Every third text also goes to the second fp32 replica, the A/A control."""
 
+BATCH = 8
+"""Texts that are computed together in the pass of batches."""
+
+CHUNK = 4 * BATCH
+"""Texts of one segment that are grouped at random, twice."""
+
+GROUPINGS = 2
+BATCH_SOURCE = "replay:batches"
+
 NO_OP_CALLS = 200
 STALL_SECONDS = (0.035, 0.050)
 STALLED_SHARE = 0.02
@@ -36,21 +49,29 @@ class Plan:
     names: dict[str, str]
     files: dict[str, dict[str, Path]]
     segments: dict[str, tuple[str, ...]]
+    truth: dict[str, str]
     round_seconds: float
+    batch_seconds: float
     seed: int
 
 
 @dataclass(slots=True)
 class Sent:
-    """Requests by replica, and failures seen by the client."""
+    """Requests by replica, answers by variant and batch, and failures seen by the client."""
 
     by_replica: dict[str, int] = field(default_factory=dict)
+    answers: dict[tuple[str, int], int] = field(default_factory=dict)
     failures: int = 0
 
     @property
     def total(self) -> int:
         """All measured requests."""
         return sum(self.by_replica.values())
+
+    @property
+    def batched(self) -> int:
+        """Answers that were computed in batches."""
+        return sum(count for (_, batch), count in self.answers.items() if batch > 1)
 
 
 class Client:
@@ -61,12 +82,23 @@ class Client:
         self._connection.connect()
         self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def classify(self, text: str, segment: str, request_id: str, *, warm_up: bool = False) -> bool:
+    def classify(self, text: str, segment: str, request_id: str, truth: str) -> bool:
         """Send one text; whether it was answered."""
-        headers = {"content-type": "application/json", "x-segment": segment}
-        headers |= {"x-warm-up": "1"} if warm_up else {"x-request-id": request_id}
-        body = json.dumps({"texts": [text]})
-        self._connection.request("POST", "/v1/classify", body, headers)
+        headers = {"x-segment": segment, "x-id": request_id, "x-truth": truth}
+        return self._post("/v1/classify", {"texts": [text]}, headers)
+
+    def warm_up(self, text: str) -> None:
+        """Send one text that is not measured."""
+        self._post("/v1/classify", {"texts": [text]}, {"x-warm-up": "1"})
+
+    def answers(self, items: list[dict[str, str]], repeat: int) -> bool:
+        """Send texts to be answered together; whether they were."""
+        given = {"items": items, "repeat": repeat, "source": BATCH_SOURCE}
+        return self._post("/v1/answers", given, {})
+
+    def _post(self, path: str, body: dict[str, object], headers: dict[str, str]) -> bool:
+        headers = {"content-type": "application/json", **headers}
+        self._connection.request("POST", path, json.dumps(body), headers)
         answer = self._connection.getresponse()
         answer.read()
         return answer.status == 200  # noqa: PLR2004 - HTTP OK
@@ -101,9 +133,19 @@ def check_set_up(plan: Plan, otlp: str, log: Path) -> str | None:
 
 
 def run_round(
-    number: int, plan: Plan, otlp: str, *, log: Path, sent: Sent, tick: Callable[[], None]
+    number: int,
+    plan: Plan,
+    otlp: str,
+    *,
+    log: Path,
+    sent: Sent,
+    tick: Callable[[], None],
+    last: bool = False,
 ) -> None:
-    """Start the three replicas afresh, warm up, send for the round's time, stop, count."""
+    """Start the three replicas afresh, warm up, send for the round's time, stop, count.
+
+    The last round is followed by the pass of batches.
+    """
     dice = random.Random(plan.seed * 1000 + number)  # noqa: S311 - reproducible order
     order = list(VARIANTS)
     dice.shuffle(order)
@@ -117,27 +159,32 @@ def run_round(
         texts = _interleaved(plan, dice, number)
         for role in order:
             _warm_up(clients[role], plan)
-        counts = _send(clients, texts, dice, seconds=plan.round_seconds, number=number, tick=tick)
+        counts = _send(clients, texts, dice, plan, number=number, tick=tick)
         sent.failures += counts.pop("failed")
+        batched = _send_batches(clients, plan, dice, tick) if last else {}
         for role in order:
             clients[role].close()
             replicas[role].stop()
         for role in order:
-            measured = replicas[role].sent()
-            if measured != counts[role]:
+            measured, answered = replicas[role].sent()
+            if (measured, answered) != (counts[role], batched.get(role, 0)):
                 raise CollectError(
-                    f"{replicas[role].name} measured {measured} of {counts[role]} requests: "
-                    f"see {log}"
+                    f"{replicas[role].name} measured {measured} of {counts[role]} requests and "
+                    f"answered {answered} of {batched.get(role, 0)} texts in batches: see {log}"
                 )
             sent.by_replica[replicas[role].name] = measured
+            for batch, count in ((1, measured), (BATCH, answered)):
+                if count:
+                    key = (plan.names[role], batch)
+                    sent.answers[key] = sent.answers.get(key, 0) + count
 
 
 def _send(
     clients: dict[str, Client],
     texts: Iterator[tuple[int, str, str]],
     dice: random.Random,
+    plan: Plan,
     *,
-    seconds: float,
     number: int,
     tick: Callable[[], None],
 ) -> dict[str, int]:
@@ -148,7 +195,7 @@ def _send(
     counts = dict.fromkeys((*VARIANTS, "failed"), 0)
     # The same share of every segment goes to the control, fixed before the round starts.
     offset = dice.randrange(CONTROL_SHARE)
-    end = time.perf_counter() + seconds
+    end = time.perf_counter() + plan.round_seconds
     for index, segment, text in texts:
         if time.perf_counter() >= end:
             break
@@ -157,17 +204,55 @@ def _send(
             roles.append("control")
         dice.shuffle(roles)
         for role in roles:
-            answered = clients[role].classify(text, segment, f"r{number}-{segment}-{index}")
+            request_id = f"r{number}-{segment}-{index}"
+            answered = clients[role].classify(text, segment, request_id, plan.truth[text])
             counts[role] += 1
             counts["failed"] += not answered
         tick()
     return counts
 
 
+def _send_batches(
+    clients: dict[str, Client], plan: Plan, dice: random.Random, tick: Callable[[], None]
+) -> dict[str, int]:
+    """Chunks of texts to both variants, each grouped at random twice: answers by role.
+
+    The same groups go to both variants; the second grouping gives every text other batch-mates.
+    """
+    counts = {"fp32": 0, "candidate": 0}
+    end = time.perf_counter() + plan.batch_seconds
+    for chunk in _chunks(plan, dice):
+        if time.perf_counter() >= end:
+            break
+        for repeat in range(GROUPINGS):
+            dice.shuffle(chunk)
+            for start in range(0, CHUNK, BATCH):
+                group = chunk[start : start + BATCH]
+                for role in dice.sample(list(counts), len(counts)):
+                    if clients[role].answers(group, repeat):
+                        counts[role] += len(group)
+                    tick()
+    return counts
+
+
+def _chunks(plan: Plan, dice: random.Random) -> Iterator[list[dict[str, str]]]:
+    """Texts of one segment after the other in full chunks, none of them twice."""
+    orders = {name: dice.sample(texts, len(texts)) for name, texts in plan.segments.items()}
+    for start in range(0, max(map(len, orders.values())) - CHUNK + 1, CHUNK):
+        for segment, texts in orders.items():
+            chunk = texts[start : start + CHUNK]
+            if len(chunk) == CHUNK:
+                yield [
+                    {"text": text, "segment": segment, "id": f"b-{segment}-{start + i}",
+                     "truth": plan.truth[text]}
+                    for i, text in enumerate(chunk)
+                ]  # fmt: skip
+
+
 def _warm_up(client: Client, plan: Plan) -> None:
-    for segment, texts in plan.segments.items():
+    for texts in plan.segments.values():
         for text in itertools.islice(itertools.cycle(texts), WARM_UP):
-            client.classify(text, segment, "", warm_up=True)
+            client.warm_up(text)
 
 
 def _interleaved(plan: Plan, dice: random.Random, number: int) -> Iterator[tuple[int, str, str]]:

@@ -51,6 +51,11 @@ command.add_command(watch)
 @click.option("--at", metavar="TIME", help="When traffic moved: before and after are compared.")
 @click.option("--baseline-variant", metavar="NAME", help="The variant before.")
 @click.option("--candidate-variant", metavar="NAME", help="The variant after.")
+@click.option(
+    "--control-variant",
+    metavar="NAME",
+    help="A second copy of the variant before: how often it disagrees with itself.",
+)
 @click.option("--baseline", metavar="START/END", help="The window before.")
 @click.option("--candidate", metavar="START/END", help="The window after.")
 @click.option("--claim", multiple=True, metavar="SENTENCE", help="What was promised; repeat.")
@@ -121,7 +126,7 @@ def _change(given: dict[str, object]) -> Change:
         return tuple(str(value) for value in values) if isinstance(values, tuple) else ()
 
     at, before, after = (_text(given[name]) for name in ("at", "baseline", "candidate"))
-    said = {name: _text(given[name]) for name in ("order", "setup_defect")}
+    said = {name: _text(given[name]) for name in ("order", "setup_defect", "control_variant")}
     kinds, known = change_kinds(many("kind"))
     return Found(
         id="",

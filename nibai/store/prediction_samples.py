@@ -6,16 +6,17 @@ One sample per profile of batch, live traffic first: that is what latency was me
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
 from nibai.model import Change
 from nibai.pairing import ANONYMOUS, BY_INPUT, BY_REQUEST, MATCH_NEEDED
-from nibai.predictions import EvidenceLevel, JoinReport, PairedSketch, PredictionSample
+from nibai.predictions import EvidenceLevel, JoinReport, PredictionSample
 from nibai.store.connection import connect
 from nibai.store.engine import Engine, unreadable
+from nibai.store.noise_floors import Floors
 from nibai.store.paired_answers import (
     Facts,
     Pairing,
@@ -25,13 +26,10 @@ from nibai.store.paired_answers import (
     by_request,
     facts_of,
     one_row,
-    repeats,
     rows_sql,
     same_inputs,
     side_sql,
-    sightings,
     sketches,
-    whole,
 )
 
 CONTROL = "control_variant"
@@ -84,23 +82,26 @@ class _Asked:
         """Everything about one profile."""
         sides = [side_sql(self.rows, party, profile) for party in self.parties]
         pairing, join, hashed = self._join(sides, profile)
-        old, how_old, floor = self._floor_old(profile)
-        new, how_new = self._floor(self.parties[1], profile)
-        same = None
-        if floor is not None and old is not None:
-            same = same_inputs(self.connection, pairing, floor)
+        floors = Floors(self.connection, self.rows, self.facts)
+        old = floors.of(self.parties[0], profile, self.change.evidence.get(CONTROL))
+        new = floors.of(self.parties[1], profile)
         level, source = self._level(profile, join)
-        notes = [f"noise floor of the old variant: {how_old}"] if how_old else []
-        notes += [f"noise floor of the new variant: {how_new}"] if how_new else []
+        notes = [
+            f"noise floor of the {which} variant: {floor.how}"
+            for which, floor in (("old", old), ("new", new))
+            if floor is not None
+        ]
         return PredictionSample(
             level=level,
             source=source,
             pairs=sketches(self.connection, pairing, self.facts, missing=True),
-            floor_old=old,
-            floor_new=new,
+            floor_old=None if old is None else old.sketches,
+            floor_new=None if new is None else new.sketches,
             batch=profile.batch,
             join=join,
-            same_inputs=same,
+            same_inputs=(
+                None if old is None else same_inputs(self.connection, pairing, old.pairing)
+            ),
             labels=(self.parties[0].variant, self.parties[1].variant),
             distinct_by=BY_INPUT if hashed else BY_REQUEST,
             notes=tuple(notes),
@@ -148,35 +149,6 @@ class _Asked:
         if profile.live and (join.key == BY_REQUEST or SHADOW in sources):
             return EvidenceLevel.SHADOW, SHADOW
         return EvidenceLevel.REPLAY, ", ".join(sources) or "equal live inputs"
-
-    # -- a variant against itself ---------------------------------------------------------
-    def _floor_old(
-        self, profile: Profile
-    ) -> tuple[dict[str, PairedSketch] | None, str, Pairing | None]:
-        """The old variant against itself: repeats, its control, or inputs that came again."""
-        party = self.parties[0]
-        control = self.change.evidence.get(CONTROL)
-        ways = [("repeated requests", repeats(self.rows, party, profile.batch))]
-        if control is not None:
-            copy = replace(party, variant=control)
-            sides = [side_sql(self.rows, one, profile) for one in (party, copy)]
-            ways.append((f"against its copy {control}", by_request(*sides)))
-        ways.append(("inputs that came again", sightings(self.rows, party, profile.batch)))
-        for how, pairing in ways:
-            found = sketches(self.connection, pairing, self.facts)
-            if whole(found):
-                return found, how, pairing
-        return None, "", None
-
-    def _floor(self, party: Party, profile: Profile) -> tuple[dict[str, PairedSketch] | None, str]:
-        for how, pairing in (
-            ("repeated requests", repeats(self.rows, party, profile.batch)),
-            ("inputs that came again", sightings(self.rows, party, profile.batch)),
-        ):
-            found = sketches(self.connection, pairing, self.facts)
-            if whole(found):
-                return found, how
-        return None, ""
 
     # -- numbers --------------------------------------------------------------------------
     def _counts(self, side: str) -> tuple[int, int, int]:

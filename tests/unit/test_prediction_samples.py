@@ -144,18 +144,29 @@ def test_a_named_copy_of_the_old_variant_is_its_floor(samples):
     old, new = both(30, {1, 2})
     copy = [replace(one, variant="fp32c", label="dog" if i == 1 else "cat")
             for i, one in enumerate(old[:20])]  # fmt: skip
-    again = [replace(one, request_id=f"r{i}", at=one.at + 600) for i, one in enumerate(new[:5])]
     named = replace(CHANGE, evidence={"control_variant": "fp32c"})
-    (sample,) = samples([*old, *new, *copy, *again], named)
+    (sample,) = samples([*old, *new, *copy], named)
     assert (sample.floor_old[""].pairs, sample.floor_old[""].flips) == (20, 1)
     assert (sample.same_inputs.n, sample.same_inputs.only_ab, sample.same_inputs.only_aa) == (
         20, 1, 0,
     )  # fmt: skip
-    assert (sample.floor_new[""].pairs, sample.floor_new[""].flips) == (5, 0)
-    assert sample.notes == (
-        "noise floor of the old variant: against its copy fp32c",
-        "noise floor of the new variant: inputs that came again",
-    )
+    assert sample.notes == ("noise floor of the old variant: against its copy fp32c",)
+
+
+@pytest.mark.parametrize(("n", "measured"), [(299, False), (300, True)])
+def test_inputs_that_came_again_are_a_floor_when_they_are_many(samples, n, measured):
+    old, new = both(300)
+    again = [
+        replace(one, request_id=f"r{i}", at=one.at + 600, label="dog" if i < 3 else "cat")
+        for i, one in enumerate(new[:n])
+    ]
+    (sample,) = samples([*old, *new, *again])
+    assert sample.floor_old is None
+    if measured:
+        assert (sample.floor_new[""].pairs, sample.floor_new[""].flips) == (300, 3)
+        assert sample.notes == ("noise floor of the new variant: inputs that came again",)
+    else:
+        assert sample.floor_new is None
 
 
 def test_windows_bound_live_answers(samples):
