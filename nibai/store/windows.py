@@ -25,6 +25,7 @@ from nibai.model import (
 from nibai.predictions import PredictionSample
 from nibai.stats.clock import DAY, DAY_TOLERANCE, WEEK_DAYS, plan_blocks
 from nibai.stats.load import Stratified, load_note, stratify
+from nibai.store.answer_periods import answer_periods
 from nibai.store.engine import Blocks, Engine, SeriesSpan, Slots
 from nibai.store.grouped import Found
 from nibai.store.past import past_of
@@ -64,10 +65,20 @@ class LakeWindows:
         return self._found[metric]
 
     def predictions(self) -> Sequence[PredictionSample]:
-        """Pairs of answers by profile of batch; none where a side has no answers."""
+        """Pairs of answers by profile of batch; of one variant, answers before and after."""
         if self._samples is None:
-            self._samples = prediction_samples(self._engine, self._change)
+            self._samples = self._answered()
         return self._samples
+
+    def _answered(self) -> list[PredictionSample]:
+        change = self._change
+        if change.baseline_variant != change.candidate_variant:
+            return prediction_samples(self._engine, change)
+        spans = _of_variant(
+            self._engine.spans(change.endpoint, "latency", _hull(change)), change.baseline_variant
+        )
+        found = answer_periods(self._engine, change, self._live_windows(spans, spans))
+        return [] if found is None else [found]
 
     def _compare(self, metric: str) -> Comparison | None:
         change = self._change

@@ -75,7 +75,9 @@ def test_every_round_and_every_request_is_in_the_lake(finished):
     assert names == {f"{v}-r{r}" for v in ("fp32", "int8", "fp32c") for r in range(1, 6)}
     counts = {span.replica: span.count for span in spans}
     assert all(counts[f"fp32-r{r}"] == counts[f"int8-r{r}"] > 20 for r in range(1, 6))
-    said = re.search(r"every request is in the lake .*: ([\d,]+) of ([\d,]+)", done.stdout)
+    said = re.search(
+        r"every request and answer is in the lake .*: ([\d,]+) of ([\d,]+) requests", done.stdout
+    )
     assert said.group(1) == said.group(2) == f"{sum(counts.values()):,}"
     models = Engine(Lake(folder / "data" / "lake")).spans(ENDPOINT, "model_latency")
     assert sum(span.count for span in models) == sum(counts.values())
@@ -83,20 +85,7 @@ def test_every_round_and_every_request_is_in_the_lake(finished):
 
 def test_the_audit_rests_on_the_rounds_and_a_speed_was_measured(finished):
     folder, _ = finished
-    listing = subprocess.run(
-        [*DEMO[:-1], "audit", "list", "--data", str(folder / "data")],
-        capture_output=True, text=True, check=True,
-    ).stdout.splitlines()  # fmt: skip
-    assert len(listing) == 2
-    documents = []
-    for line in listing:
-        shown = subprocess.run(
-            [*DEMO[:-1], "audit", "show", line.split()[0], "--data", str(folder / "data"),
-             "--format", "json"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        documents.append(json.loads(shown.stdout))
-    main = next(d for d in documents if d["candidate"]["label"] == "int8")
+    main = documents(folder)["int8"]
     first = main["claims"][0]
     assert first["evidence"]["replicas"] == [5, 5]
     assert first["estimate"]["low"] < first["estimate"]["value"] < first["estimate"]["high"]
@@ -104,10 +93,71 @@ def test_the_audit_rests_on_the_rounds_and_a_speed_was_measured(finished):
     assert {"tokens=short", "tokens=medium", "tokens=long"} <= segments
 
 
+def test_every_request_is_an_answer_and_batches_are_answers_alone(finished):
+    folder, _ = finished
+    engine = Engine(Lake(folder / "data" / "lake"))
+    answers = {(variant, batch): n for _, variant, batch, *_, n in engine.answers()}
+    requests = {}
+    for span in engine.spans(ENDPOINT, "latency"):
+        requests[span.variant] = requests.get(span.variant, 0) + span.count
+    assert {variant: answers[variant, 1] for variant in requests} == requests
+    assert answers["fp32", 8] == answers["int8", 8] > 0
+    assert answers["fp32", 8] % 64 == 0, "two groupings of whole chunks"
+    assert set(answers) == {("fp32", 1), ("int8", 1), ("fp32c", 1), ("fp32", 8), ("int8", 8)}
+
+
+def test_answers_are_judged_at_both_profiles_with_measured_floors(finished):
+    folder, done = finished
+    main = documents(folder)["int8"]
+    found = {
+        claim["segment"]: claim
+        for claim in main["claims"]
+        if claim["claim"].startswith("same predictions")
+    }
+    assert set(found) == {None, "batch=8"}
+    single, batched = (found[name]["evidence"]["predictions"] for name in (None, "batch=8"))
+    assert single["pairs"] > 100
+    assert single["match_rate"] == batched["match_rate"] == 1.0
+    assert (single["level"], batched["level"]) == ("B", "B")
+    assert single["floor_old"]["n"] > 20, "the second fp32 replica"
+    assert batched["floor_old"]["n"] == batched["floor_new"]["n"] == batched["pairs"]
+    # Which of the two is smaller is the machine's to say; an fp32 sum hardly knows its neighbours.
+    assert batched["floor_old"]["hits"] <= batched["pairs"] / 50
+    assert main["sentences"][0]["text"].endswith("same predictions within 2%")
+    assert "margin" in done.stdout.split("rounds of")[0], "margins are shown before the traffic"
+
+
+def documents(folder):
+    """The stored audits by candidate."""
+    listing = subprocess.run(
+        [*DEMO[:-1], "audit", "list", "--data", str(folder / "data")],
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    assert len(listing) == 2
+    found = {}
+    for line in listing:
+        shown = subprocess.run(
+            [*DEMO[:-1], "audit", "show", line.split()[0], "--data", str(folder / "data"),
+             "--format", "json"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        document = json.loads(shown.stdout)
+        found[document["candidate"]["label"]] = document
+    return found
+
+
 def test_the_same_model_on_both_sides_is_not_called_faster(tmp_path):
+    """And its answers are not called different."""
     done = run(tmp_path / "out", "--candidate", "fp32")
     assert done.returncode in (1, 3), done.stdout + done.stderr
     assert "REFUTED" in done.stdout
+    claims = documents(tmp_path / "out")["fp32x"]["claims"]
+    verdicts = {}
+    for claim in claims:
+        verdicts.setdefault(claim["claim"].split(" at ")[0], set()).add(claim["verdict"])
+    assert "refuted" in verdicts["2x faster"]
+    assert "refuted" not in verdicts["same predictions within 2%"]
+    assert "refuted" not in verdicts["same predictions within 2% for batch=8"]
 
 
 @pytest.mark.parametrize("moment", [2.0, 9.0, 16.0])

@@ -196,15 +196,39 @@ def test_answers_that_found_no_partner_are_told(samples):
 
 @pytest.mark.parametrize(
     "change",
-    [
-        replace(CHANGE, candidate_variant="int4"),
-        replace(CHANGE, baseline_variant=None, candidate_variant=None, effective_at=START),
-    ],
-    ids=["a side without answers", "before and after"],
+    [replace(CHANGE, candidate_variant="int4"), replace(CHANGE, endpoint="a/b/c")],
+    ids=["a side without answers", "another endpoint"],
 )
 def test_without_answers_of_both_there_is_no_sample(samples, change):
     old, new = both(10)
     assert samples([*old, *new], change) == []
+
+
+@pytest.mark.parametrize("segments", [("",), ("lang=de", "lang=en")])
+def test_one_variant_before_and_after_is_not_paired(samples, segments):
+    """There was no latency to say which windows; given ones say it."""
+    made = [
+        record(i, f"l{i % 60}" if i % 10 else "cat", segment=segments[i % len(segments)])
+        for i in range(300)
+    ]
+    made += [record(300 + i, "", invalid="timeout") for i in range(5)]
+    made += [record(i, "dog", source="replay:x", variant="fp32") for i in range(50)]
+    change = Change(
+        "c", ENDPOINT, baseline_window=Window(START + 100, START + 200),
+        candidate_window=Window(START + 200, START + 400),
+    )  # fmt: skip
+    (sample,) = samples(made, change)
+    split = len(segments) > 1
+    assert sample.level is (EvidenceLevel.ADJUSTED if split else EvidenceLevel.OUTPUTS_ONLY)
+    found = sample.unpaired
+    assert (found.before.n, found.after.n, found.past.n) == (100, 105, 100)
+    assert found.classes[-1] == "(invalid)"
+    assert "cat" in found.classes
+    assert "dog" not in found.classes, "replayed answers are nobody's traffic"
+    assert len(found.classes) == 50 + 2, "the rarest are one class"
+    assert (found.after.codes == len(found.classes) - 1).sum() == 5
+    assert bool(found.segments) is split
+    assert np.all(np.diff(found.before.times) >= 0)
 
 
 def test_an_audit_judges_them(samples, tmp_path):
