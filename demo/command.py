@@ -19,6 +19,7 @@ from typing import Any
 import click
 
 from demo.model import CANDIDATES
+from demo.sentences import joint_sentences
 from nibai.errors import CollectError, UsageError
 
 SPEED = "2x faster at p50, p90 and p99"
@@ -274,10 +275,13 @@ class _Demo:
         """The ordinary audit, its report, and the A/A control through the same judge."""
         from demo.processes import nibai  # noqa: PLC0415 - see command
 
+        data = ("--data", str(self._data))
         report = self._out / "report.html"
         with self._steps.step("audit"):
-            code, text, _ = nibai("audit", main, "--data", str(self._data), "--html", str(report))
-            _, same, _ = nibai("audit", control, "--data", str(self._data), "--format", "json")
+            code, found, _ = nibai("audit", main, "--format", "json", "--html", str(report), *data)
+            document = json.loads(found)
+            _, text, _ = nibai("audit", "show", document["id"], *data)
+            _, same, _ = nibai("audit", control, "--format", "json", *data)
         click.echo()
         click.echo(text)
         click.echo(
@@ -285,6 +289,9 @@ class _Demo:
         )
         for line in control_lines(json.loads(same)):
             click.echo(f"  {line}")
+        click.echo()
+        for line in joint_sentences(document):
+            click.echo(line)
         click.echo()
         click.echo(f"report: {report.resolve()}")
         return code
