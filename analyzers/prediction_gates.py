@@ -111,11 +111,14 @@ def _self_by_flips(scope: Scope, margin: float, alpha: float) -> Reading:
 # -- signals ----------------------------------------------------------------------------------
 
 
-def accuracy_gate(scope: Scope, margin: float, alpha: float) -> Reading:
-    """Equal accuracy within the margin, where truth is known."""
+def accuracy_gate(scope: Scope, margin: float | None, alpha: float) -> Reading:
+    """Equal accuracy within the margin, where truth is known and the kind of change has one."""
     signal = scope.pairs.signals.get(CORRECT)
     if signal is None or not signal.n:
         return Reading(ACCURACY, None, NOTHING, margin, 0, "accuracy: no truth is known")
+    if margin is None:
+        said = "accuracy: no margin, claim “accuracy down at most 1pp” to have it judged"
+        return Reading(ACCURACY, None, NOTHING, None, 0, said)
     return accuracy_reading(signal, margin, alpha, one_look=scope.sample.raw, both_sides=True)
 
 

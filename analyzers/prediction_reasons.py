@@ -11,12 +11,16 @@ from nibai.stats.flip_margins import FLOOR_PAIRS, kinds_text
 
 
 def decide(judged: Judged) -> tuple[Verdict, Reason]:
-    """Refuted by the gate that failed most surely, confirmed by all, else what is open."""
+    """Refuted by any gate that failed, confirmed by all that were measured, else what is open."""
     readings, states = judged.readings, judged.states
-    if states.failed is not None:
-        reading = readings[states.failed]
-        text = f"{_refusal(reading, judged)}: more than the {reading.allowed}"
-        return Verdict.REFUTED, Reason(reading.code, _closed(text, judged))
+    failed = [
+        one for one, state in zip(readings, states.states, strict=True) if state is GateState.FAILED
+    ]
+    if failed:
+        first, others = failed[0], [one.name for one in failed[1:]]
+        too = f"; {' and '.join(others)} failed, too" if others else ""
+        text = f"{_refusal(first, judged)}: more than the {first.allowed}{too}"
+        return Verdict.REFUTED, Reason(first.code, _closed(text, judged))
     undecided = [i for i, state in enumerate(states.states) if state is GateState.OPEN]
     if undecided:
         reading, more = readings[undecided[0]], judged.more[undecided[0]]

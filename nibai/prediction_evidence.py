@@ -122,14 +122,14 @@ class PredictionPlan:
     """What a change allows of one claim about predictions, fixed when it was declared.
 
     `claim` is the part without its margin; shares, `kl` in nats. `source` says where the margin
-    comes from, `pairs` how many are wanted, `level` what the intervals will have.
+    comes from, `pairs` how many are wanted, `level` what the intervals will have. None: no default.
     """
 
     claim: str
     margin: float
-    accuracy: float
-    kl: float
-    pairs: int
+    accuracy: float | None
+    kl: float | None
+    pairs: int | None
     source: str
     level: float = 0.95
 

@@ -66,7 +66,7 @@ def plan_pairs(change: Change, claim: Claim) -> PairsPlan:
         )
     if not margins.flips:
         return PairsPlan(0.0, margins.source, reason="no number of pairs shows that none changes")
-    requests = CALLS_PER_INPUT * margins.pairs
+    requests = None if margins.pairs is None else CALLS_PER_INPUT * margins.pairs
     rows = pairs_table(margins.flips)
     return PairsPlan(margins.flips, margins.source, margins.pairs, rows=rows, requests=requests)
 

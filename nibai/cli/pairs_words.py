@@ -34,12 +34,14 @@ def lines(plan: PairsPlan) -> list[str]:
         if not row.confirms
     ]
     proposed = ", a proposal: “within N%” states yours" if plan.source != "stated" else ""
+    wanted = "" if plan.wanted is None else f"{plan.wanted:,} wanted, "
+    cost = "" if plan.requests is None else f": {plan.requests:,} for the wanted pairs"
     return [
         f"margin    {_percent(plan.margin)} of answers ({plan.source}{proposed})",
-        f"pairs     {plan.wanted:,} wanted, never judged below {plan.floor}",
+        f"pairs     {wanted}never judged below {plan.floor}",
         f"confirm   after {', '.join(confirm)}",
         f"refute    after {', '.join(refute)}",
-        f"requests  {plan.requests:,} to replay the wanted pairs: both variants, twice each",
+        f"requests  4 per input when replayed, both variants twice{cost}",
     ]
 
 

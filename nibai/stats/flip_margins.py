@@ -32,13 +32,14 @@ PRECISION = "precision"
 class KindMargins:
     """What one kind of change may do: shares, mean KL in nats, and the pairs that are wanted.
 
-    `source` says which kind (or the user's word) they come from.
+    `source` says which kind (or the user's word) they come from. None: this kind has no default,
+    so nothing is judged by it.
     """
 
     flips: float
-    accuracy: float
-    kl: float
-    pairs: int
+    accuracy: float | None = None
+    kl: float | None = None
+    pairs: int | None = None
     source: str = ""
 
 
@@ -94,24 +95,19 @@ def default_margins(change: Change) -> KindMargins | None:
     source = f"default for {name}"
     if len(known) > 1:
         source = f"default for the strictest of {', '.join(known)}"
-    return KindMargins(
-        strictest.flips, strictest.accuracy, strictest.kl, strictest.pairs, source=source
-    )
+    return replace(strictest, source=source)
 
 
 def margins_of(change: Change, claim: Claim) -> KindMargins | None:
     """The margins a prediction claim is judged with: its own word, else the kind's default.
 
-    A stated margin sets the flips; accuracy and KL keep the kind's default, or that of the kinds
-    whose flips are nearest to it.
+    A stated margin sets the flips alone; what else the kind allows stays its default.
     """
     default = default_margins(change)
     if claim.margin_assumed and not claim.margin:
         return default
-    rest = default or min(
-        (EXACT, NEAR, COARSE, LOSSY), key=lambda one: abs(one.flips - claim.margin)
-    )
-    return KindMargins(claim.margin, rest.accuracy, rest.kl, rest.pairs, source=STATED)
+    rest = default or KindMargins(claim.margin)
+    return replace(rest, flips=claim.margin, source=STATED)
 
 
 def of_texts(change: Change, margins: KindMargins) -> KindMargins:

@@ -72,7 +72,7 @@ def test_margins_of_predictions_are_shown_and_kept_before_the_data_are_read(niba
     assert code == 0
     assert "margin    2 % of answers (default for precision int8, a proposal:" in err
     assert "confirm   after 357 if none changes, 895 if 0.5 % change, 2,511 if 1 % change" in err
-    assert "requests  12,000 to replay the wanted pairs" in err
+    assert "requests  4 per input when replayed, both variants twice: 12,000" in err
     document = json.loads(nibai("changes", "show", out.strip())[1])
     assert document["kinds"] == ["precision"]
     assert document["evidence"]["precision"] == "int8"

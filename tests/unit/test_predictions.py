@@ -134,6 +134,20 @@ def test_accuracy_that_fell_refutes_though_few_answers_changed():
     assert "more than the 1pp allowed" in found.reason.text
 
 
+def test_accuracy_has_no_margin_where_the_kind_of_change_has_none():
+    """Other weights may answer better: nobody said that accuracy has to stay."""
+    better = sample(20000, 700, **QUIET, signals=truth(20000, 30, 620))
+    found = judge(better, claim="same predictions within 5%", kinds=(ChangeKind.WEIGHTS,))
+    assert found.verdict is CONFIRMED
+    gate = found.evidence.predictions.gates[2]
+    assert gate.text == ("accuracy: no margin, claim “accuracy down at most 1pp” to have it judged")
+
+
+def test_a_refusal_names_every_gate_that_failed():
+    found = judge(sample(20000, 2000, **QUIET, signals=truth(20000, 1000, 100)))
+    assert "more than the 2% allowed; accuracy failed, too (margin: default" in found.reason.text
+
+
 def test_invalid_answers_refute():
     found = judge(
         sample(3000, 150, **QUIET, signals=invalid(3000, 0, 150)),

@@ -220,6 +220,8 @@ def test_a_stated_margin_wins_and_zero_may_be_stated():
     stated = margins_of(change, parse("same predictions within 3%").parts[0])
     assert (stated.flips, stated.accuracy, stated.source) == (0.03, 0.002, "stated")
     assert margins_of(change, parse("same predictions").parts[0]).flips == 0.001
+    unknown = margins_of(Change("c", "e"), parse("same predictions within 3%").parts[0])
+    assert (unknown.flips, unknown.accuracy, unknown.pairs) == (0.03, None, None)
     nothing = margins_of(change, parse("same predictions within 0%").parts[0])
     assert (nothing.flips, nothing.source) == (0.0, "stated")
 
