@@ -159,8 +159,7 @@ def _series(bins: Bins, grid: _Grid) -> BlockSeries:
     parts = split(together, grid.strata) if grid.strata > 1 else ()
     block, failed = bins.block // grid.slots, bins.bucket == OVERFLOW_BUCKET
     errors = np.bincount(block[failed], weights=bins.count[failed], minlength=blocks)
-    finite = np.where(np.isfinite(bins.sum), bins.sum, 0.0)
-    sums = np.bincount(block, weights=finite, minlength=blocks).astype(np.float64)
+    sums = bins.sums.reshape(blocks, grid.slots).sum(axis=1)
     return BlockSeries(
         merge(parts) if parts else together,
         errors.astype(np.int64),

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nibai.buckets import regular_buckets
 from nibai.errors import HistogramMismatchError
 
 SCALE = 5
@@ -49,14 +50,10 @@ def bucket_index(values: ArrayLike, scale: int = SCALE) -> NDArray[np.int32]:
     if not least >= 0:  # NaN is least of all
         raise ValueError("a histogram takes values >= 0; remove negative and NaN values first")
     if least > ZERO_THRESHOLD and most < np.inf:
-        index = np.log2(array)
-        index *= float(2**scale)
-        np.ceil(index, out=index)
-        return index.astype(np.int32) - np.int32(1)
-    finite = np.where((array > ZERO_THRESHOLD) & np.isfinite(array), array, 1.0)
-    index = (np.ceil(np.log2(finite) * float(2**scale)) - 1).astype(np.int32)
-    index[array <= ZERO_THRESHOLD] = ZERO_BUCKET
-    index[np.isposinf(array)] = OVERFLOW_BUCKET
+        return regular_buckets(array, scale).astype(np.int32)
+    zero, infinite = array <= ZERO_THRESHOLD, np.isposinf(array)
+    index = regular_buckets(np.where(zero | infinite, 1.0, array), scale).astype(np.int32)
+    index[zero], index[infinite] = ZERO_BUCKET, OVERFLOW_BUCKET
     return index
 
 

@@ -111,7 +111,10 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True)
 class Bins:
-    """Additive rows of one replica and segment; all arrays have the same shape."""
+    """Additive rows of one replica and segment, all of one shape, and the sum of every block.
+
+    `sums` leaves failed (infinite) requests out; shape (blocks,).
+    """
 
     side: str
     replica: str
@@ -119,4 +122,4 @@ class Bins:
     block: np.ndarray
     bucket: np.ndarray
     count: np.ndarray
-    sum: np.ndarray
+    sums: np.ndarray

@@ -15,8 +15,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nibai.histogram import ZERO_THRESHOLD, bucket_index
+from nibai.buckets import regular_buckets
+from nibai.histogram import SCALE, ZERO_THRESHOLD
 from nibai.store.layout import Bins, Blocks, Layout, ReplicaSpan
+from nibai.store.ticks import Clock
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ColumnChunkMetaData
@@ -28,9 +30,7 @@ BATCH_ROWS = 1 << 15
 """What is made of a batch stays in the processor's cache: at most 256 KiB an array."""
 
 MAX_COUNTERS = 1 << 25
-"""256 MiB of counts and sums; more segments than that are left to a query."""
-
-TICKS_A_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+"""256 MiB of counts; more segments than that are left to a query."""
 
 
 class StatisticsError(Exception):
@@ -39,6 +39,8 @@ class StatisticsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Group:
+    """A row group; `start` and `end` as its clock counts, `least` and `most` in base units."""
+
     number: int
     rows: int
     start: float
@@ -69,32 +71,34 @@ class RowGroups:
             kinds = [self._file.schema_arrow.field(name).type for name in layout.plain.columns]
         except (pa.ArrowException, OSError, KeyError) as error:
             raise StatisticsError(path) from error
-        self._time_kind = kinds[1]
         if not (_is_number(kinds[0]) and (_is_number(kinds[1]) or pa.types.is_timestamp(kinds[1]))):
             raise StatisticsError(path)
+        self._clock = Clock.of(kinds[1], layout.plain.per_second)
         self._groups = self._proven()
         ends = [min(g.least for g in self._groups), max(g.most for g in self._groups)]
-        self._first_bucket, last = bucket_index(ends).tolist()
+        self._first_bucket, last = regular_buckets(np.array(ends), SCALE).tolist()
         self._width = last - self._first_bucket + 1
 
     def span(self) -> ReplicaSpan:
         """Rows and time span of the file."""
         rows = sum(group.rows for group in self._groups)
-        start, end = self._groups[0].start, self._groups[-1].end
+        start, end = (
+            self._clock.seconds(time) for time in (self._groups[0].start, self._groups[-1].end)
+        )
         return ReplicaSpan("", "", rows, 0, start, end, 0, proven=True)
 
     def bins(self, blocks: Blocks) -> Iterator[Bins]:
         """Additive rows by segment; rows outside the blocks are left out."""
         grids = _Grids(blocks.count * blocks.repeats, self._width)
         try:
+            edges = self._clock.first_at(blocks.edges)
             for group in self._groups:
-                self._add(group, blocks, grids)
+                self._add(group, blocks, edges, grids)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise StatisticsError(self._path) from error
-        for segment, (count, total) in grids.of_segments.items():
-            used = block, bucket = np.nonzero(count)
-            buckets = bucket + self._first_bucket
-            yield Bins("", "", segment, block, buckets, count[used].astype(np.int64), total[used])
+        for segment, (counts, sums) in grids.of_segments.items():
+            used = block, bucket = np.nonzero(counts)
+            yield Bins("", "", segment, block, bucket + self._first_bucket, counts[used], sums)
 
     # -- statistics -----------------------------------------------------------------------
     def _proven(self) -> list[_Group]:
@@ -109,7 +113,7 @@ class RowGroups:
             if value is None or time is None:
                 raise StatisticsError(self._path)
             least, most = np.array(value) * self._plain.factor
-            start, end = self._seconds(np.array(time))
+            start, end = self._clock.times(np.array(time)).tolist()
             if least <= ZERO_THRESHOLD or not math.isfinite(most) or start < before:
                 raise StatisticsError(self._path)
             groups.append(_Group(number, group.num_rows, start, end, least, most))
@@ -119,73 +123,80 @@ class RowGroups:
         return groups
 
     # -- rows -----------------------------------------------------------------------------
-    def _add(self, group: _Group, blocks: Blocks, grids: _Grids) -> None:
+    def _add(self, group: _Group, blocks: Blocks, edges: NDArray[Any], grids: _Grids) -> None:
         """Count a group into the grids of its segments."""
-        edges = blocks.edges
         first, last = np.searchsorted(edges, [group.start, group.end], side="right").tolist()
         within = range(max(first - 1, 0), min(last, len(edges) - 1))
         wanted = [(edge, block) for edge in within if (block := blocks.after(edge)) is not None]
         if not wanted:
             return
         # Floating times are looked at in any case, NaN may be among them.
-        timeless = first == last and not pa.types.is_floating(self._time_kind)
+        timeless = first == last and self._clock.ticks
         columns = [self._plain.value, *self._segments, *([] if timeless else [self._plain.time])]
         for batch in self._file.iter_batches(
             BATCH_ROWS, row_groups=[group.number], columns=columns, use_threads=False
         ):
             values = _numbers(batch.column(self._plain.value)) * self._plain.factor
+            buckets = regular_buckets(values, SCALE)
+            buckets -= self._first_bucket
             labels, segment = _segments(batch, self._segments)
-            # Buckets first: a value beyond the statistics is then in no cell, whatever its segment.
-            cells = (bucket_index(values) - self._first_bucket) * len(labels) + segment
             if timeless:
-                grids.add(wanted[0][1], labels, cells, values)
+                grids.add(wanted[0][1], labels, segment, buckets, values)
                 continue
-            times = self._seconds(_numbers(batch.column(self._plain.time)))
+            times = self._clock.times(_numbers(batch.column(self._plain.time)))
             if not (times[1:] >= times[:-1]).all():
                 order = np.argsort(times)
-                times, cells, values = times[order], cells[order], values[order]
+                times, buckets, values = times[order], buckets[order], values[order]
+                segment = segment[order] if len(labels) > 1 else segment
             if not (group.start <= times[0] and times[-1] <= group.end):
                 raise StatisticsError(self._path)  # NaN sorts last
             cuts = np.searchsorted(times, edges).tolist()
             for edge, block in wanted:
                 rows = slice(cuts[edge], cuts[edge + 1])
-                grids.add(block, labels, cells[rows], values[rows])
-
-    def _seconds(self, ticks: NDArray[Any]) -> NDArray[np.float64]:
-        if pa.types.is_timestamp(self._time_kind):
-            return ticks / TICKS_A_SECOND[self._time_kind.unit]
-        return ticks / self._plain.per_second
+                if rows.start < rows.stop:
+                    grids.add(block, labels, segment[rows], buckets[rows], values[rows])
 
 
 class _Grids:
-    """Counts and sums: per segment an array of shape (2, blocks, buckets)."""
+    """Counts of shape (blocks, buckets) and sums of shape (blocks,), per segment."""
 
     def __init__(self, blocks: int, width: int) -> None:
-        self._shape = 2, blocks, width
-        self.of_segments: dict[str, NDArray[np.float64]] = {}
+        self._shape = blocks, width
+        self.of_segments: dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
 
     def add(
         self,
         block: int,
         labels: list[str],
-        cells: NDArray[np.integer],
+        segment: NDArray[np.integer],
+        buckets: NDArray[np.int64],
         values: NDArray[np.float64],
     ) -> None:
-        """Add rows of one block; ValueError where a cell (bucket, segment) does not exist."""
-        shape = self._shape[2], len(labels)
-        size = math.prod(shape)
-        counts = np.bincount(cells, minlength=size).reshape(shape)
-        sums = np.bincount(cells, weights=values, minlength=size).reshape(shape)
-        for i, label in enumerate(labels):
-            grid = self._of(label)
-            grid[0, block] += counts[:, i]
-            grid[1, block] += sums[:, i]
+        """Add rows of one block; `segment` numbers each row's label, where there are several.
 
-    def _of(self, label: str) -> NDArray[np.float64]:
+        ValueError where a bucket does not exist.
+        """
+        width, many = self._shape[1], len(labels)
+        if many == 1:
+            counts = np.bincount(buckets, minlength=width).reshape(width, 1)
+            sums = values.sum(keepdims=True)
+        else:
+            # Buckets first: one beyond the statistics is then in no cell, whatever its segment.
+            cells = buckets * many
+            cells += segment
+            counts = np.bincount(cells, minlength=width * many).reshape(width, many)
+            sums = np.bincount(segment, weights=values, minlength=many)
+        for i, label in enumerate(labels):
+            of_blocks, sum_of_blocks = self._of(label)
+            of_blocks[block] += counts[:, i]
+            sum_of_blocks[block] += sums[i]
+
+    def _of(self, label: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         if label not in self.of_segments:
             if (len(self.of_segments) + 1) * math.prod(self._shape) > MAX_COUNTERS:
                 raise StatisticsError(label)
-            self.of_segments[label] = np.zeros(self._shape)
+            blocks, _ = self._shape
+            self.of_segments[label] = np.zeros(self._shape, dtype=np.int64), np.zeros(blocks)
         return self.of_segments[label]
 
 
@@ -209,9 +220,11 @@ def _numbers(array: pa.Array) -> NDArray[Any]:
     return np.from_dlpack(array.view(pa.int64()) if pa.types.is_timestamp(array.type) else array)
 
 
-def _segments(batch: pa.RecordBatch, names: tuple[str, ...]) -> tuple[list[str], NDArray[np.int64]]:
-    """Labels, and which of them every row has; without segments one for all rows."""
-    labels, number = [""], np.zeros(1, dtype=np.int64)
+def _segments(
+    batch: pa.RecordBatch, names: tuple[str, ...]
+) -> tuple[list[str], NDArray[np.integer]]:
+    """Labels, and which of them every row has; without segments no row needs one."""
+    labels, number = [""], np.zeros(0, dtype=np.int32)
     for name in names:
         encoded = batch.column(name)
         texts = [f"{name}={value}" for value in encoded.dictionary.to_pylist()]
@@ -219,6 +232,7 @@ def _segments(batch: pa.RecordBatch, names: tuple[str, ...]) -> tuple[list[str],
         if code.null_count:
             code = code.fill_null(len(texts))
             texts.append(f"{name}=")
-        number = number * len(texts) + _numbers(code)
+        codes = _numbers(code)
+        number = codes if len(labels) == 1 else number.astype(np.int64) * len(texts) + codes
         labels = [f"{label},{text}" if label else text for label in labels for text in texts]
     return labels, number

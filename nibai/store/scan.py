@@ -266,7 +266,7 @@ class Table:
         if span.proven:
             return RowGroups(str(self.parquet), layout).bins(blocks)
         found = self._arrow(bins_query(layout, self.source, blocks, span))
-        return _by_segment(found, layout.segments, span)
+        return _by_segment(found, layout.segments, span, blocks.count * blocks.repeats)
 
     # -- DuckDB ---------------------------------------------------------------------------
     def _relation(self) -> duckdb.DuckDBPyRelation:
@@ -338,24 +338,19 @@ def open_arrow(rows: pa.Table, name: str) -> Table:
     return Table(name, connection, "given_rows", {row[0]: row[1] for row in described})
 
 
-def _by_segment(rows: pa.Table, segments: Sequence[str], span: ReplicaSpan) -> Iterator[Bins]:
+def _by_segment(
+    rows: pa.Table, segments: Sequence[str], span: ReplicaSpan, blocks: int
+) -> Iterator[Bins]:
     keys = numbers(rows.column("k"))
-    columns = {
-        "g": keys // BUCKETS,
-        "b": keys % BUCKETS + ZERO_BUCKET,
-        "n": numbers(rows.column("n")),
-        "total": numbers(rows.column("total")),
-    }
+    block, bucket = keys // BUCKETS, keys % BUCKETS + ZERO_BUCKET
+    count, total = (numbers(rows.column(name)) for name in ("n", "total"))
+    total = np.where(np.isfinite(total), total, 0.0)
     labels = np.full(rows.num_rows, "", dtype=object)
     for i, name in enumerate(segments):
         values = rows.column(f"s{i}").to_pylist()
         parts = np.array([f"{name}={value}" for value in values], dtype=object)
         labels = parts if i == 0 else labels + "," + parts
     for label in dict.fromkeys(labels.tolist()):
-        chosen = labels == label
-        yield Bins(
-            span.side,
-            span.replica,
-            label,
-            *(columns[name][chosen] for name in ("g", "b", "n", "total")),
-        )
+        own = labels == label
+        sums = np.bincount(block[own], weights=total[own], minlength=blocks)
+        yield Bins(span.side, span.replica, label, block[own], bucket[own], count[own], sums)
