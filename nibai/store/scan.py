@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from nibai.errors import CollectError, UsageError
 from nibai.histogram import ZERO_BUCKET
-from nibai.store.connection import without_progress
+from nibai.store.connection import connect, without_progress
 from nibai.store.layout import Bins, Blocks, Layout, ReplicaSpan
 from nibai.store.row_groups import WORTH_ROWS, RowGroups, StatisticsError
 from nibai.store.rows import numbers
@@ -328,9 +328,12 @@ def open_file(path: Path, kind: str, name: str) -> Table:
     return Table(name, connection, source, columns, str(path) if kind == "parquet" else None)
 
 
-def open_arrow(rows: pa.Table, name: str) -> Table:
-    """Rows that are in memory already."""
-    connection = _connect()
+def open_arrow(rows: pa.Table, name: str, *, shared: bool = False) -> Table:
+    """Rows that are in memory already; `shared`: in the process's one database, opened at once.
+
+    A database of its own is needed where a user's expression is to run (`ok_sql`).
+    """
+    connection = connect() if shared else _connect()
     if not rows.num_columns:
         return Table(name, connection, "(SELECT 1 WHERE false)")
     connection.register("given_rows", rows)

@@ -355,8 +355,8 @@ def parted(table, parts):
 
 
 def test_parts_counted_elsewhere_give_the_same_audit(tmp_path):
-    table = pairs(n=3400)
-    for i, part in enumerate(reversed(parted(table, 7))):
+    table = pairs(n=1700)
+    for i, part in enumerate(reversed(parted(table, 4))):
         pq.write_table(nibai.sketch_pairs(part, output="class"), tmp_path / f"{i}.parquet")
     (merged,), (whole_,) = read(tmp_path), read(table)
     assert merged.pairs == whole_.pairs
@@ -378,7 +378,7 @@ def test_sketches_of_scores_add_up_to_the_last_digits_but_three():
         }
     )
     options = {"threshold": 0.5, "tolerance": 0.1}
-    parts = [nibai.sketch_pairs(one, output="score", **options) for one in parted(table, 5)]
+    parts = [nibai.sketch_pairs(one, output="score", **options) for one in parted(table, 3)]
     (merged,), (once,) = read(*parts), read(table, output="score", **options)
     ours, theirs = whole([merged]), whole([once])
     assert replace(ours, moments={}) == replace(theirs, moments={})
