@@ -23,11 +23,15 @@ UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line without its end; of one that is too long `start` is the start alone."""
+    """A line without its end; of one that is too long `start` is the start alone.
+
+    `quotes` counts the quotation marks of the whole line.
+    """
 
     number: int
     start: bytes
     size: int
+    quotes: int = 0
 
     @property
     def too_long(self) -> bool:
@@ -43,14 +47,14 @@ def read_lines(path: Path, name: str) -> Iterator[Line]:
             while piece := file.readline(MAX_LINE_BYTES + 2):
                 number += 1
                 text = _without_mark(piece, name) if number == 1 else piece
-                size = len(text)
+                size, quotes = len(text), text.count(b'"')
                 while size > MAX_LINE_BYTES and not piece.endswith(b"\n"):
                     piece = file.readline(MAX_LINE_BYTES)
-                    size += len(piece)
+                    size, quotes = size + len(piece), quotes + piece.count(b'"')
                     if not piece:
                         break
                 if stripped := text.rstrip(b"\r\n"):
-                    yield Line(number, stripped, size)
+                    yield Line(number, stripped, size, quotes)
     except (OSError, EOFError, pa.ArrowInvalid) as error:
         raise broken(name, error) from error
 

@@ -63,9 +63,10 @@ class TextRows:
             for reason, count in self.quarantined.items()
         ]
 
-    def _leave_out(self, reason: str, line: Line) -> None:
-        self.quarantined[reason] += 1
-        self._first.setdefault(reason, line)
+    def _leave_out(self, reason: str, *lines: Line) -> None:
+        """Count lines: a quotation mark that is never closed takes those below it along."""
+        self.quarantined[reason] += len(lines)
+        self._first.setdefault(reason, lines[0])
 
     def _json(self) -> Iterator[tuple[Mapping[str, str | None], int]]:
         for line in self._lines:
@@ -96,14 +97,14 @@ class TextRows:
             except StopIteration:
                 return
             except csv.Error:
-                self._leave_out(NOT_CSV, last[0])
+                self._leave_out(NOT_CSV, *last)
                 continue
             if any(line.too_long for line in last):
-                self._leave_out(TOO_LONG, last[0])
+                self._leave_out(TOO_LONG, *last)
             elif not header:
                 header = [cell.strip() for cell in cells]
             elif len(cells) != len(header):
-                self._leave_out(WRONG_WIDTH, last[0])
+                self._leave_out(WRONG_WIDTH, *last)
             else:
                 size = sum(line.size for line in last)
                 yield dict(zip(header, map(cell_text, cells), strict=True)), size
@@ -126,7 +127,10 @@ def _decoded(lines: Iterator[Line], last: list[Line]) -> Iterator[str]:
     """Lines for the CSV parser; bytes that are no UTF-8 become lone surrogates."""
     for line in lines:
         last.append(line)
-        yield line.start.decode("utf-8", "surrogateescape") + "\n"
+        if line.too_long:  # only whether a quotation stays open matters to the lines below
+            yield '"' * (line.quotes % 2) + "\n"
+        else:
+            yield line.start.decode("utf-8", "surrogateescape") + "\n"
 
 
 def _table(rows: list[Mapping[str, str | None]]) -> pa.Table:

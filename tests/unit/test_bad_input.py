@@ -48,11 +48,25 @@ def _vllm_summary(folder):
     inputs.vllm(folder / "summary.json", 1, 10, detailed=False)
 
 
+def _utf16(folder):
+    (folder / "wide.csv").write_text("baseline,candidate\na,a\n", encoding="utf-16")
+
+
+def _pairs(folder):
+    (folder / "pairs.csv").write_text("request_id,baseline,candidate\n1,a,a\n2,b,c\n")
+
+
+def _strange_noise(folder):
+    _pairs(folder)
+    (folder / "noise.csv").write_text("variant,baseline,candidate\nshadow,a,a\n")
+
+
 def _empty_folder(folder):
     (folder / "empty").mkdir()
 
 
 G = ("-b", "good.csv")
+P = ("--pairs", "pairs.csv")
 CASES = {
     "missing file": (None, ("-b", "absent.csv", "-c", "good.csv"), 2),
     "no match": (None, (*G, "-c", "nothing-*.csv"), 2),
@@ -96,6 +110,20 @@ CASES = {
     "bad claim": (None, (*G, "-c", "good.csv", "--claim", "2x fastr"), 2),
     "report in no folder": (None, (*G, "-c", "good.csv", "--html", "absent/r.html"), 2),
     "unknown option": (None, (*G, "-c", "good.csv", "--clam", "2x faster"), 2),
+    "pairs that are not there": (None, ("--pairs", "absent.parquet"), 2),
+    "pairs without sides": (_write("p.csv", "id,answer\n1,a\n"), ("--pairs", "p.csv"), 2),
+    "pairs of an unknown role": (_pairs, (*P, "--columns", "old=baseline"), 2),
+    "pairs of a role without column": (_pairs, (*P, "--columns", "baseline"), 2),
+    "pairs of a column that is not there": (_pairs, (*P, "--columns", "label=truth"), 2),
+    "pairs by a segment that is not there": (_pairs, (*P, "--segment", "tenant"), 2),
+    "pairs of an unknown kind of output": (_pairs, (*P, "--output", "classes"), 2),
+    "pairs of an unknown kind of change": (_pairs, (*P, "--kind", "int9"), 2),
+    "a noise floor that is none": (_pairs, (*P, "--noise-floor", "2"), 2),
+    "noise pairs of a third variant": (_strange_noise, (*P, "--noise-pairs", "noise.csv"), 2),
+    "noise without pairs": (None, (*G, "-c", "good.csv", "--noise-floor", "0"), 2),
+    "pairs in UTF-16": (_utf16, ("--pairs", "wide.csv"), 2),
+    "pairs cut off": (_truncated_gzip, ("--pairs", "cut.csv.gz"), 5),
+    "corrupt pairs": (_corrupt_parquet, ("--pairs", "bad.parquet"), 5),
     "unknown unit": (None, (*G, "-c", "good.csv", "--unit", "weeks"), 2),
 }  # fmt: skip
 

@@ -252,6 +252,20 @@ def test_csv_rows_of_another_width_are_left_out(tmp_path):
     assert found.join.quarantined == {"row with too many or too few cells": 2}
 
 
+def test_a_long_or_open_csv_line_costs_itself_and_is_counted(tmp_path):
+    path = tmp_path / "p.csv"
+    long = b'a,"' + b"x" * (17 << 20) + b'"\n'
+    path.write_bytes(b"baseline,candidate\n" + b"a,a\n" * 3 + long + b"a,b\n" * 3)
+    (found,) = read(path)
+    assert (whole([found]).pairs, whole([found]).flips) == (6, 3)
+    assert found.join.quarantined == {"line longer than 16 MiB": 1}
+    path.write_bytes(b"baseline,candidate\n" + b"a,a\n" * 3 + b'a,"b\n' + b"a,b\n" * 3)
+    (found,) = read(path)
+    assert whole([found]).pairs == 3
+    assert found.join.quarantined == {"no CSV row": 4}
+    assert found.join.requests == (7, 7)
+
+
 def test_batch_sizes_are_samples_of_their_own():
     table = pairs().append_column("batch", pa.array([1] * 200 + [32] * 400))
     first, second = read(table)
