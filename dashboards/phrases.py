@@ -208,6 +208,8 @@ def _resolution(smallest_effect: float | None) -> str:
 
 def side_line(summary: SideSummary) -> str:
     """Who a side is, in one line."""
+    if not summary.replicas and summary.requests:
+        return f"{summary.label}: {summary.requests:,} answers"  # of pairs, nothing was timed
     plural = "" if summary.replicas == 1 else "s"
     line = f"{summary.label}: {summary.requests:,} requests, {summary.replicas} replica{plural}"
     if summary.from_seconds is None or summary.until_seconds is None:
