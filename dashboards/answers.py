@@ -37,6 +37,8 @@ GATE_MARKS = {
 
 MOST_SEGMENTS = 16
 MOST_ROWS = 8
+FALLS = ("accuracy",)
+"""Gates about a change that may not fall by more than the margin."""
 SIGNED = ("accuracy", "JSON validity", "invalid outputs")
 """Gates about a difference, which may be below nothing: said with their sign, in points."""
 
@@ -64,14 +66,15 @@ def answers(audit: Audit) -> list[Answers]:
 
 def _together(findings: Sequence[Finding]) -> Answers:
     found = [one.evidence.predictions for one in findings if one.evidence.predictions is not None]
-    gates = dict.fromkeys(gate for one in found for gate in one.gates)
+    # Claims about the same pairs ask the same: once is enough.
+    gates = {(gate.name, gate.margin): gate for one in found for gate in one.gates}
     segment = findings[0].claim.segment
     where = "" if segment is None or segment[0] == "batch" else "=".join(segment)
     scope = ", ".join(word for word in (where, found[0].batch_profile) if word)
     # The fullest evidence speaks for the group: claims about one thing leave the rest out.
     fullest = max(found, key=lambda one: len(one.margins) + len(one.segments) + len(one.signals))
     title = f"Did the answers change? ({scope})" if scope else "Did the answers change?"
-    return Answers(title, fullest, tuple(gates))
+    return Answers(title, fullest, tuple(gates.values()))
 
 
 def basis(evidence: PredictionEvidence) -> str:
@@ -89,7 +92,8 @@ def basis(evidence: PredictionEvidence) -> str:
 def gate_row(gate: Gate) -> list[str]:
     """Name, measured, interval, margin and state of a gate."""
     signed = gate.name in SIGNED
-    margin = "–" if gate.margin is None else share(gate.margin, signed=signed).lstrip("+")
+    limit = gate_limit(gate)
+    margin = "–" if limit is None else share(limit, signed=signed)
     return [
         gate.name,
         share(gate.estimate.value, signed=signed),
@@ -97,6 +101,13 @@ def gate_row(gate: Gate) -> list[str]:
         margin,
         f"{GATE_MARKS[gate.state]} {gate.state.value}",
     ]
+
+
+def gate_limit(gate: Gate) -> float | None:
+    """The value that a gate may not pass."""
+    if gate.margin is None:
+        return None
+    return -gate.margin if gate.name in FALLS else gate.margin
 
 
 def share(value: float | None, *, signed: bool = False) -> str:

@@ -33,7 +33,7 @@ def gates(found: Answers) -> Spec | None:
     if not drawn:
         return None
     names = [gate.name for gate in drawn]
-    margins = [gate.margin for gate in drawn if gate.margin is not None]
+    margins = [limit for limit in map(answers.gate_limit, drawn) if limit is not None]
     x = _percent_axis(
         (gate.estimate for gate in drawn), margins, "share of answers; margin: upright tick"
     )
@@ -44,7 +44,7 @@ def gates(found: Answers) -> Spec | None:
     shape = layers.scale("state", words, [GATE_SHAPES[state] for state in present])
     data = {"values": [_gate_point(gate, x["scale"]["domain"]) for gate in drawn]}
     limits = {
-        "data": {"values": [{"name": g.name, "at": g.margin} for g in drawn if g.margin]},
+        "data": {"values": [{"name": gate.name, "at": answers.gate_limit(gate)} for gate in drawn]},
         "mark": {"type": "tick", "color": LIGHT["ink"], "thickness": 2, "size": 20},
         "encoding": {"x": {"field": "at", **x}, "y": y},
     }

@@ -36,8 +36,8 @@ def _section(found: Answers, draw: Draw) -> str:
             draw,
             answers_charts.gates(found),
             "What the verdict asks of the answers",
-            "Bars are intervals, the upright tick is the margin: a gate passes when its bar "
-            "ends before the tick, and fails when it starts beyond it.",
+            "Bars are intervals, the upright tick is what may not be passed: a gate holds when "
+            "its bar stays short of the tick, and fails when all of it is beyond.",
         ),
         _figure(
             draw,

@@ -211,7 +211,9 @@ def side_line(summary: SideSummary) -> str:
     if not summary.replicas and summary.requests:
         return f"{summary.label}: {summary.requests:,} answers"  # of pairs, nothing was timed
     plural = "" if summary.replicas == 1 else "s"
-    line = f"{summary.label}: {summary.requests:,} requests, {summary.replicas} replica{plural}"
+    # Files of answers say nothing of replicas.
+    replicas = f", {summary.replicas} replica{plural}" if summary.replicas else ""
+    line = f"{summary.label}: {summary.requests:,} requests{replicas}"
     if summary.from_seconds is None or summary.until_seconds is None:
         return line
     return f"{line}, {moment(summary.from_seconds)} to {moment(summary.until_seconds)}"

@@ -32,8 +32,8 @@ class Gate:
     """One of the questions a prediction verdict needs answered.
 
     `name`: "excess flips", "self-flip", "accuracy", "invalid outputs", "output mix", "JSON
-    validity". More is worse in `estimate`, of accuracy and validity too (how much was lost): a gate
-    fails above its margin. `n` pairs were judged; `more_pairs` would decide at the present rate.
+    validity". A gate fails above its margin; "accuracy" is a change, and fails below minus its
+    margin. `n` pairs were judged; `more_pairs` would decide at the present rate.
     """
 
     name: str

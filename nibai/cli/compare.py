@@ -134,7 +134,7 @@ SWITCH_SECONDS = 0.0005
 )
 @output.audit_options
 def command(**given: object) -> int:
-    r"""Is it really faster, and are the answers still the same? The answer from files.
+    """Is it really faster, and are the answers still the same? The answer from files.
 
     Reads CSV, JSON Lines, JSON and Parquet (gz, zst), vLLM benchmark results and k6 JSON; "-" is
     standard input.
@@ -147,7 +147,7 @@ def command(**given: object) -> int:
       nibai compare log.parquet --at 2026-03-01 --prediction label --input tokens --input lang
 
     Exit code: 0 confirmed, 1 refuted, 3 inconclusive or not comparable, 2 and above: see the docs.
-    """
+    """  # noqa: D301 - click's mark for lines to keep
     # The readers and statistics take a second to import; `nibai --help` must not.
     from nibai.app.compare import compare_files  # noqa: PLC0415
 

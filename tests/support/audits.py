@@ -238,10 +238,10 @@ def predictions(label="network"):
             Gate(
                 "accuracy",
                 GateState.PASSED,
-                Bounds(0.0012, -0.004, 0.0065),
+                Bounds(-0.0012, -0.0065, 0.004),
                 0.01,
                 1_000,
-                "accuracy lost 0.12 pp [-0.4, 0.65]",
+                "accuracy fell by 0.12 pp [-0.65, +0.4]",
             ),
             Gate(
                 "invalid outputs",
