@@ -53,7 +53,7 @@ BATCH = "batch"
 """Claims "for batch=8" are about answers that were computed eight at a time."""
 
 ONE_SIDED = 0.5
-"""Sentences test one-sided at half of alpha; the gates use all of it, both sides together."""
+"""Sentences refute one-sided at half of alpha; the gates have all of it: their p counts half."""
 
 
 class Predictions:
@@ -169,7 +169,7 @@ class Predictions:
             threshold=found.margin,
             simpson=found.simpson,
             p_refute=ONE_SIDED * states.p_fail if readings else None,
-            p_confirm=ONE_SIDED * states.p_pass if readings else None,
+            p_confirm=states.p_pass if readings else None,
             log_e_value=_log_e(verdict, states),
             predictions=found,
             notes=notes_of(judged.case.scope, found, self.alpha),

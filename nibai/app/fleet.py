@@ -248,7 +248,10 @@ def judge_chunk(
 def _result(
     change: Change, windows: LakeWindows, analyzers: Mapping[str, Analyzer]
 ) -> EndpointResult:
-    findings = [f for result in judge(change, windows, analyzers) for f in result.findings]
+    # A fleet is asked one promise: what else was seen (other batches) is told by the audits.
+    asked = {part for sentence in change.sentences for part in sentence.parts}
+    results = judge(change, windows, analyzers)
+    findings = [f for result in results for f in result.findings if f.claim in asked]
     comparisons = [windows.comparison(metric) for metric in _metrics(change)]
     counts, seconds = _traffic([c for c in comparisons if c is not None])
     rate = sum(counts) / sum(seconds) if sum(seconds) else 0.0

@@ -75,14 +75,13 @@ class GateTest:
 
 @dataclass(frozen=True, slots=True)
 class GateStates:
-    """How each gate stands; `failed` is the one that failed most surely.
+    """How each gate stands.
 
     `p_fail` holds for all gates together (the smallest times their number), `p_pass` is the
     weakest gate's.
     """
 
     states: tuple[GateState, ...]
-    failed: int | None
     p_pass: float
     p_fail: float
 
@@ -98,11 +97,9 @@ def judge_gates(tests: Sequence[GateTest | None], alpha: float) -> GateStates:
     p_fail = [_p_fail(tests[i]) for i in able]
     rejected = {i for i, r in zip(able, holm_rejects(p_fail, alpha), strict=True) if r}
     states = tuple(_state(test, alpha, failed=i in rejected) for i, test in enumerate(tests))
-    failed = min(rejected, key=lambda i: _p_fail(tests[i]), default=None)
     measured = [test.p_pass for test in tests if test is not None]
     return GateStates(
         states,
-        failed,
         max(measured, default=1.0),
         min(max(len(able), 1) * min(p_fail, default=1.0), 1.0),
     )

@@ -194,10 +194,12 @@ def test_pairs_still_needed_at_the_present_rate():
 def test_gates_confirm_together_and_fail_by_holm():
     good, open_ = GateTest(0.01, 1.0), GateTest(0.5, 0.2)
     assert judge_gates([good, good], 0.05).p_pass == 0.01
-    bad = GateTest(1.0, 0.012)
-    assert judge_gates([good, open_, bad, good], 0.05).failed == 2
-    assert judge_gates([good, open_, GateTest(1.0, 0.013), good], 0.05).failed is None
-    assert judge_gates([GateTest(1.0, 0.049), None], 0.05).failed == 0
+    for p, several, alone in ((0.012, "failed", "failed"), (0.013, "open", "failed")):
+        bad = GateTest(1.0, p)
+        states = judge_gates([good, open_, bad, good], 0.05).states
+        assert [state.value for state in states] == ["passed", "open", several, "passed"]
+        assert judge_gates([bad, None], 0.05).states[0].value == alone
+    assert judge_gates([GateTest(1.0, 0.02), good], 0.05).p_fail == 0.04
     assert judge_gates([], 0.05).p_fail == 1.0
 
 
