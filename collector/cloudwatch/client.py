@@ -74,7 +74,9 @@ def _translated(what: str, response: Mapping[str, Any]) -> CollectError:
     if code.startswith("Expired"):
         return AuthError(f"{what}: the credentials have expired: renew them (aws sso login)")
     if code in REFUSED:
-        return AuthError(f"{what}: refused ({code}): {said}; see the policy in deploy/iam")
+        return AuthError(
+            f"{what}: refused ({code}): {said}; see the policy in deploy/iam/nibai-read.json"
+        )
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return CollectError(f"{what}: {code}: {said}", retryable=status >= SERVER_ERROR, reason=code)
 
