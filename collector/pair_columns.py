@@ -257,9 +257,10 @@ def _rankings(old: Sequence[Output], new: Sequence[Output]) -> dict[str, Floats]
 
 def _with_probabilities(batch: pa.RecordBatch, found: PairColumns, spec: OutputSpec) -> PairColumns:
     """Probabilities from columns of their own, beside the answers."""
-    said = [batch.column(name).to_pylist() for name in ("bp", "cp")]
-    if not any(map(any, said)):
+    columns = [batch.column(name) for name in ("bp", "cp")]
+    if not any(map(_says, columns)):
         return found
+    said = [one.to_pylist() for one in columns]
     wanted = OutputSpec(OutputKind.PROBA, labels=spec.labels)
     old, new = ([read_output(text, wanted) for text in side] for side in said)
     sides = [_rows(np.array(side)) for side in aligned(old, new)]
@@ -271,3 +272,9 @@ def _with_probabilities(batch: pa.RecordBatch, found: PairColumns, spec: OutputS
         baseline_probabilities=sides[0],
         candidate_probabilities=sides[1],
     )
+
+
+def _says(values: pa.Array) -> bool:
+    """Whether any of the texts is not empty."""
+    text = values.buffers()[2]
+    return text is not None and text.size > 0

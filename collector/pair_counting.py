@@ -73,6 +73,8 @@ class Counted:
         """Count the pairs of one table."""
         if not table.columns:
             return
+        if self.by_variant:
+            request = _of_noise(request, table)
         columns = find_columns(table, request)
         self._settle(table, columns, request, kind)
         assert self.spec is not None  # noqa: S101 - settled just now
@@ -129,6 +131,13 @@ class Counted:
         return found
 
 
+def _of_noise(request: PairsRequest, table: Table) -> PairsRequest:
+    """Noise pairs have the columns of the pairs where they have them; segments all or none."""
+    named = {role: name for role, name in request.columns.items() if name in table.columns}
+    segments = request.segments if set(request.segments) <= set(table.columns) else ()
+    return replace(request, columns=named, segments=segments)
+
+
 def _tables(source: str | pa.Table, number: int, found: Counted) -> Iterator[tuple[Table, str]]:
     """A source as tables with the name of its format; sketches are taken as they are."""
     if isinstance(source, pa.Table):
@@ -168,6 +177,9 @@ def _groups(batch: pa.RecordBatch) -> Iterator[tuple[Group, np.ndarray]]:
         encoded = batch.column(name).dictionary_encode()
         names.append(encoded.dictionary.to_pylist())
         codes = codes * len(names[-1]) + np.from_dlpack(encoded.indices)
+    if max(map(len, names)) == 1:
+        yield (names[0][0].strip().lower(), _size(names[1][0])), np.arange(batch.num_rows)
+        return
     for code in np.unique(codes).tolist():
         variant, size = names[0][code // len(names[1])], names[1][code % len(names[1])]
         yield (variant.strip().lower(), _size(size)), np.flatnonzero(codes == code)

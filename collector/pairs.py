@@ -42,7 +42,7 @@ class FilesOfPairs:
         pairs = count(request, expand(request.sources))
         noise = None
         if request.noise:
-            asked = replace(request, segments=(), output=pairs.output(), columns=_shared(request))
+            asked = replace(request, output=pairs.output())
             noise = count(asked, expand(request.noise), noise=True)
         return _samples(request, pairs, noise)
 
@@ -138,10 +138,3 @@ def _distinct_by(pairs: Counted) -> str:
     if "input_hash" in pairs.roles or not pairs.roles:
         return "input hash"
     return "request id" if "request_id" in pairs.roles else "row"
-
-
-def _shared(request: PairsRequest) -> dict[str, str]:
-    """Columns that noise pairs have under the same names as the pairs."""
-    return {
-        role: name for role, name in request.columns.items() if role in {"baseline", "candidate"}
-    }

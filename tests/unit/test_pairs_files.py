@@ -287,6 +287,11 @@ def test_noise_pairs_are_the_floors_of_their_variant():
     assert (found.floor_new[""].pairs, found.floor_new[""].flips) == (4, 2)
     (alone,) = read(pairs(), noise=(noise.drop_columns(["variant"]),))
     assert alone.floor_new is None
+    split = noise.append_column("tongue", pa.array(["de", "en"] * 4))
+    (by_segment,) = read(
+        pairs().append_column("tongue", pairs()["segment"]), noise=(split,), segments=("tongue",)
+    )
+    assert by_segment.floor_old.keys() == by_segment.pairs.keys() == {"tongue=de", "tongue=en"}
     (stated,) = read(pairs(), noise_floor=0.0)
     assert (stated.floor_old, stated.stated_floor) == (None, 0.0)
 
