@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from collector.columns import stem
+from collector.json_schema import schema_check
 from collector.pair_text import BAD_BYTES
 from nibai.errors import UsageError
 from nibai.outputs import NUMBERS, SUM_SLACK, OutputKind, OutputSpec
@@ -124,9 +125,12 @@ _WORDS = {
 
 
 def _spec(kind: OutputKind, request: PairsRequest, path: str) -> OutputSpec:
+    if request.schema is not None and kind is not OutputKind.JSON:
+        raise UsageError(f"--schema is about JSON answers, and these are read as {kind}")
     return OutputSpec(
         kind,
         path=path,
+        fits=None if request.schema is None else schema_check(request.schema),
         labels=request.labels,
         decision_threshold=request.threshold,
         tolerance=request.tolerance,

@@ -33,7 +33,7 @@ def with_texts(
     for side, names in zip(answers, (("bf", "bl"), ("cf", "cl")), strict=True):
         _with_usage(side, *(batch.column(name).to_pylist() for name in names))
     texts = [[one or TextAnswer("") for one in side] for side in answers]
-    shown = text_columns(texts[0], texts[1], Looking(json=as_json))
+    shown = text_columns(texts[0], texts[1], Looking(json=as_json, fits=spec.fits))
     known = np.array([None not in pair for pair in zip(*answers, strict=True)], dtype=np.bool_)
     truths = [said(TextAnswer(text), json=as_json) for text in batch.column("truth").to_pylist()]
     return replace(

@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -67,6 +67,7 @@ class OutputSpec:
     `path` leads to the answer in a JSON payload, `column` (from 0) in a CSV line; without both the
     payload is the answer. `labels` are the only valid classes, in the order of probabilities;
     empty: any. `decision_threshold` makes a decision of a score; `encoded`: payloads are BASE64.
+    `fits` says whether a parsed JSON answer fits its schema.
     """
 
     kind: OutputKind
@@ -76,6 +77,7 @@ class OutputSpec:
     decision_threshold: float | None = None
     tolerance: float | None = None
     encoded: bool = False
+    fits: Callable[[object], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

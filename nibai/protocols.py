@@ -362,7 +362,9 @@ class PairsRequest:
     `columns` renames: role (baseline, candidate, request_id, input_hash, label, segment, margin
     …) to column. `noise` files hold two answers of one variant in each row. `output` is a kind of
     `nibai.outputs.OutputKind`, with ":PATH" behind it where the answer lies inside a JSON document;
-    None: guessed and said. `shadow`: the same live requests were answered by both variants.
+    None: guessed and said. `schema` is the file of a JSON schema that JSON answers ought to fit.
+    `keep_rows`: so many single pairs are kept beside the counts. `shadow`: the same live requests
+    were answered by both variants.
     """
 
     sources: tuple[str | pa.Table, ...]
@@ -375,6 +377,8 @@ class PairsRequest:
     threshold: float | None = None
     tolerance: float | None = None
     shadow: bool = False
+    schema: str | None = None
+    keep_rows: int = 0
 
 
 @runtime_checkable

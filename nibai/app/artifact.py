@@ -12,6 +12,9 @@ from nibai.errors import PluginError, UsageError
 from nibai.model import Audit, Finding, SentenceResult
 from nibai.protocols import Renderer
 
+MAX_ROWS = 5_000
+"""Single pairs that the report is made of."""
+
 ONLY_COUNTS = "no report by Evidently: it needs single answers, and only counts of them are known"
 
 

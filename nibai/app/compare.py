@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import nibai
 from nibai import plugins
+from nibai.app.artifact import MAX_ROWS, with_evidently
 from nibai.app.kinds import change_kinds
 from nibai.app.pairs import read_pairs
 from nibai.audit import run_audit
@@ -69,9 +71,9 @@ def compare(
     such as "int8" or "compilation", give the margin where the claim states none.
     `options` are those of the command line: metric, value, unit, higher_is_better, time, segments,
     replica, ok, offered, runs, at (seconds since the epoch), split, history (sources, as baseline);
-    of pairs: columns, noise (sources), noise_floor, output, labels, threshold, tolerance. Answers
-    of the two sides to different requests are read with prediction (a column) and inputs (columns
-    that describe a request); "same output mix" is then claimed where nothing is said.
+    of pairs: columns, noise (sources), noise_floor, output, schema, labels, threshold, tolerance.
+    Answers of the two sides to different requests are read with prediction (a column) and inputs
+    (columns that describe a request); "same output mix" is then claimed where nothing is said.
 
     Raises UsageError for wrong claims, files and columns, CollectError for unreadable files. Thin
     data raises nothing: the verdict is `inconclusive`.
@@ -105,15 +107,19 @@ def compare_files(
     pairs: PairsRequest | None = None,
     outputs: OutputsRequest | None = None,
     kinds: Sequence[str] = (),
+    evidently: str | None = None,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Audit:
     """Read the files, judge the claims; the one path behind the command and the function.
 
-    `meanwhile` runs while the files are counted, which leaves Python free: the place for imports.
+    `evidently` is where Evidently's report of the pairs goes. `meanwhile` runs while the files are
+    counted, which leaves Python free: the place for imports.
     """
     said = claims or [_default_claim(request, pairs, outputs)]
     parsed = [parse(claim) for claim in said]  # what does not parse must not wait for the files
     found, evidence = change_kinds(kinds)
+    if pairs is not None and evidently is not None:
+        pairs = replace(pairs, keep_rows=MAX_ROWS)
     if outputs is not None and all(
         part.promise in ABOUT_ANSWERS for sentence in parsed for part in sentence.parts
     ):
@@ -143,7 +149,11 @@ def compare_files(
         version=nibai.__version__,
         level=level,
     )
-    return replace(audit, id=_identity(audit))
+    audit = replace(audit, id=_identity(audit))
+    if evidently is None:
+        return audit
+    rows = next((one.rows for one in windows.predictions() if one.rows is not None), None)
+    return with_evidently(audit, rows, Path(evidently))
 
 
 def _default_claim(
@@ -230,6 +240,9 @@ def _identity(audit: Audit) -> str:
     return "c" + hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
+_OF_PAIRS = set(PairsRequest.__dataclass_fields__) - {"sources", "keep_rows"}
+
+
 def _requests(
     baseline: Any,  # noqa: ANN401 - see compare
     candidate: Any,  # noqa: ANN401 - see compare
@@ -238,7 +251,7 @@ def _requests(
 ) -> tuple[FileRequest | None, PairsRequest | None, OutputsRequest | None]:
     """What to read of the measurements and of the answers."""
     of_files = set(FileRequest.__dataclass_fields__) - {"baseline", "candidate"}
-    of_pairs = set(PairsRequest.__dataclass_fields__) - {"sources"} if pairs is not None else set()
+    of_pairs = _OF_PAIRS if pairs is not None else set()
     of_outputs = {"prediction", "inputs", "output"} if options.get("prediction") else set()
     if of_pairs and of_outputs:
         raise UsageError(NOT_BOTH)

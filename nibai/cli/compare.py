@@ -98,6 +98,14 @@ SWITCH_SECONDS = 0.0005
     help="Share of its answers that the baseline changes by itself, such as 0 or 0.5%.",
 )
 @click.option(
+    "--schema", metavar="FILE", help="JSON schema that the answers ought to fit (JSON answers)."
+)
+@click.option(
+    "--evidently",
+    metavar="FILE",
+    help="Also write Evidently's report (.html) or snapshot (.json) of the pairs; decides nothing.",
+)
+@click.option(
     "--shadow",
     is_flag=True,
     help="The pairs are live requests that both variants answered, not a replay.",
@@ -161,6 +169,7 @@ def command(**given: object) -> int:
         _texts(given["claim"]),
         pairs=pairs,
         outputs=_outputs(given, files),
+        evidently=_text(given["evidently"]),
         kinds=_texts(given["kind"]),
         level=float(str(given["level"])),
         clock=time.time,
@@ -220,6 +229,7 @@ def _pairs(given: dict[str, object]) -> PairsRequest | None:
         threshold=_number(given["threshold"]),
         tolerance=_number(given["tolerance"]),
         shadow=bool(given["shadow"]),
+        schema=_text(given["schema"]),
     )
 
 
@@ -239,7 +249,7 @@ def _outputs(given: dict[str, object], files: FileRequest | None) -> OutputsRequ
 
 _OF_PAIRS = (
     "columns", "noise-pairs", "noise-floor", "output", "labels", "threshold", "tolerance",
-    "shadow",
+    "shadow", "schema", "evidently",
 )  # fmt: skip
 
 
