@@ -13,7 +13,9 @@ import pyarrow as pa
 from collector.inputs import check_packed, kind_of, local_copy
 from collector.pair_columns import array, to_columns
 from collector.pair_layout import Columns, find_columns, find_spec, meaning
+from collector.pair_rows import RowSample
 from collector.pair_text import TextRows
+from nibai.answer_rows import AnswerRows
 from nibai.outputs import OutputSpec
 from nibai.paired.build import SketchBuilder
 from nibai.predictions import PairedSketch
@@ -32,6 +34,8 @@ def count(
 ) -> Counted:
     """Everything in some sources, counted; only noise pairs are told apart by variant."""
     found = Counted(by_variant=noise, remember=bool(request.noise))
+    if request.keep_rows and not noise:
+        found.sample = RowSample(request.keep_rows)
     for i, source in enumerate(sources):
         for table, text in _tables(source, i, found):
             found.add(table, request, text)
@@ -44,6 +48,7 @@ class Counted:
 
     by_variant: bool = False
     remember: bool = False
+    sample: RowSample | None = None
     builders: dict[Group, SketchBuilder] = field(default_factory=dict)
     ready: list[dict[str, PairedSketch]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -63,6 +68,12 @@ class Counted:
         if self.spec is None:
             return None
         return self.spec.kind + (f":{self.spec.path}" if self.spec.path else "")
+
+    def rows(self) -> AnswerRows | None:
+        """Some single pairs, where they were asked for."""
+        if self.sample is None or self.spec is None:
+            return None
+        return self.sample.rows(self.spec)
 
     def take(self, sketches: dict[str, PairedSketch]) -> None:
         """Add what was counted elsewhere."""
@@ -114,6 +125,8 @@ class Counted:
                 )
                 self.builders[group] = builder
             both = _take(batch, rows[~alone[rows]])
+            if both.num_rows and self.sample is not None:
+                self.sample.add(both)
             if both.num_rows:
                 builder.add(to_columns(both, spec))
             for side, name in enumerate(("baseline", "candidate")):

@@ -60,7 +60,7 @@ def _samples(
     notes = tuple(pairs.notes) + tuple(
         f"noise pairs: {note}" for note in (() if noise is None else noise.notes)
     )
-    join = _join(pairs, groups.values())
+    join, rows = _join(pairs, groups.values()), pairs.rows()
     return [
         PredictionSample(
             level=EvidenceLevel.SHADOW if request.shadow else EvidenceLevel.REPLAY,
@@ -75,6 +75,7 @@ def _samples(
             same_inputs=None if noise is None else _same_inputs(pairs, noise, size),
             distinct_by=_distinct_by(pairs),
             notes=notes,
+            rows=rows,
         )
         for size, sketches in (groups or {None: {"": PairedSketch()}}).items()
     ]

@@ -30,7 +30,7 @@ def with_evidently(audit: Audit, rows: AnswerRows | None, path: Path) -> Audit:
     notes = made.notes
     if text is None:
         notes = (*notes, f"{path.name} is nibai's own report")
-        text = _own(audit)
+        text = _own(replace(audit, notes=(*audit.notes, *notes)))
     _write(path, text)
     name = None if own else path.name
     sentences = tuple(_beside(result, made, name) for result in audit.sentences)

@@ -176,6 +176,8 @@ def command(**given: object) -> int:
         meanwhile=lambda: output.prepare(form),
     )
     output.show(audit, form, None if html is None else str(html))
+    if given["evidently"] is not None:
+        click.echo(f"report of pairs: {given['evidently']}", err=True)
     return output.exit_code(audit, inconclusive_ok=bool(given["inconclusive_ok"]))
 
 
