@@ -34,6 +34,9 @@ MAX_ROWS = 5_000
 SHUFFLES = 199
 """Shuffled copies behind each null band."""
 
+TEXT_DRIFT = "abs_text_content_drift"
+"""A classifier that tells the sides apart; Evidently's other one draws 1000 bootstrap samples."""
+
 SCORES = {
     RowKind.LABEL: ("psi", "jensenshannon"),
     RowKind.NUMBER: ("psi", "jensenshannon", "wasserstein"),
@@ -137,7 +140,8 @@ def _snapshot(
     ours = list(_own_metrics(findings, found))
     texts = [_title(column) for column in rows.columns if column.kind is RowKind.TEXT]
     wanted = {"its drift preset": _preset(rows)} | {
-        f"the text drift of {name}": [e.ValueDrift(column=name)] for name in texts
+        f"the text drift of {name}": [e.ValueDrift(column=name, method=TEXT_DRIFT)]
+        for name in texts
     }
     try:
         return _run(rows, [*ours, *(one for metrics in wanted.values() for one in metrics)]), ()
@@ -245,9 +249,6 @@ def _descriptors(name: str) -> list[Any]:
 
 def _title(column: AnswerColumn) -> str:
     return harmless(column.name)
-
-
-# -- scores ---------------------------------------------------------------------------------
 
 
 def _series(column: AnswerColumn, sides: Sides) -> Any:  # noqa: ANN401 - pandas' Series
