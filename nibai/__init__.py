@@ -1,7 +1,7 @@
 """nibai (二倍, "twice"): is inference really 2x faster? Evidence, on your own traffic.
 
-The public Python API is `nibai.compare` and `nibai.sketch_pairs`; everything else is internal and
-may change.
+The public Python API is `nibai.compare`, `nibai.sketch_pairs` and `nibai.replay`; everything else is
+internal and may change.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from nibai.app.compare import compare
     from nibai.app.pairs import sketch_pairs
 
-__all__ = ["__version__", "compare", "sketch_pairs"]
+    from nibai.app.replay import replay
+
+__all__ = ["__version__", "compare", "replay", "sketch_pairs"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - module attributes of any type
@@ -29,4 +31,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - module attributes of any ty
         from nibai.app.pairs import sketch_pairs  # noqa: PLC0415
 
         return sketch_pairs
+    if name == "replay":
+        from nibai.app.replay import replay  # noqa: PLC0415
+
+        return replay
     raise AttributeError(f"module 'nibai' has no attribute {name!r}")

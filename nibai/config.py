@@ -176,7 +176,7 @@ def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
     chosen = path if path is not None else Path("nibai.yaml")
     document: Any = {}
     if path is not None or chosen.exists():
-        document = _read(chosen)
+        document = read_yaml(chosen)
     if "NIBAI_DATA_DIR" in environment:
         document = {"data": environment["NIBAI_DATA_DIR"], **document}
     try:
@@ -205,7 +205,8 @@ def environment() -> Mapping[str, str]:
     return os.environ
 
 
-def _read(path: Path) -> Any:  # noqa: ANN401 - YAML has any shape
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A file of keys and values; ConfigError when it is none."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -217,7 +218,7 @@ def _read(path: Path) -> Any:  # noqa: ANN401 - YAML has any shape
         return {}
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: holds {type(document).__name__}, not keys and values")
-    return document
+    return dict(document)
 
 
 def _problems(path: Path, error: ValidationError) -> list[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +20,15 @@ from nibai.app.compare import compare_files
 from nibai.app.kinds import change_kinds
 from nibai.app.replay_targets import Described, describe, make_target, short_digest
 from nibai.claims import parse
-from nibai.errors import PluginError, UsageError
+from nibai.errors import CollectError, PluginError, StoreError, UsageError
 from nibai.model import Audit, Change, Promise
 from nibai.outputs import OutputKind
 from nibai.protocols import CaptureReader, CaptureRequest, Captures, PairsRequest
 from nibai.replaying.journal import Journal
 from nibai.replaying.pace import Pace
-from nibai.replaying.plan import VARIANTS, Profile, calls, count_calls, most_inputs
+from nibai.replaying.plan import MIN_REPEATS, VARIANTS, Profile, calls, count_calls, most_inputs
 from nibai.replaying.reading import CHAT, Reading
-from nibai.replaying.run import Limits, Progress, Runner
+from nibai.replaying.run import Limits, Progress, Runner, Stop
 from nibai.replaying.tables import Tables, gather, tables
 from nibai.stats.flip_margins import KindMargins, margins_of
 
@@ -35,6 +38,19 @@ JOURNAL, PAIRS, NOISE, QUARANTINE = (
     "noise.parquet",
     "quarantine.jsonl",
 )
+DEFAULT_RATE = 10.0
+"""Requests a second to an address that nobody said another rate of."""
+
+RAW_KINDS = ("http", "sagemaker", "python")
+"""Targets that can send an input as it was captured, whatever it is."""
+
+REMEDIES = {
+    Stop.BUDGET: "raise --budget and ",
+    Stop.FAILING: "check the target and --output, then ",
+    Stop.REFUSED: "check the credentials, then ",
+    Stop.THROTTLED: "wait, then ",
+}
+
 RETRY_ALLOWANCE = 0.1
 """Share of the planned requests that the default budget leaves for retries."""
 
@@ -54,7 +70,7 @@ class ReplayRequest:
     out: Path
     options: Mapping[str, object] = field(default_factory=dict)
     profile: Profile = field(default_factory=Profile)
-    rate: float | None = None
+    rate: float | None = DEFAULT_RATE
     budget: int | None = None
     price_usd: float | None = None
     budget_usd: float | None = None
@@ -102,16 +118,30 @@ class Replayed:
     in_flight: int
     pairs: PairsRequest
 
+    @property
+    def stopped(self) -> CollectError | None:
+        """Why not everything was sent, and what to do; None when everything was."""
+        stop = self.progress.stop
+        if stop is None:
+            return None
+        again = "run the same replay again to go on"
+        remedy = REMEDIES.get(stop, "")
+        return CollectError(
+            f"stopped: {self.progress.reason}; {remedy}{again}", reason=stop, retryable=True
+        )
+
 
 class Replay:
     """One replay from its plan to its files; holds the folder until `close`."""
 
     def __init__(self, request: ReplayRequest) -> None:
         self._request = request
-        self._captures = read_captures(request.captures)
-        self._n = len(self._captures.inputs)
         variants = {variant: describe(getattr(request, variant), variant) for variant in VARIANTS}
         self._variants = variants
+        self._captures = read_captures(
+            replace(request.captures, binary=_takes_binary(request, variants))
+        )
+        self._n = len(self._captures.inputs)
         self._reading = _reading(request, variants)
         self._wanted = wanted_inputs(request.claims, request.kinds)
         self._targets = {
@@ -150,7 +180,6 @@ class Replay:
     ) -> Replayed:
         """Send what is left and write the files; an interrupt is raised after they are written."""
         request, plan, stop = self._request, self.plan, threading.Event()
-        _write_lines(request.out / QUARANTINE, self._captures.rejected)
         pace = Pace(1.0 / request.rate if request.rate else 0.0, clock, stop.wait)
         runner = Runner(
             self._captures.inputs,
@@ -185,10 +214,17 @@ class Replay:
         journal, every = self._journal, calls(self._n, profile)
         answers = gather(every, journal.outputs(), journal.in_flight, self._n, profile)
         found = tables(self._captures.inputs, answers, profile)
-        for name, table in ((PAIRS, found.pairs), (NOISE, found.noise)):
-            fresh = out / f"{name}.new"
-            pq.write_table(table, fresh)
-            fresh.replace(out / name)
+        try:
+            for name, table in ((PAIRS, found.pairs), (NOISE, found.noise)):
+                fresh = out / f"{name}.new"
+                pq.write_table(table, fresh)
+                fresh.replace(out / name)
+            _write_lines(out / QUARANTINE, self._captures.rejected)
+        except OSError as error:
+            raise StoreError(
+                f"{out}: cannot be written ({error.strerror}): make room, then run the same "
+                "command again; nothing that was answered is lost"
+            ) from error
         return found
 
     def _pairs(self) -> PairsRequest:
@@ -220,12 +256,86 @@ class Replay:
         }
 
 
+def replay(
+    inputs: Any,  # noqa: ANN401 - a path, or the inputs themselves
+    baseline: Any,  # noqa: ANN401 - see nibai.app.replay_targets.describe
+    candidate: Any,  # noqa: ANN401 - the same
+    *,
+    out: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    sample: int | None = None,
+    repeats: int = MIN_REPEATS,
+    batch: int = 1,
+    concurrency: int = 4,
+    seed: int = 0,
+    rate: float | None = None,
+    tick: Callable[[Progress], None] = lambda _progress: None,
+    **options: Any,  # noqa: ANN401 - further fields of ReplayRequest
+) -> Replayed:
+    """Send inputs through both variants, as `nibai replay` does, without asking.
+
+    `inputs` is a file, or a list of inputs or of mappings with the columns of a file. A variant is
+    a function from a list of inputs to a list of answers, an address (`https://…`,
+    `sagemaker:ENDPOINT/VARIANT`, `openai:https://…`) or a mapping of `address` and options. `rate`
+    is in requests a second; None: 10 to addresses, functions as fast as they answer. With `out` the
+    replay goes on where it was killed. Further options: `options` (of both targets), `output`,
+    `labels`, `threshold`, `keep_texts`, `budget`, `price_usd`, `budget_usd`, `retries`,
+    `give_up_after`.
+
+    Raises UsageError for what cannot be sent, CollectError when the replay ended early.
+
+    >>> import nibai
+    >>> old = new = lambda texts: [len(text) % 2 for text in texts]
+    >>> found = nibai.replay([f"text {i}" for i in range(500)], old, new, batch=50)
+    >>> pairs, noise = found.tables.pairs, found.tables.noise
+    >>> audit = nibai.compare(pairs=pairs, noise=noise, claims="same predictions within 2%")
+    >>> len(pairs), audit.verdict.value
+    (500, 'confirmed')
+    """
+    if rate is None and not (callable(baseline) and callable(candidate)):
+        rate = DEFAULT_RATE
+    source = inputs if isinstance(inputs, list | tuple) else str(inputs)
+    with contextlib.ExitStack() as stack:
+        folder = out or stack.enter_context(tempfile.TemporaryDirectory(prefix="nibai-replay-"))
+        request = ReplayRequest(
+            CaptureRequest(source, columns or {}, sample, seed),
+            baseline,
+            candidate,
+            Path(folder),
+            profile=Profile(repeats, batch, concurrency, seed),
+            rate=rate,
+            **_known(options),
+        )
+        running = stack.enter_context(contextlib.closing(Replay(request)))
+        found = running.run(time.monotonic, tick)
+    if found.stopped is not None:
+        raise found.stopped
+    return found
+
+
+def _known(options: dict[str, Any]) -> dict[str, Any]:
+    fields = ReplayRequest.__dataclass_fields__
+    free = sorted(set(fields) - {"captures", "baseline", "candidate", "out", "profile", "rate"})
+    unknown = sorted(set(options) - set(free))
+    if unknown:
+        raise UsageError(f"replay() has no option {unknown[0]!r}; there are {', '.join(free)}")
+    return options | ({"labels": tuple(options["labels"])} if "labels" in options else {})
+
+
 def read_captures(request: CaptureRequest) -> Captures:
     """The captured inputs, by the installed reader."""
     reader = plugins.load("nibai.readers", "captures")
     if not isinstance(reader, CaptureReader):
         raise PluginError("the plug-in 'captures' in nibai.readers reads no captures: reinstall")
     return reader.read(request)
+
+
+def _takes_binary(request: ReplayRequest, variants: Mapping[str, Described]) -> bool:
+    """Whether both targets send an input that is no text as it is."""
+    alone = request.profile.batch == 1
+    raw = (one.kind in RAW_KINDS and "body" not in {**request.options, **one.options}
+           for one in variants.values())  # fmt: skip
+    return alone and all(raw)
 
 
 def _reading(request: ReplayRequest, variants: Mapping[str, Described]) -> Reading:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 import sys
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nibai.cli import output
-from nibai.errors import CollectError, UsageError
+from nibai.errors import UsageError
 
 if TYPE_CHECKING:
     from nibai.app.replay import Plan, Replayed
@@ -24,17 +25,57 @@ if TYPE_CHECKING:
 
 RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|h)")
 PER_SECOND = {"s": 1.0, "m": 60.0, "h": 3600.0}
+NOT_IN_SPEC = frozenset({"spec", "option", "yes", "dry_run"})
+"""A file must not agree to what it says itself."""
+
 MARGIN_CLAIM = "same predictions within 2%"
 STEPS = 10
 """Lines of progress where there is no terminal."""
 
 
+def _read_spec(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    """Take what the file says as the defaults of this command line."""
+    if value is None:
+        return
+    from nibai.config import read_yaml  # noqa: PLC0415 - pydantic
+
+    document = {str(key).replace("-", "_"): found for key, found in read_yaml(Path(value)).items()}
+    known = {parameter.name for parameter in context.command.params} - NOT_IN_SPEC
+    unknown = sorted(set(document) - known - {"options"})
+    if unknown:
+        names = sorted(str(name).replace("_", "-") for name in known | {"options"})
+        raise UsageError(
+            f"{value}: {unknown[0]}: there is no such option; there are {', '.join(names)}"
+        )
+    document["option"] = _words(document.pop("options", {}), json.dumps)
+    document["columns"] = _words(document.get("columns", {}), str)
+    context.default_map = document
+
+
+def _words(given: object, write: Callable[[Any], str]) -> list[str]:
+    if not isinstance(given, dict):
+        raise UsageError("options and columns of a spec are names and values")
+    return [f"{name}={write(value)}" for name, value in given.items()]
+
+
 @click.command("replay")
+@click.option(
+    "--spec",
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_read_spec,
+    help="Options in a YAML file; what is given here wins.",
+)
 @click.option(
     "--inputs", required=True, metavar="FILE", help='Captured requests: a file, folder, glob, "-".'
 )
-@click.option("--baseline", required=True, metavar="TARGET", help="The old variant.")
-@click.option("--candidate", required=True, metavar="TARGET", help="The new variant.")
+@click.option(
+    "--baseline", type=click.UNPROCESSED, required=True, metavar="TARGET", help="The old variant."
+)
+@click.option(
+    "--candidate", type=click.UNPROCESSED, required=True, metavar="TARGET", help="The new variant."
+)
 @click.option(
     "-o", "--option", multiple=True, metavar="NAME=VALUE", help="Option of both targets; repeat."
 )
@@ -148,10 +189,8 @@ def command(*, dry_run: bool, yes: bool, **given: Any) -> int:  # noqa: ANN401 -
     finally:
         replay.close()
     say(found_text(found))
-    if found.progress.stop is not None:
-        raise CollectError(
-            f"stopped: {found.progress.reason}; {_remedy(found)}", reason=found.progress.stop
-        )
+    if found.stopped is not None:
+        raise found.stopped
     if not given["claim"]:
         say(f"\n  {compare_command(found.pairs, given['kind'])}\n")
         return 0
@@ -289,7 +328,8 @@ def plan_text(plan: Plan) -> str:
         reasons = ", ".join(f"{count:,} {why}" for why, count in captures.quarantined.items())
         rows.append(("set aside", f"{reasons}, of {captures.rows:,} rows"))
     if captures.repeats:
-        rows.append(("repeated", f"{captures.repeats:,} inputs seen before are not sent again"))
+        held = f"{captures.repeats:,} of {captures.rows:,} rows hold an input of an earlier row"
+        rows.append(("repeated", f"{held}: not sent again"))
     rows += [("baseline", plan.names["baseline"]), ("candidate", plan.names["candidate"])]
     batches = f"in batches of {profile.batch}" if profile.batch > 1 else "one at a time"
     factors = f"{n:,} inputs {batches} × {profile.repeats} repeats × 2 variants"
@@ -304,7 +344,7 @@ def plan_text(plan: Plan) -> str:
             )
         )
     rows.append(("budget", f"{plan.budget:,} requests, retries included"))
-    if plan.rate is not None and plan.seconds is not None:
+    if plan.left and plan.rate is not None and plan.seconds is not None:
         rows.append(
             ("time", f"at least {_duration(plan.seconds)} at {plan.rate:.4g} requests a second")
         )
@@ -312,22 +352,20 @@ def plan_text(plan: Plan) -> str:
         margin = f"{100 * plan.wanted.flips:g} % ({plan.wanted.source})"
         rows.append(("wanted", f"{plan.wanted.pairs:,} inputs for a margin of {margin}"))
         rows.append(("verdict", _verdicts(plan.wanted.flips)))
-    if plan.usd is not None:
+    if plan.left and plan.usd is not None:
         rows.append(("cost", f"${plan.usd:,.2f}"))
     return "".join(f"  {name:<10} {text}\n" for name, text in rows)
 
 
 def _verdicts(margin: float) -> str:
-    from nibai.stats.flip_margins import pairs_table  # noqa: PLC0415 - scipy
+    from nibai.stats.flip_margins import pairs_table  # noqa: PLC0415 - numpy
 
-    return (
-        "from about "
-        + ", ".join(
-            f"{row.pairs:,} at {100 * row.share_of_margin * margin:g} %"
-            for row in pairs_table(margin)
-        )
-        + " changed"
-    )
+    first, *others = [
+        (f"{row.pairs:,}", f"{100 * row.share_of_margin * margin:g} %")
+        for row in pairs_table(margin)
+    ]
+    rest = "".join(f", {pairs} at {share}" for pairs, share in others)
+    return f"from about {first[0]} inputs at {first[1]} changed answers{rest}"
 
 
 def found_text(found: Replayed) -> str:
@@ -360,21 +398,9 @@ def compare_command(pairs: PairsRequest, kinds: Sequence[str]) -> str:
     return shlex.join([*words, "--claim", "same predictions" if kinds else MARGIN_CLAIM])
 
 
-def _remedy(found: Replayed) -> str:
-    from nibai.replaying.run import Stop  # noqa: PLC0415 - see command
-
-    same = "run the same command again to go on"
-    return {
-        Stop.BUDGET: f"raise --budget and {same}",
-        Stop.FAILING: f"check the target and the paths, then {same}",
-        Stop.REFUSED: f"check the credentials, then {same}",
-        Stop.THROTTLED: f"wait, then {same}",
-    }.get(found.progress.stop or Stop.INTERRUPTED, same)
-
-
 def _duration(seconds: float) -> str:
     if seconds < 120:  # noqa: PLR2004 - two minutes
-        return f"{seconds:.0f} s"
+        return f"{math.ceil(seconds)} s"
     if seconds < 7200:  # noqa: PLR2004 - two hours
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"

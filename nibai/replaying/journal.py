@@ -14,6 +14,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,6 +38,8 @@ class Journal:
         self.answered: set[int] = set()
         self.in_flight: set[int] = set()
         self._lock = threading.Lock()
+        self._unwritten: Mapping[str, object] | None = settings
+        self._new_folder = not path.parent.exists()
         self._descriptor = _open(path)
         try:
             self._start(settings)
@@ -69,8 +72,13 @@ class Journal:
                 yield entry["answers"], entry["outputs"]
 
     def close(self) -> None:
-        """Let another process go on; harmless when done twice."""
+        """Let another process go on; harmless when done twice. Without an entry nothing is left."""
         if self._descriptor >= 0:
+            if not self._size():
+                self.path.unlink(missing_ok=True)
+                if self._new_folder:
+                    with suppress(OSError):  # somebody else may have found a use for it
+                        self.path.parent.rmdir()
             os.close(self._descriptor)
             self._descriptor = -1
 
@@ -93,8 +101,8 @@ class Journal:
         entries = _entries(self.path)
         first = next(entries, None)
         if first is None:
-            self._write({SETTINGS: settings}, durable=True)
-            return
+            return  # the settings are written with the first entry: a plan alone leaves no trace
+        self._unwritten = None
         _compare(self.path, first[SETTINGS], settings)
         for entry in entries:
             self._apply(entry)
@@ -104,6 +112,9 @@ class Journal:
 
     def _note(self, entry: Mapping[str, object], *, durable: bool = False) -> None:
         with self._lock:
+            if self._unwritten is not None:
+                self._write({SETTINGS: self._unwritten}, durable=False)
+                self._unwritten = None
             self._apply(entry)
             self._write(entry, durable=durable)
 

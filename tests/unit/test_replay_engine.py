@@ -155,13 +155,19 @@ def test_a_torn_last_line_is_dropped(tmp_path):
 
 
 def test_a_journal_of_other_settings_is_refused(tmp_path):
-    Journal(tmp_path / "j", SETTINGS).close()
+    with Journal(tmp_path / "j", SETTINGS) as journal:
+        journal.sent(0)
     with pytest.raises(UsageError) as error:
         Journal(tmp_path / "j", SETTINGS | {"batch": 16})
     assert str(error.value) == (
         f"{tmp_path} holds a replay with another batch (8, now 16): go on with the same settings, "
         "or choose another --out"
     )
+
+
+def test_a_plan_alone_leaves_no_journal(tmp_path):
+    Journal(tmp_path / "j", SETTINGS).close()
+    assert not (tmp_path / "j").exists()
 
 
 def test_one_process_at_a_time(tmp_path):

@@ -171,7 +171,7 @@ def test_401_ends_the_run_and_the_next_goes_on(replay):
         code, _, err, pairs, _ = replay(service, n=10)
         assert code == 5
         assert (
-            "HTTP 401: null; check the credentials, then run the same command again to go on" in err
+            "HTTP 401: null; check the credentials, then run the same replay again to go on" in err
         )
         refused = False
         code, out, _, pairs, _ = replay(service, n=10)
