@@ -1,7 +1,7 @@
 """nibai (二倍, "twice"): is inference really 2x faster? Evidence, on your own traffic.
 
-The public Python API is `nibai.compare`, `nibai.sketch_pairs` and `nibai.replay`; everything else is
-internal and may change.
+The public Python API is `nibai.compare`, `nibai.sketch_pairs` and `nibai.replay`; everything else
+is internal and may change.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nibai.app.compare import compare
     from nibai.app.pairs import sketch_pairs
-
     from nibai.app.replay import replay
 
 __all__ = ["__version__", "compare", "replay", "sketch_pairs"]

@@ -350,7 +350,8 @@ def plan_text(plan: Plan) -> str:
         )
     if plan.wanted is not None:
         margin = f"{100 * plan.wanted.flips:g} % ({plan.wanted.source})"
-        rows.append(("wanted", f"{plan.wanted.pairs:,} inputs for a margin of {margin}"))
+        pairs = plan.wanted.pairs
+        rows.append(("margin", margin if pairs is None else f"{margin}, {pairs:,} inputs wanted"))
         rows.append(("verdict", _verdicts(plan.wanted.flips)))
     if plan.left and plan.usd is not None:
         rows.append(("cost", f"${plan.usd:,.2f}"))
@@ -365,7 +366,7 @@ def _verdicts(margin: float) -> str:
         for row in pairs_table(margin)
     ]
     rest = "".join(f", {pairs} at {share}" for pairs, share in others)
-    return f"from about {first[0]} inputs at {first[1]} changed answers{rest}"
+    return f"on flips from about {first[0]} inputs at {first[1]} changed answers{rest}"
 
 
 def found_text(found: Replayed) -> str:
