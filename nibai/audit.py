@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from nibai.claims import print_claim, print_sentence
-from nibai.conventions import NOT_MEASURED
+from nibai.conventions import DEFAULT_LEVEL, NOT_MEASURED
 from nibai.exhibits import describe
 from nibai.model import (
     Audit,
@@ -58,7 +58,7 @@ def run_audit(
     Each part goes to the one analyzer that answers it; parts that nobody answers become
     `not_comparable`, saying so.
     """
-    results = judge(change, windows, analyzers)
+    results = judge(change, windows, analyzers, level)
     # What was judged may be more sentences than were given: see `judge`.
     change = replace(change, sentences=tuple(result.sentence for result in results))
     verdict = audit_verdict([result.verdict for result in results])
@@ -81,9 +81,14 @@ def run_audit(
 
 
 def judge(
-    change: Change, windows: Windows, analyzers: Mapping[str, Analyzer]
+    change: Change,
+    windows: Windows,
+    analyzers: Mapping[str, Analyzer],
+    level: float = DEFAULT_LEVEL,
 ) -> tuple[SentenceResult, ...]:
     """Only the verdicts of a change's sentences, without what the report shows beside them.
+
+    `level` is that of the analyzers: several parts share its one-sided alpha when one refutes.
 
     Answers that were computed in other batches than those whose latency is judged are about another
     model: their parts leave the sentence for one of their own, and profiles nobody asked for get
@@ -100,7 +105,8 @@ def judge(
         for claim, finding in answers.items()
         if claim not in known and _elsewhere(finding)
     ]
-    return tuple(_sentence(sentence, answers) for sentence in (*asked, *further))
+    alpha = (1 - level) / 2
+    return tuple(_sentence(sentence, answers, alpha) for sentence in (*asked, *further))
 
 
 def _by_profile(sentence: Sentence, answers: Mapping[Claim, Finding]) -> list[Sentence]:
@@ -117,10 +123,10 @@ def _elsewhere(finding: Finding | None) -> bool:
     return found is not None and not found.latency_profile
 
 
-def _sentence(sentence: Sentence, answers: Mapping[Claim, Finding]) -> SentenceResult:
+def _sentence(sentence: Sentence, answers: Mapping[Claim, Finding], alpha: float) -> SentenceResult:
     findings = tuple(answers.get(part) or _owning_up(unanswered(part)) for part in sentence.parts)
     parts = [Part(finding.verdict, finding.evidence.p_refute) for finding in findings]
-    decision = conjunction(parts)
+    decision = conjunction(parts, alpha=alpha)
     reason = _sentence_reason(decision.verdict, decision.part, findings)
     return SentenceResult(sentence, decision.verdict, reason, findings)
 

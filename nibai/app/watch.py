@@ -159,7 +159,7 @@ class Watch:
             part = known[claim]
             p = None if part.track is None else part.track.p_refute
             found.append(Part(part.verdict, p))
-        return conjunction(found).verdict
+        return conjunction(found, alpha=(1 - self.level) / 2).verdict
 
     def is_open(self, part: Followed) -> bool:
         """Whether more blocks of this part can still decide a sentence."""

@@ -1,8 +1,12 @@
 """The audit: every part to one analyzer, every sentence one verdict, and honest about the rest."""
 
+import pytest
 from support.comparisons import Given, change, live, lognormal
+from support.pairs import Pairs
+from support.pairs import sample as pairs_of
 
 from analyzers.errors import Errors
+from analyzers.predictions import Predictions
 from analyzers.speedup import build as speedup
 from nibai.audit import judge, run_audit
 from nibai.conventions import NOT_MEASURED
@@ -43,6 +47,21 @@ def test_the_part_that_decides_gives_its_reason():
     (sentence,) = audit.sentences
     assert sentence.verdict is Verdict.REFUTED
     assert sentence.reason == sentence.findings[2].reason
+
+
+@pytest.mark.parametrize("level", [0.8, 0.9, 0.95, 0.99])
+def test_a_part_that_is_refuted_refutes_its_sentence_alone_at_every_level(level):
+    """The part's verdict and the conjunction share one alpha."""
+    refuted = 0
+    for flips in range(60, 110):
+        windows = Pairs(pairs_of(3000, flips, raw=True))
+        audit = audited(
+            "same predictions within 2%", windows=windows, level=level,
+            analyzers={"predictions": Predictions(level)},
+        )  # fmt: skip
+        assert audit.verdict is audit.findings[0].verdict
+        refuted += audit.verdict is Verdict.REFUTED
+    assert 0 < refuted < 50
 
 
 def test_a_part_that_no_analyzer_answers_is_not_comparable_and_says_so():
