@@ -5,19 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nibai.predictions import PairedSketch
 from nibai.store.paired_answers import (
+    Counted,
     Facts,
     Pairing,
     Party,
     Profile,
     by_request,
+    count,
     one_row,
     repeats,
     side_sql,
     sightings,
-    sketches,
-    whole,
 )
 
 LEAST_SIGHTINGS = 300
@@ -26,9 +25,9 @@ LEAST_SIGHTINGS = 300
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """A variant against itself, by segment; `how` it came to answer twice."""
+    """A variant against itself; `how` it came to answer twice."""
 
-    sketches: dict[str, PairedSketch]
+    counted: Counted
     how: str
     pairing: Pairing
 
@@ -56,16 +55,16 @@ class Floors:
                 side_sql(self.rows, one, profile) for one in (party, replace(party, variant=copy))
             ]
             found.append(self._floor(f"against its copy {copy}", by_request(*sides)))
-        if any(whole(one.sketches) for one in found):
-            return max(found, key=lambda one: whole(one.sketches))
+        if any(one.counted.inputs for one in found):
+            return max(found, key=lambda one: one.counted.inputs)
         if came_again >= LEAST_SIGHTINGS:
             pairing = sightings(self.rows, party, profile.batch)
             floor = self._floor("inputs that came again", pairing)
-            return floor if whole(floor.sketches) >= LEAST_SIGHTINGS else None
+            return floor if floor.counted.inputs >= LEAST_SIGHTINGS else None
         return None
 
     def _floor(self, how: str, pairing: Pairing) -> Floor:
-        return Floor(sketches(self.connection, pairing, self.facts), how, pairing)
+        return Floor(count(self.connection, pairing, self.facts), how, pairing)
 
     def _chances(self, party: Party, batch: int) -> tuple[int, int]:
         """Repeats, and first answers to an input beyond the first one: cheap bounds."""

@@ -7,7 +7,7 @@ does not grow with their number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,13 +70,18 @@ class Pairing:
     right: str
     on: str
 
-    def select(self, columns: str, *, kind: str = "JOIN") -> str:
+    def select(self, columns: str) -> str:
         """A query over the pairs (a is the left row, b the right one)."""
-        return f"SELECT {columns} FROM ({self.left}) a {kind} ({self.right}) b ON {self.on}"
+        return f"SELECT {columns} FROM ({self.left}) a JOIN ({self.right}) b ON {self.on}"
 
-    def other(self, columns: str) -> str:
-        """The same with the sides exchanged, every right row kept."""
-        return f"SELECT {columns} FROM ({self.right}) b LEFT JOIN ({self.left}) a ON {self.on}"
+    def alone(self, *, left: bool) -> str:
+        """Answers of one side without a partner, by segment."""
+        sides = [(self.left, "a"), (self.right, "b")]
+        (kept, name), (partner, other) = sides if left else sides[::-1]
+        return (
+            f"SELECT segment, count(*) FROM (SELECT {name}.segment FROM ({kept}) {name} "
+            f"ANTI JOIN ({partner}) {other} ON {self.on}) GROUP BY 1"
+        )
 
 
 def rows_sql(files: str, endpoint: str) -> str:
@@ -99,7 +104,7 @@ def side_sql(rows: str, party: Party, profile: Profile) -> str:
     return (
         f"SELECT * FROM ({rows}) WHERE {party.where} AND {profile.where} "
         "QUALIFY request_id = '' OR row_number() OVER "
-        "(PARTITION BY origin, request_id, input_hash, repeat ORDER BY at_us, replica) = 1"
+        "(PARTITION BY hash(origin, request_id, input_hash, repeat) ORDER BY at_us, replica) = 1"
     )
 
 
@@ -170,7 +175,7 @@ class Facts:
     width: int
 
 
-def facts_of(connection: Any, rows: str) -> Facts:  # noqa: ANN401 - DuckDB's connection
+def facts_of(connection: Any, rows: str) -> Facts:  # noqa: ANN401 - DuckDB's
     """The facts of some answers."""
     kinds, labels, width = one_row(
         connection,
@@ -183,25 +188,59 @@ def facts_of(connection: Any, rows: str) -> Facts:  # noqa: ANN401 - DuckDB's co
 # -- counting -----------------------------------------------------------------------------------
 
 
-def sketches(
-    connection: Any,  # noqa: ANN401 - DuckDB's connection
-    pairing: Pairing,
-    facts: Facts,
-    *,
-    missing: bool = False,
-) -> dict[str, PairedSketch]:
-    """A sketch per segment; with `missing` the answers without a partner are counted too."""
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A sketch per segment of `matched` pairs, and the median time between partners."""
+
+    sketches: dict[str, PairedSketch]
+    matched: int
+    skew_seconds: float | None
+
+    @property
+    def inputs(self) -> int:
+        """Distinct inputs of all segments."""
+        return sum(sketch.pairs for sketch in self.sketches.values())
+
+
+def count(connection: Any, pairing: Pairing, facts: Facts) -> Counted:  # noqa: ANN401 - DuckDB's
+    """All pairs of a pairing, counted as they stream by; 8 bytes of each are kept for the skew."""
     builder = SketchBuilder()
+    skews = []
     for batch in _batches(connection, pairing.select(_columns(facts)) + _ORDER):
         builder.add(_pair_columns(batch, facts))
-    if missing:
-        for segment, count in _alone(
-            connection, pairing.select("a.segment", kind="LEFT JOIN"), "b"
-        ):
-            builder.missing(segment, candidate=count)
-        for segment, count in _alone(connection, pairing.other("b.segment"), "a"):
-            builder.missing(segment, baseline=count)
-    return builder.sketches
+        skews.append(numbers(batch["skew_us"]))
+    apart = np.concatenate(skews) if skews else np.zeros(0)
+    return Counted(
+        builder.sketches, len(apart), float(np.median(apart)) / 1e6 if len(apart) else None
+    )
+
+
+def count_alone(
+    connection: Any,  # noqa: ANN401 - DuckDB's connection
+    pairing: Pairing,
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Answers of both sides without a partner, by segment."""
+    left, right = (
+        {
+            str(segment): int(n)
+            for segment, n in connection.execute(pairing.alone(left=side)).fetchall()
+        }
+        for side in (True, False)
+    )
+    return left, right
+
+
+def with_missing(
+    found: dict[str, PairedSketch], alone: tuple[dict[str, int], dict[str, int]]
+) -> dict[str, PairedSketch]:
+    """Sketches that know of the answers without a partner: the other side's is missing."""
+    whole = dict(found)
+    for segment in dict.fromkeys([*alone[0], *alone[1]]):
+        missing = PairedSketch(
+            missing_baseline=alone[1].get(segment, 0), missing_candidate=alone[0].get(segment, 0)
+        )
+        whole[segment] = whole.get(segment, PairedSketch()) + missing
+    return whole
 
 
 def same_inputs(
@@ -231,6 +270,7 @@ def _columns(facts: Facts) -> str:
     chosen = [
         "CASE WHEN a.input <> '' THEN hash(a.input) ELSE 0 END::UBIGINT AS key",
         "a.segment AS segment",
+        "b.at_us - a.at_us AS skew_us",
         "CASE WHEN a.request_id <> '' THEN a.request_id ELSE b.request_id END AS request_id",
         "CASE WHEN a.input_hash <> '' THEN a.input_hash ELSE b.input_hash END AS input_hash",
         f"coalesce(a.margin, {_NAN}) AS margin",
@@ -249,7 +289,7 @@ def _columns(facts: Facts) -> str:
     return ", ".join(chosen)
 
 
-def _batches(connection: Any, sql: str) -> Iterator[pa.Table]:  # noqa: ANN401 - see sketches
+def _batches(connection: Any, sql: str) -> Iterator[pa.Table]:  # noqa: ANN401 - DuckDB's
     for batch in connection.sql(sql).to_arrow_reader(BATCH_ROWS):
         if batch.num_rows:
             yield pa.Table.from_batches([batch])
@@ -298,22 +338,8 @@ def _padded(lists: pa.ChunkedArray, width: int) -> Floats:
     return found
 
 
-def one_row(connection: Any, sql: str) -> tuple[Any, ...]:  # noqa: ANN401 - see sketches
+def one_row(connection: Any, sql: str) -> tuple[Any, ...]:  # noqa: ANN401 - DuckDB's
     """The one row of a query; all is fetched, so that the connection is free again."""
     (row,) = connection.execute(sql).fetchall()
     found: tuple[Any, ...] = row
     return found
-
-
-def _alone(
-    connection: Any,  # noqa: ANN401 - see sketches
-    kept: str,
-    partner: str,
-) -> Sequence[tuple[str, int]]:
-    sql = f"SELECT segment, count(*) FROM ({kept} WHERE {partner}.at_us IS NULL) GROUP BY 1"
-    return [(str(segment), int(count)) for segment, count in connection.execute(sql).fetchall()]
-
-
-def whole(found: Mapping[str, PairedSketch]) -> int:
-    """Distinct inputs of all segments."""
-    return sum(sketch.pairs for sketch in found.values())
