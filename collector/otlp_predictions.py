@@ -56,11 +56,13 @@ class PredictionMapper:
 
         Without a request id the trace stands for it. What cannot be used is told to `complain`.
         """
-        found = {
-            part: next((values[name] for name in names if name in values), None)
-            for part, names in self.names.items()
-        }
-        if all(found[part] is None for part in ANSWERS):
+        found = {}
+        for part, names in self.names.items():
+            for name in names:
+                if name in values:
+                    found[part] = values[name]
+                    break
+        if all(found.get(part) is None for part in ANSWERS):
             return None
         return _record(found, series, at, trace_id, complain)
 
@@ -69,7 +71,7 @@ def _record(
     found: Mapping[str, object], series: Series, at: float, trace_id: str, complain: Complain
 ) -> PredictionRecord:
     def number(part: str) -> float | None:
-        value = found[part]
+        value = found.get(part)
         if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
             return None if value is None else float(value)
         complain(f"a prediction's {part} is no number and left out")
@@ -85,28 +87,28 @@ def _record(
         return int(value)
 
     score, margin = number("score"), number("margin")
-    invalid = _text(found["invalid"])
+    invalid = _text(found.get("invalid"))
     if score is not None and not math.isfinite(score):
         score, invalid = None, invalid or NOT_FINITE
     if margin is not None and not math.isfinite(margin):
         margin = None
-    truth = found["truth"]
+    truth = found.get("truth")
     return PredictionRecord(
-        request_id=_text(found["request_id"]) or trace_id,
-        input_hash=_text(found["input_hash"]),
+        request_id=_text(found.get("request_id")) or trace_id,
+        input_hash=_text(found.get("input_hash")),
         at=at,
         endpoint=series.endpoint,
         variant=series.variant,
         replica=series.replica,
         segment=series.segment,
-        label="" if invalid else _text(found["label"]),
+        label="" if invalid else _text(found.get("label")),
         score=score,
         margin=margin,
-        probabilities=_probabilities(found["probabilities"], complain),
+        probabilities=_probabilities(found.get("probabilities"), complain),
         truth=None if truth is None else _text(truth),
         invalid=invalid,
         batch=max(count("batch", 1), 1),
-        source=_text(found["source"]),
+        source=_text(found.get("source")),
         repeat=count("repeat", 0),
     )
 

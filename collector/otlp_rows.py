@@ -186,13 +186,18 @@ class Mapper:
 
     def _answers(self, group: SpanGroup, rejected: Rejected) -> Iterator[PredictionRecord]:
         """The answers that spans carry, whether or not they are measurements too."""
+        known: dict[Signature, Series] = {}
         for position, values, trace_id in group.answers:
             end = group.ends[position]
             if not 0 < end < MAX_NANOS:
                 rejected.add("a span with a prediction has no end")
                 continue
-            *_, own = group.read(group.signatures[position])
-            series = Series(*self._new_key({**group.resource, **own}, "")[:4])
+            signature = group.signatures[position]
+            series = known.get(signature)
+            if series is None:
+                *_, own = group.read(signature)
+                series = Series(*self._new_key({**group.resource, **own}, "")[:4])
+                known[signature] = series
             given = {**group.resource, **values}
             record = self.prediction.record(given, series, end / 1e9, trace_id, rejected.add)
             if record is not None:
