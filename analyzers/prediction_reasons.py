@@ -53,6 +53,10 @@ def _open(reading: Reading, more: int | None) -> tuple[ReasonCode, str]:
         return reading.code, (
             f"{reading.said}: not surely within the {reading.allowed}; replay k=2{wait}"
         )
+    if more is None and not reading.margin:
+        return ReasonCode.PRACTICALLY_UNDECIDABLE, (
+            f"{reading.said}: no number of pairs shows that none changes, allow a margin"
+        )
     if more is None:
         return ReasonCode.PRACTICALLY_UNDECIDABLE, (
             f"{reading.said}: practically undecidable, the rate equals the {reading.allowed}"
@@ -70,7 +74,7 @@ def _others(judged: Judged) -> str:
     for reading, state in rows[1:]:
         named.setdefault(state, []).append(reading.name)
     passed, missing = named.get(GateState.PASSED), named.get(GateState.NOT_MEASURED)
-    text = f"; so are {', '.join(passed)}" if passed else ""
+    text = f"; {' and '.join(passed)} passed, too" if passed else ""
     return text + (f"; not measured: {', '.join(missing)}" if missing else "")
 
 

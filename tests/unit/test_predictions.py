@@ -43,7 +43,7 @@ def test_few_flips_with_a_quiet_floor_confirm():
     assert found.verdict is CONFIRMED
     assert found.reason.text == (
         "0.857% [0.136, 1.64] of answers changed beyond the old variant's own 0%: within the 2% "
-        "allowed; so are self-flip; not measured: accuracy, invalid outputs "
+        "allowed; self-flip passed, too; not measured: accuracy, invalid outputs "
         "(margin: default for precision int8; 3,500 pairs, replayed traffic, batch 1)"
     )
     assert found.estimate.value == pytest.approx(30 / 3500)
@@ -146,6 +146,18 @@ def test_accuracy_has_no_margin_where_the_kind_of_change_has_none():
 def test_a_refusal_names_every_gate_that_failed():
     found = judge(sample(20000, 2000, **QUIET, signals=truth(20000, 1000, 100)))
     assert "more than the 2% allowed; accuracy failed, too (margin: default" in found.reason.text
+
+
+def test_a_margin_of_nothing_is_refuted_by_one_flip_and_never_shown():
+    claim = "same predictions within 0%"
+    assert judge(sample(3000, 1, raw=True), claim=claim).verdict is REFUTED
+    none = judge(sample(3000, 0, **QUIET), claim=claim)
+    assert (none.verdict, none.reason.code) == (
+        INCONCLUSIVE, ReasonCode.PRACTICALLY_UNDECIDABLE,
+    )  # fmt: skip
+    assert "no number of pairs shows that none changes, allow a margin" in none.reason.text
+    exact = judge(sample(3000, 60, **QUIET))
+    assert "practically undecidable, the rate equals the 2% allowed" in exact.reason.text
 
 
 def test_invalid_answers_refute():
