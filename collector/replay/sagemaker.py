@@ -70,8 +70,7 @@ class SageMakerTarget:
             user_agent_extra="nibai",
         )
         try:
-            # A session of its own: the default one is not made for threads.
-            self._client: Any = boto3.session.Session().client(
+            self._client: Any = boto3.client(
                 "sagemaker-runtime", endpoint_url=options.endpoint_url, config=settings
             )
         except BotoCoreError as error:

@@ -81,10 +81,8 @@ def test_killed_at_any_moment_no_input_is_sent_twice(tmp_path, capsys, kills):
     assert empty <= lost
 
 
-@pytest.mark.parametrize(
-    ("sign", "code"),
-    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stop_waits_for_what_is_under_way_and_loses_nothing(tmp_path, sign, code):
     write_inputs(tmp_path)
 

@@ -1,5 +1,6 @@
 """The command around a replay: plan, spec, verdict, and the same from Python."""
 
+import _thread
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import nibai
 from nibai import cli
 from nibai.cli import replay as command
 from nibai.errors import CollectError, UsageError
+from nibai.replaying.run import Progress
 
 
 def write(path, n):
@@ -44,17 +46,44 @@ def run(service, tmp_path, new, *more, n=400):
 def test_the_exit_code_is_the_verdict_of_the_claim(tmp_path, capsys):
     claim = ("--claim", "same predictions within 2%")
     with serve(behave) as service:
-        assert run(service, tmp_path, "/same", *claim, n=600) == 0
+        assert run(service, tmp_path, "/same", *claim, "--batch", "30", n=600) == 0
         out = capsys.readouterr().out
         assert "margin     2 % (stated)" in out
         assert "on flips from about 357 inputs at 0 % changed answers, 895 at 0.5 %" in out
         assert "CONFIRMED" in out
     (tmp_path / "second").mkdir()
     with serve(behave) as service:
-        assert run(service, tmp_path / "second", "/int8", *claim) == 1
+        assert run(service, tmp_path / "second", "/int8", *claim, "--batch", "20") == 1
     out = capsys.readouterr().out
     assert "REFUTED" in out
     assert "self-flip" in out
+
+
+def test_ctrl_c_waits_for_what_is_under_way_and_loses_nothing(tmp_path, capsys):
+    def stop(request):
+        if request.number == 9:
+            _thread.interrupt_main()
+        return label(request)
+
+    with serve(stop) as service:
+        assert run(service, tmp_path, "/new", "--batch", "2", n=20) == 130
+        sent = len(service.requests)
+        assert sent < 40
+        lines = (tmp_path / "out" / "journal.jsonl").read_text().splitlines()
+        assert sum('"sent"' in line for line in lines) == sent
+        assert sum('"answers"' in line for line in lines) == sent
+        assert pq.read_table(tmp_path / "out" / "pairs.parquet").num_rows < 20
+        assert run(service, tmp_path, "/new", "--batch", "2", n=20) == 0
+        assert len(service.requests) == 40
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_terminal_gets_a_bar(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    with command._progress(4, print) as tick:
+        for answered in (0, 1, 3, 4):
+            tick(Progress(answered=answered))
+    assert "sending" in capsys.readouterr().out
 
 
 def test_a_document_is_not_mixed_with_what_is_said(tmp_path, capsys):
