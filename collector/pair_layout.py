@@ -32,6 +32,8 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "candidate_finish_reason": ("candidatefinishreason",),
     "baseline_tokens": ("baselinetokens",),
     "candidate_tokens": ("candidatetokens",),
+    "baseline_logprob": ("baselinelogprob",),
+    "candidate_logprob": ("candidatelogprob",),
     "batch": ("batch", "batchsize"),
     "variant": ("variant",),
     "repeat": ("repeat",),

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from nibai.outputs import Output, OutputKind, OutputSpec
-from nibai.paired.columns import UNKNOWN, PairColumns, YesNo, text_codes
+from nibai.paired.columns import UNKNOWN, Floats, PairColumns, YesNo, text_codes
 from nibai.texts.chat import TextAnswer, chat_answer
 from nibai.texts.json_answers import NOT_JSON, parsed
-from nibai.texts.pairs import EDIT_DISTANCE, Looking, said, text_columns
+from nibai.texts.pairs import EDIT_DISTANCE, LOGPROB_DIFFERENCE, Looking, said, text_columns
 
 
 def with_texts(
@@ -47,9 +47,18 @@ def with_texts(
             for name, (old, new) in shown.signals.items()
         },
         events={name: _where(known, answers) for name, answers in shown.events.items()},
-        moments={name: np.where(known, one, np.nan) for name, one in shown.numbers.items()},
+        moments={name: np.where(known, one, np.nan) for name, one in shown.numbers.items()}
+        | {LOGPROB_DIFFERENCE: _logprob_differences(batch)},
         distance=np.where(known, shown.numbers[EDIT_DISTANCE], np.nan),
     )
+
+
+def _logprob_differences(batch: pa.RecordBatch) -> Floats:
+    """Log-probability of the old answer under the new model minus that under the old one."""
+    old, new = (np.asarray(np.from_dlpack(batch.column(name)), float) for name in ("bo", "co"))
+    with np.errstate(invalid="ignore"):  # both minus infinity
+        difference: Floats = new - old
+    return difference
 
 
 def _said_invalid(batch: pa.RecordBatch) -> list[list[str]]:

@@ -45,6 +45,8 @@ class PairLayout:
     candidate_finish_reason: str = ""
     baseline_tokens: str = ""
     candidate_tokens: str = ""
+    baseline_logprob: str = ""
+    candidate_logprob: str = ""
     batch: str = ""
     variant: str = ""
     repeat: str = ""
@@ -81,7 +83,8 @@ def pair_batches(table: Table, layout: PairLayout) -> Iterator[pa.RecordBatch]:
     `b` and `c` are answers as text, `bk` and `ck` their hashes; `bm` and `cm` 1 where one is
     missing; `bs` and `cs` scores; `bi` and `ci` kinds of invalid; `bt` and `ct` 1, 0 or -1 (right,
     wrong, unknown); `bp` and `cp` probabilities as JSON; `key` and `req` hashes, 0 where unknown;
-    `bf` and `cf` finish reasons, `bl` and `cl` lengths in tokens, NaN where unknown; `truth`,
+    `bf` and `cf` finish reasons, `bl` and `cl` lengths in tokens, `bo` and `co` log-probabilities
+    of the old answer under the old and the new model, all NaN where unknown; `truth`,
     `request_id`, `input_hash`, `segment`, `batch`, `variant` texts; `margin` a number.
     """
     sql = _query(table, layout)
@@ -99,6 +102,8 @@ def _query(table: Table, layout: PairLayout) -> str:
         f"{_number(layout.margin)} AS margin",
         f"{_number(layout.baseline_tokens)} AS bl",
         f"{_number(layout.candidate_tokens)} AS cl",
+        f"{_number(layout.baseline_logprob)} AS bo",
+        f"{_number(layout.candidate_logprob)} AS co",
         *(
             f"{_text(column)} AS {name}"
             for column, name in (
@@ -129,7 +134,7 @@ def _query(table: Table, layout: PairLayout) -> str:
     return (
         f"SELECT coalesce(b, '') AS b, coalesce(c, '') AS c, hash(coalesce(b, '')) AS bk, "
         f"hash(coalesce(c, '')) AS ck, {b} AS bm, {c} AS cm, bs, cs, margin, bi, ci, "
-        "bp, cp, bf, cf, bl, cl, "
+        "bp, cp, bf, cf, bl, cl, bo, co, "
         f"{_right('b', 'bi')} AS bt, {_right('c', 'ci')} AS ct, "
         "CASE WHEN request_id = '' THEN 0::UBIGINT WHEN repeat IN ('', '0') THEN hash(request_id) "
         "ELSE hash(concat(repeat, '/', request_id)) END AS req, "

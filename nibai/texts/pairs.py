@@ -53,6 +53,8 @@ LENGTH_RATIO = "length_ratio"
 FIRST_DIFFERENCE = "first_difference"
 EDIT_DISTANCE = "edit_distance"
 CHRF = "chrf"
+LOGPROB_DIFFERENCE = "logprob_difference"
+"""Log-probability of the old answer under the new model minus that under the old one, in nats."""
 
 FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter")
 OTHER_FINISH = "other"

@@ -7,7 +7,9 @@ import json
 import numpy as np
 import pyarrow as pa
 
+import nibai
 from collector.pairs import build
+from nibai import plugins
 from nibai.answer_rows import RowKind
 from nibai.protocols import PairsRequest
 
@@ -67,3 +69,27 @@ def test_nothing_is_kept_unless_asked(tmp_path):
     path.write_text(json.dumps({"baseline": "a", "candidate": "b"}) + "\n", encoding="utf-8")
     (sample,) = build({}).read(PairsRequest((str(path),)))
     assert sample.rows is None
+
+
+def test_log_probabilities_of_the_old_answer_are_compared():
+    table = {
+        "baseline": ["a b", "c d", "e f"],
+        "candidate": ["a b", "c d", "e f"],
+        "baseline_logprob": [-1.0, -2.0, None],
+        "candidate_logprob": [-1.5, -2.0, -3.0],
+    }
+    (sample,) = build({}).read(PairsRequest((pa.table(table),), output="text"))
+    moments = sample.pairs[""].moments["logprob_difference"]
+    assert (moments.n, moments.sum) == (2, -0.5)
+
+
+def test_labels_are_escaped_in_our_own_report():
+    hostile = "<script>alert(1)</script>"
+    old = ["cat", hostile] * 200
+    table = pa.table(
+        {"baseline": old, "candidate": [hostile] * 400, "request_id": list(map(str, range(400)))}
+    )
+    audit = nibai.compare(pairs=table, noise_floor=0.0, claims="same predictions within 2%")
+    html = plugins.load("nibai.renderers", "html").render(audit)
+    assert hostile not in html
+    assert "&lt;script&gt;alert(1)" in html
