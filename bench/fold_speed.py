@@ -1,8 +1,9 @@
 """Folding raw Parquet to minute histograms beside the time to decode the same columns.
 
-Bars: at least 0.6 of DuckDB's rate for decoding the five columns (one thread each), and memory that
-does not grow from 10M to 50M rows. Data: parts of 1M requests, 8 endpoints x 2 variants x 6
-segments, lognormal with a slow share, sorted by time. Each size runs in a process of its own.
+Bars: at least 0.6 of DuckDB's rate for decoding the five columns, and memory that does not grow
+from 10M to 50M rows. One thread each, in turns; judged by processor time, which is the wall time of
+a machine that does nothing else. Data: parts of 1M requests, 8 endpoints x 2 variants x 6 segments,
+lognormal with a slow share, sorted by time. Each size runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -51,37 +52,44 @@ def parts_of(folder: Path, parts: int) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"))[:parts]
 
 
-def decode(paths: list[Path]) -> float:
-    """Seconds DuckDB needs, on one thread, to touch every value of the five columns."""
-    connection = duckdb.connect(config={"threads": 1})
+def decode(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Touch every value of the five columns."""
     touched = ", ".join(
         f"max({column})" if column in ("ts_us", "value") else f"max(strlen({column}))"
         for column in COLUMNS
     )
-    start = time.perf_counter()
-    for path in paths:
-        connection.execute(f"SELECT {touched} FROM read_parquet('{path}')").fetchone()
-    return time.perf_counter() - start
+    connection.execute(f"SELECT {touched} FROM read_parquet('{path}')").fetchone()
 
 
-def fold(paths: list[Path]) -> tuple[float, int]:
-    """Seconds to fold part by part on one thread, and the requests counted."""
-    requests = 0
-    fold_raw(paths[0], keys=KEYS, time_us="ts_us", value="value")  # imports
-    start = time.perf_counter()
-    for path in paths:
-        rows = fold_raw(path, keys=KEYS, time_us="ts_us", value="value")
-        requests += int(numbers(rows.column("count")).sum())
-    return time.perf_counter() - start, requests
+def fold(path: Path) -> int:
+    """Fold a part; the requests counted."""
+    rows = fold_raw(path, keys=KEYS, time_us="ts_us", value="value")
+    return int(numbers(rows.column("count")).sum())
 
 
 def one_size(folder: Path, parts: int) -> None:
-    """Print: seconds to decode, seconds to fold, requests, peak memory in MiB."""
+    """Print: processor and wall seconds to decode and to fold, requests, peak memory in MiB.
+
+    Part by part in turns, so that what else the machine does befalls both.
+    """
+    connection = duckdb.connect(config={"threads": 1})
     paths = parts_of(folder, parts)
-    floor = min(decode(paths) for _ in range(3))
-    seconds, requests = fold(paths)
+    decode(connection, paths[0])
+    fold(paths[0])  # imports
+    spent = [0.0] * 4
+    requests = 0
+    for path in paths:
+        cpu, wall = time.process_time(), time.perf_counter()
+        decode(connection, path)
+        cpu_between, wall_between = time.process_time(), time.perf_counter()
+        requests += fold(path)
+        cpu_end, wall_end = time.process_time(), time.perf_counter()
+        for i, seconds in enumerate(
+            (cpu_between - cpu, wall_between - wall, cpu_end - cpu_between, wall_end - wall_between)
+        ):
+            spent[i] += seconds
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(floor, seconds, requests, peak)
+    print(*spent, requests, peak)
 
 
 def measured(folder: Path, parts: int) -> tuple[float, float]:
@@ -92,13 +100,14 @@ def measured(folder: Path, parts: int) -> tuple[float, float]:
         capture_output=True,
         text=True,
     )
-    floor, seconds, requests, peak = (float(text) for text in done.stdout.split())
+    floor, floor_wall, seconds, wall, requests, peak = map(float, done.stdout.split())
     rows = parts * PART_ROWS
     if requests != rows:
         raise SystemExit(f"{requests:.0f} requests counted of {rows}")
     print(
         f"{parts:3}M rows: fold {rows / seconds / 1e6:.1f} M/s, decode {rows / floor / 1e6:.1f} "
-        f"M/s: {floor / seconds:.2f} of it; peak memory {peak:.0f} MiB"
+        f"M/s of processor time: {floor / seconds:.2f} of it (of wall time {floor_wall / wall:.2f})"
+        f"; peak memory {peak:.0f} MiB"
     )
     return floor / seconds, peak
 

@@ -8,7 +8,7 @@ import pytest
 from pyarrow import parquet as pq
 
 from nibai.histogram import OVERFLOW_BUCKET, ZERO_BUCKET, bucket_index
-from nibai.store import fold
+from nibai.store import dense, fold
 from nibai.store.rows import numbers
 
 KEYS = ("endpoint", "segment")
@@ -80,3 +80,67 @@ def test_a_missing_segment_is_a_segment_of_its_own(tmp_path):
 def test_an_empty_part_has_no_rows(tmp_path):
     write(tmp_path / "part.parquet", values=[])
     assert folded(tmp_path / "part.parquet").num_rows == 0
+
+
+def test_row_groups_may_spell_their_keys_in_any_order(tmp_path):
+    n = 4_000
+    rng = np.random.default_rng(5)
+    segments = [f"s{i // 1000}" if i % 3 else "common" for i in range(n)]  # new ones in every group
+    rows = pa.table(
+        {
+            "endpoint": [f"e{(i + i // 1000) % 2}" for i in range(n)],
+            "segment": segments,
+            "ts_us": START_US + np.sort(rng.integers(0, 600_000_000, n)),
+            "value": rng.lognormal(-2, 1, n),
+        }
+    )
+    pq.write_table(rows, tmp_path / "part.parquet", row_group_size=1_000)
+    assert counted(folded(tmp_path / "part.parquet")) == expected(rows)
+
+
+def test_times_in_no_order_and_far_apart_are_counted_the_same(tmp_path, monkeypatch):
+    n = 3_000
+    rng = np.random.default_rng(6)
+    rows = pa.table(
+        {
+            "endpoint": ["e"] * n,
+            "segment": [f"s{i % 3}" for i in range(n)],
+            "ts_us": START_US + rng.integers(0, 86_400_000_000, n),
+            "value": rng.lognormal(-2, 1, n),
+        }
+    )
+    pq.write_table(rows, tmp_path / "part.parquet")
+    by_counters = counted(folded(tmp_path / "part.parquet"))
+    assert by_counters == expected(rows)
+    monkeypatch.setattr(dense, "BATCH_ROWS", 100)
+    assert counted(folded(tmp_path / "part.parquet")) == by_counters
+
+
+def test_keys_that_are_no_text_and_very_many_series_are_left_to_duckdb(tmp_path, monkeypatch):
+    n = 2_000
+    rows = pa.table(
+        {
+            "endpoint": ["e"] * n,
+            "segment": np.arange(n) % 4,
+            "ts_us": np.full(n, START_US),
+            "value": np.full(n, 0.1),
+        }
+    )
+    pq.write_table(rows, tmp_path / "part.parquet")
+    assert sorted(counted(folded(tmp_path / "part.parquet")).values()) == [500] * 4
+    many = write(tmp_path / "many.parquet")
+    monkeypatch.setattr(dense, "MAX_SERIES", 2)
+    assert counted(folded(tmp_path / "many.parquet")) == expected(many)
+
+
+def test_rows_are_sorted_by_minute(tmp_path):
+    write(tmp_path / "part.parquet")
+    minutes = numbers(folded(tmp_path / "part.parquet").column("minute"))
+    assert (np.diff(minutes) >= 0).all()
+
+
+def test_without_keys_there_is_one_series(tmp_path):
+    rows = write(tmp_path / "part.parquet")
+    found = fold.fold_raw(tmp_path / "part.parquet", keys=(), time_us="ts_us", value="value")
+    assert found.column_names == ["minute", "bucket", "count"]
+    assert numbers(found.column("count")).sum() == rows.num_rows
