@@ -16,6 +16,7 @@ from nibai.app.changes import (
     suspect_document,
     window_document,
 )
+from nibai.conventions import PREDICTION_LABELS
 from nibai.document import encode, iso
 from nibai.errors import PluginError
 from nibai.histogram import BlockHistograms
@@ -86,7 +87,7 @@ def watch_changes(
     kept = {
         key: SeriesWatch.from_plain(plain)
         for key, plain in desk.state.detectors(block_seconds).items()
-        if key[0] in wanted
+        if key[0] in wanted and json.loads(key[1])[1] != PREDICTION_LABELS
     }
     recent = scope_of(engine, block_seconds=block_seconds, endpoint=endpoint)
     scope = _scope(recent, wanted, kept, desk.clock())

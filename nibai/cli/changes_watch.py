@@ -14,10 +14,12 @@ from nibai.cli.watch import seconds_of
 from nibai.errors import UsageError
 
 if TYPE_CHECKING:
+    from nibai.app.outputs_watch import OutputsLook
     from nibai.history import Alarm, Look
 
 SUSPECT_WITHIN_SECONDS = 86_400.0
 DAY_SECONDS = 86_400.0
+HOUR_SECONDS = 3600.0
 
 
 @click.command("watch")
@@ -36,6 +38,11 @@ DAY_SECONDS = 86_400.0
     show_default=True,
     help="Time between false alarms of everything that is watched.",
 )
+@click.option(
+    "--predictions",
+    is_flag=True,
+    help="Watch answers instead: labels, scores, segments and volume against last week's hours.",
+)
 @format_option
 @data_options
 def watch(
@@ -44,6 +51,7 @@ def watch(
     tolerate: str,
     form: str,
     *,
+    predictions: bool,
     config_file: str | None,
     data: str | None,
 ) -> int:
@@ -52,7 +60,13 @@ def watch(
     Every series is learned for a week, then goes on from where the last look ended: p50, p99 and
     failed requests. Each alarm is printed once; after it the series is learned anew. An alarm is no
     verdict about a claim: the exit code is 0 whether or not there is one.
+
+    With --predictions the answers of every variant are followed hour by hour against the same hours
+    of the week before: "outputs moved" or "traffic moved", with a chance of 5 % for a false alarm
+    of everything in 30 days. Four weeks are learned first.
     """
+    if predictions:
+        return _predictions(endpoint, form, config_file=config_file, data=data)
     from nibai.app.audit import open_desk  # noqa: PLC0415 - numpy, duckdb, sqlalchemy
     from nibai.app.changes_watch import look_document, watch_changes  # noqa: PLC0415 - same
 
@@ -73,6 +87,45 @@ def watch(
         click.echo("\n".join(_told(alarm)) + "\n")
     click.echo(_summary(look, block), err=True)
     return 0
+
+
+def _predictions(
+    endpoint: str | None, form: str, *, config_file: str | None, data: str | None
+) -> int:
+    from nibai.app.audit import open_desk  # noqa: PLC0415 - see watch
+    from nibai.app.outputs_watch import outputs_document, watch_outputs  # noqa: PLC0415 - same
+
+    with open_desk(configuration(config_file, data), time.time) as desk:
+        look = watch_outputs(desk, endpoint=endpoint)
+    if form == "json":
+        click.echo(json.dumps(outputs_document(look), indent=2, ensure_ascii=False))
+        return 0
+    for alarm in look.alarms:
+        one = alarm.moved
+        lines = [
+            "  ".join(part for part in (alarm.endpoint, alarm.variant) if part),
+            f"  {minute_text((one.at + 1) * HOUR_SECONDS)}  {alarm.text}",
+            f"    started about {minute_text(one.start * HOUR_SECONDS)}, against a week before",
+            f"    {one.rank.said()}",
+            "    no verdict: only the same inputs through both variants show changed answers",
+        ]
+        click.echo("\n".join(lines) + "\n")
+    click.echo(_outputs_summary(look), err=True)
+    return 0
+
+
+def _outputs_summary(look: OutputsLook) -> str:
+    if not look.series:
+        return "nothing to look at: the lake has no answers (see nibai lake info)"
+    watched = look.series - len(look.learning)
+    text = (
+        f"{count_text(len(look.alarms), 'new alarm')}; answers of {watched:,} of {look.series:,} "
+        f"series watched up to {minute_text(look.until)}"
+    )
+    if look.learning:
+        times = [minute_text(moment(look.learning)) for moment in (_first, _last)]
+        text += f"; {len(look.learning):,} learning until {' to '.join(dict.fromkeys(times))}"
+    return f"{text}\na false alarm of all in 30 days has a chance of at most 5 %"
 
 
 def _told(alarm: Alarm) -> list[str]:
