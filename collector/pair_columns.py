@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from collector.pair_texts import with_texts
+from collector.pair_vectors import with_vectors
 from nibai.outputs import (
     NUMBERS,
     TEXTS,
@@ -42,8 +43,14 @@ RANKED_PLACES = 20
 Rows = NDArray[np.int64]
 
 
-def to_columns(batch: pa.RecordBatch, spec: OutputSpec) -> PairColumns:
-    """The pairs of a batch (`nibai.store.pair_scan.pair_batches`), answers of one kind."""
+def to_columns(batch: pa.RecordBatch, spec: OutputSpec, *, vectors: bool = False) -> PairColumns:
+    """The pairs of a batch (`nibai.store.pair_scan.pair_batches`), answers of one kind.
+
+    `vectors`: they are lists of numbers, and the batch has them as such.
+    """
+    if vectors:
+        found = with_vectors(batch, _common(batch), spec)
+        return found if found.distance is None else _apart(found, 1 - found.distance, spec)
     if spec.kind is OutputKind.CLASS and not spec.path:
         found = _classes(batch)
     elif spec.kind in NUMBERS and not spec.path:
@@ -228,6 +235,11 @@ def _embeddings(
     for i, (a, b) in enumerate(zip(old, new, strict=True)):
         if a.vector and len(a.vector) == len(b.vector):
             alike[i] = cosine(np.array([a.vector]), np.array([b.vector]))[0]
+    return _apart(found, alike, spec)
+
+
+def _apart(found: PairColumns, alike: Floats, spec: OutputSpec) -> PairColumns:
+    """Embeddings of known cosine, NaN for those that cannot be compared."""
     tolerance = SAME_COSINE if spec.tolerance is None else spec.tolerance
     # Vectors of different length, or without one, are different answers.
     differ = ~(1 - alike <= tolerance)

@@ -89,11 +89,11 @@ class Counted:
         columns = find_columns(table, request)
         self._settle(table, columns, request, kind)
         assert self.spec is not None  # noqa: S101 - settled just now
-        layout = columns.layout(self.spec).present(table.columns)
+        layout = columns.layout(table, self.spec).present(table.columns)
         if not self.by_variant:
             layout = replace(layout, variant="")
         for batch in pair_batches(table, layout):
-            self._count(batch, self.spec)
+            self._count(batch, self.spec, vectors=layout.vectors)
 
     def _settle(self, table: Table, columns: Columns, request: PairsRequest, kind: str) -> None:
         if self.spec is None:
@@ -109,7 +109,7 @@ class Counted:
             self.say(f"{kind}: {listed}")
         self.roles |= used
 
-    def _count(self, batch: pa.RecordBatch, spec: OutputSpec) -> None:
+    def _count(self, batch: pa.RecordBatch, spec: OutputSpec, *, vectors: bool) -> None:
         missing = [array(batch, name) > 0 for name in ("bm", "cm")]
         self.present[0] += int((~missing[0]).sum())
         self.present[1] += int((~missing[1]).sum())
@@ -128,7 +128,7 @@ class Counted:
             if both.num_rows and self.sample is not None:
                 self.sample.add(both)
             if both.num_rows:
-                builder.add(to_columns(both, spec))
+                builder.add(to_columns(both, spec, vectors=vectors))
             for side, name in enumerate(("baseline", "candidate")):
                 lone = _take(batch, rows[missing[side][rows]])
                 for segment, n in Counter(lone.column("segment").to_pylist()).items():

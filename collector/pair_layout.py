@@ -10,9 +10,9 @@ from collector.columns import stem
 from collector.json_schema import schema_check
 from collector.pair_text import BAD_BYTES
 from nibai.errors import UsageError
-from nibai.outputs import NUMBERS, SUM_SLACK, OutputKind, OutputSpec
+from nibai.outputs import NUMBERS, SUM_SLACK, TEXTS, VECTORS, OutputKind, OutputSpec
 from nibai.protocols import PairsRequest
-from nibai.store.pair_scan import PairLayout, values
+from nibai.store.pair_scan import PairLayout, are_vectors, values
 from nibai.store.scan import Table
 
 ROLES: Mapping[str, tuple[str, ...]] = {
@@ -54,7 +54,7 @@ class Columns:
     by_role: Mapping[str, str]
     segments: tuple[str, ...]
 
-    def layout(self, spec: OutputSpec) -> PairLayout:
+    def layout(self, table: Table, spec: OutputSpec) -> PairLayout:
         """How the table is read for answers of this kind."""
         roles = {"truth" if role == "label" else role: name for role, name in self.by_role.items()}
         numeric = spec.kind in NUMBERS and not spec.path
@@ -65,7 +65,10 @@ class Columns:
             numeric=numeric,
             labels=spec.labels if plain else (),
             bad_bytes=BAD_BYTES,
-            keep_empty=spec.kind in (OutputKind.TEXT, OutputKind.JSON),
+            keep_empty=spec.kind in TEXTS,
+            vectors=spec.kind in VECTORS
+            and not spec.path
+            and are_vectors(table, self.by_role["baseline"], self.by_role["candidate"]),
         )
 
 

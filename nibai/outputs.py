@@ -48,6 +48,7 @@ EMPTY = "empty"
 
 NUMBERS = (OutputKind.SCORE, OutputKind.REGRESSION)
 TEXTS = (OutputKind.TEXT, OutputKind.JSON)
+VECTORS = (OutputKind.PROBA, OutputKind.EMBEDDING)
 NEED_JSON = (OutputKind.PROBA, OutputKind.EMBEDDING, OutputKind.RANKING)
 
 MAX_BYTES = 16 << 20

@@ -252,7 +252,8 @@ def _codes(columns: PairColumns, side: int) -> Codes:
     invalid = (columns.baseline_invalid, columns.candidate_invalid)[side]
     if invalid is None:
         return codes
-    return np.where(invalid > 0, invalid.astype(np.uint64), codes)
+    # From the top down: codes of labels may be small numbers.
+    return np.where(invalid > 0, ~invalid.astype(np.uint64), codes)
 
 
 def _labels(columns: PairColumns, side: int, rows: Rows) -> list[str]:

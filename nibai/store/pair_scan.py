@@ -12,13 +12,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from nibai.store.scan import Table, unreadable
+from nibai.store.scan import NUMERIC, Table, unreadable
 from nibai.store.sql import literal, quote
 
 BATCH_ROWS = 262_144
+BATCH_VECTORS = 16_384
+"""Fewer rows at a time where each is a list: 1,000 numbers are 8 kB."""
 
 WHOLE = 9e15
 """Below this doubles are exact integers."""
+
+
+_NO_COLUMNS = ("labels", "bad_bytes", "segments", "numeric", "keep_empty", "vectors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class PairLayout:
 
     `numeric`: answers are scores. `labels`: the only valid ones; empty: all are. `bad_bytes` is a
     sign that marks text whose bytes were broken. `keep_empty`: an empty text is an answer.
+    `vectors`: answers are lists of numbers, and wanted as such.
     """
 
     baseline: str
@@ -55,14 +61,14 @@ class PairLayout:
     labels: tuple[str, ...] = ()
     bad_bytes: str = ""
     keep_empty: bool = False
+    vectors: bool = False
 
     def present(self, columns: dict[str, str]) -> PairLayout:
         """The same without columns that a table lacks: there everything is unknown."""
         gone: dict[str, Any] = {
             one.name: ""
             for one in fields(self)
-            if one.name not in {"labels", "bad_bytes", "segments", "numeric", "keep_empty"}
-            and getattr(self, one.name) not in columns
+            if one.name not in _NO_COLUMNS and getattr(self, one.name) not in columns
         }
         return replace(self, **gone)
 
@@ -82,14 +88,16 @@ def pair_batches(table: Table, layout: PairLayout) -> Iterator[pa.RecordBatch]:
 
     `b` and `c` are answers as text, `bk` and `ck` their hashes; `bm` and `cm` 1 where one is
     missing; `bs` and `cs` scores; `bi` and `ci` kinds of invalid; `bt` and `ct` 1, 0 or -1 (right,
-    wrong, unknown); `bp` and `cp` probabilities as JSON; `key` and `req` hashes, 0 where unknown;
-    `bf` and `cf` finish reasons, `bl` and `cl` lengths in tokens, `bo` and `co` log-probabilities
-    of the old answer under the old and the new model, all NaN where unknown; `truth`,
-    `request_id`, `input_hash`, `segment`, `batch`, `variant` texts; `margin` a number.
+    wrong, unknown); `bp` and `cp` probabilities as JSON; `bv` and `cv` lists of numbers; `key` and
+    `req` hashes, 0 where unknown; `bf` and `cf` finish reasons, `bl` and `cl` lengths in tokens,
+    `bo` and `co` log-probabilities of the old answer under the old and the new model, all NaN where
+    unknown; `truth`, `request_id`, `input_hash`, `segment`, `batch`, `variant` texts; `margin` a
+    number.
     """
     sql = _query(table, layout)
     with unreadable(table.name):
-        reader = table.connection.sql(sql).to_arrow_reader(BATCH_ROWS)
+        rows = BATCH_VECTORS if layout.vectors else BATCH_ROWS
+        reader = table.connection.sql(sql).to_arrow_reader(rows)
         yield from reader
 
 
@@ -116,6 +124,8 @@ def _query(table: Table, layout: PairLayout) -> str:
                 (layout.candidate_finish_reason, "cf"),
             )
         ),
+        f"{_vector(layout, layout.baseline)} AS bv",
+        f"{_vector(layout, layout.candidate)} AS cv",
         f"{_probabilities(table, layout.baseline_probabilities)} AS bp",
         f"{_probabilities(table, layout.candidate_probabilities)} AS cp",
         f"{_said_invalid(layout.baseline_invalid)} AS bi",
@@ -134,7 +144,7 @@ def _query(table: Table, layout: PairLayout) -> str:
     return (
         f"SELECT coalesce(b, '') AS b, coalesce(c, '') AS c, hash(coalesce(b, '')) AS bk, "
         f"hash(coalesce(c, '')) AS ck, {b} AS bm, {c} AS cm, bs, cs, margin, bi, ci, "
-        "bp, cp, bf, cf, bl, cl, bo, co, "
+        "bp, cp, bv, cv, bf, cf, bl, cl, bo, co, "
         f"{_right('b', 'bi')} AS bt, {_right('c', 'ci')} AS ct, "
         "CASE WHEN request_id = '' THEN 0::UBIGINT WHEN repeat IN ('', '0') THEN hash(request_id) "
         "ELSE hash(concat(repeat, '/', request_id)) END AS req, "
@@ -149,6 +159,8 @@ def answer_sql(table: Table, layout: PairLayout, column: str) -> str:
     if not column:
         return "NULL::VARCHAR"
     name, kind = quote(column), table.columns[column]
+    if layout.vectors and kind.endswith("]"):
+        return f"CASE WHEN {name} IS NOT NULL THEN '[]' END"
     if kind in {"FLOAT", "DOUBLE"} or kind.startswith("DECIMAL"):
         number = f"{name}::DOUBLE"
         whole = f"isfinite({number}) AND {number} = trunc({number}) AND abs({number}) < {WHOLE!r}"
@@ -177,6 +189,25 @@ def _number(*columns: str | bool) -> str:
 
 def _probabilities(table: Table, column: str) -> str:
     return f"coalesce({text_sql(table, column)}, '')" if column else "''"
+
+
+def _vector(layout: PairLayout, column: str) -> str:
+    if not (layout.vectors and column):
+        return "[]::DOUBLE[]"
+    return f"coalesce({quote(column)}::DOUBLE[], [])"
+
+
+def are_vectors(table: Table, *columns: str) -> bool:
+    """Whether columns hold lists of numbers."""
+    return all(
+        table.columns[one].endswith("]")
+        and table.columns[one].startswith(_NUMBERS)
+        and table.columns[one].count("[") == 1
+        for one in columns
+    )
+
+
+_NUMBERS = (*NUMERIC, "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 
 
 def _said_invalid(column: str) -> str:

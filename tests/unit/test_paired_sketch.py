@@ -109,6 +109,20 @@ def test_a_flip_is_another_label_and_an_invalid_answer_is_one_too():
     assert found.signals["invalid:missing path"] == Signal(3, 0, 0, 1)
 
 
+def test_kinds_of_invalid_answers_are_no_classes_of_the_same_number():
+    names = ["a", "b"]
+    given = PairColumns(
+        np.array([1, 1], dtype=np.uint64),
+        np.array([0, 0], dtype=np.uint64),
+        baseline_label=texts(names),
+        candidate_label=texts(names),
+        baseline_invalid=np.array([0, 1]),
+        candidate_invalid=np.array([0, 0]),
+        invalid_kinds=("NaN",),
+    )
+    assert built(given)[""].confusion == {("a", "a"): 1, ("invalid:NaN", "b"): 1}
+
+
 def test_repeated_inputs_count_once_and_traffic_is_shown_beside():
     given = PairColumns(text_codes("aaab"), text_codes("bbbb"), key=text_codes(["x", "x", "y", ""]))
     found = built(given)[""]

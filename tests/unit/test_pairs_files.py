@@ -198,6 +198,29 @@ def test_probabilities_embeddings_and_rankings_are_recognised(tmp_path):
     assert (sketch.flips, sketch.moments[RANK_OVERLAP].max) == (1, 1)
 
 
+@pytest.mark.parametrize("kind", ["proba", "embedding"])
+def test_columns_of_lists_say_what_the_same_lists_as_text_say(kind):
+    rng = np.random.default_rng(11)
+    rows = [rng.dirichlet(np.ones(5), 2).tolist() for _ in range(300)]
+    rows[3][0], rows[4][1], rows[5] = [0.9, 0.9], [-0.5, 0.5], [[], []]
+    rows[6][0], rows[7][1], rows[8] = [0.2, 0.3], [float("nan")] * 5, [[0.5], [0.25, 0.5]]
+    rows[9][0], rows[10][0], rows[11] = None, [float("inf")], [[0.0] * 5, [0.1] * 5]
+    sides = [pa.array([row[side] for row in rows], pa.list_(pa.float64())) for side in (0, 1)]
+    others = {"label": [str(i % 5) for i in range(300)], "request_id": list(map(str, range(300)))}
+    as_lists = pa.table({"baseline": sides[0], "candidate": sides[1], **others})
+    said = [
+        [None if one is None else json.dumps(one) for one in side.to_pylist()] for side in sides
+    ]
+    as_text = pa.table({"baseline": said[0], "candidate": said[1], **others})
+    ours, theirs = (whole(read(table, output=kind)) for table in (as_lists, as_text))
+    rounded = {"moments": {}, "worst": (), "histograms": {}}
+    assert replace(ours, **rounded) == replace(theirs, **rounded)
+    for name, moments in theirs.moments.items():
+        assert ours.moments[name].n == moments.n, name
+        assert ours.moments[name].sum == pytest.approx(moments.sum, abs=1e-12), name
+    assert len(ours.worst) == len(theirs.worst)
+
+
 def test_an_answer_inside_a_document_is_found_by_its_path(tmp_path):
     path = tmp_path / "p.jsonl"
     answers = [('{"out": [{"label": "a"}]}', '{"out": [{"label": "b"}]}'), ('{"out": []}', "oops")]
