@@ -36,12 +36,16 @@ class Side:
         offsets = np.from_dlpack(lists.offsets).astype(np.int64)
         self.lengths = np.diff(offsets)
         n, width = len(lists), int(self.lengths.max(initial=0))
-        values = np.from_dlpack(lists.values.fill_null(float("nan")))[offsets[0] : offsets[-1]]
-        self.values: Floats = np.zeros((n, width))
-        row = np.repeat(np.arange(n), self.lengths)
-        self.values[
-            row, np.arange(len(values)) - np.repeat(offsets[:-1] - offsets[0], self.lengths)
-        ] = values
+        gaps = lists.values.null_count
+        numbers = np.from_dlpack(lists.values.fill_null(float("nan")) if gaps else lists.values)
+        values: Floats = np.asarray(numbers[offsets[0] : offsets[-1]], dtype=np.float64)
+        if len(values) == n * width:
+            self.values: Floats = values.reshape(n, width)
+        else:
+            self.values = np.zeros((n, width))
+            row = np.repeat(np.arange(n), self.lengths)
+            place = np.arange(len(values)) - np.repeat(offsets[:-1] - offsets[0], self.lengths)
+            self.values[row, place] = values
         said = batch.column(f"{name}i").to_pylist()
         self.invalid = np.where([not one for one in said], self._wrong(spec), said).astype(object)
 
@@ -116,6 +120,8 @@ def _probabilities(
 
 
 def _widened(side: Side, width: int) -> Floats:
+    if side.values.shape[1] == width:
+        return side.values
     return np.pad(side.values, ((0, 0), (0, width - side.values.shape[1])))
 
 
@@ -135,8 +141,8 @@ def _margin(side: Side) -> Floats:
 def _correct(
     known: YesNo | None, top: Rows, side: Side, truths: list[str], spec: OutputSpec
 ) -> YesNo | None:
-    if known is None:
-        return None
+    if known is None or (known == UNKNOWN).all():
+        return known
     names = _names(top, spec)(np.arange(len(top)))
     right = np.array([name == truth for name, truth in zip(names, truths, strict=True)])
     return np.where(known == UNKNOWN, UNKNOWN, right & side.valid).astype(np.int8)
