@@ -222,7 +222,7 @@ def _request(given: dict[str, Any]) -> Any:  # noqa: ANN401 - imported late
             raise UsageError(f"--{name.replace('_', '-')} {given[name]:g}: give a number above 0")
     captures = CaptureRequest(
         source=given["inputs"],
-        columns=_named(given["columns"], "--columns"),
+        columns=_named(",".join(given["columns"]).split(","), "--columns"),
         sample=given["sample"],
         seed=given["seed"],
         repeated=given["repeated"],
@@ -265,9 +265,9 @@ def rate(text: str) -> float | None:
     return float(match.group(1)) / PER_SECOND[match.group(2)]
 
 
-def _named(texts: tuple[str, ...], option: str) -> dict[str, str]:
+def _named(texts: Sequence[str], option: str) -> dict[str, str]:
     found = {}
-    for text in texts:
+    for text in filter(None, texts):
         name, separator, value = text.partition("=")
         if not separator or not name:
             raise UsageError(f"{option} {name}: write {option} NAME=VALUE")

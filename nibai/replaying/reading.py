@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from nibai.outputs import Output, OutputKind, OutputSpec, digest, read_output
 from nibai.protocols import Answer
 from nibai.texts.chat import chat_answer
 from nibai.texts.pairs import said
+
+COLUMN = re.compile(r"column=(\d+)")
+"""A path that leads to a cell of a CSV line, counted from 0."""
 
 CHAT = "chat"
 """The output kind of OpenAI-compatible answers: their text and tool calls."""
@@ -22,6 +26,11 @@ WORDS = (CHAT, OutputKind.TEXT, OutputKind.JSON)
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How answers are read: `output` is KIND[:PATH] as `nibai compare --output` takes it.
+
+    A PATH may also be `column=N`, a cell of an answer that is a CSV line.
+
+    >>> Reading("score:column=1")(Answer("cat,0.9"))
+    {'answer': '0.9', 'score': 0.9}
 
     What it returns is plain data: `answer` (as the pairs file has it), `score`, `margin`, `finish`
     (the reason why a text ended), each only where known, or `invalid` alone. `keep_texts`: texts
@@ -61,9 +70,11 @@ class Reading:
         if self.kind == CHAT:
             return self._chat(answer.payload)
         path = self.output.partition(":")[2]
+        cell = COLUMN.fullmatch(path)
         spec = OutputSpec(
             OutputKind(self.kind),
-            path=path,
+            path="" if cell else path,
+            column=int(cell[1]) if cell else None,
             labels=self.labels,
             decision_threshold=self.decision_threshold,
         )

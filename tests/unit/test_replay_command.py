@@ -252,6 +252,11 @@ def test_errors_from_python():
         nibai.replay([], broken, broken)
 
 
+def test_columns_may_be_listed():
+    assert command._named(["id=a", "input=b"], "--columns") == {"id": "a", "input": "b"}
+    assert command._named([""], "--columns") == {}
+
+
 def test_texts_are_digests_unless_asked_for():
     def talk(prompts):
         return [f"You said {prompt}." for prompt in prompts]
