@@ -85,7 +85,7 @@ def test_evidentlys_own_preset_and_text_drift_stand_beside_them(artifact):
     assert any(name.startswith("DriftedColumnsCount") for name in names)
     methods = [re.search(r"method=([^,]*)", name) for name in names]
     assert {"jensenshannon", "wasserstein"} < {found.group(1) for found in methods if found}
-    assert any("text content drift" in name.lower() for name in names)
+    assert any(f"method={bridge.TEXT_DRIFT}" in name for name in names)
     for descriptor in ("characters", "words", "sentences", "non-letters", "refusals", "valid JSON"):
         assert f": {descriptor}" in "".join(names)
 
