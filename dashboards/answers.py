@@ -79,7 +79,9 @@ def _together(findings: Sequence[Finding]) -> Answers:
 
 def basis(evidence: PredictionEvidence) -> str:
     """What the evidence is, in one line."""
-    parts = [LEVELS[evidence.level], f"{evidence.pairs:,} pairs of answers"]
+    parts = [LEVELS[evidence.level]]
+    if evidence.level in {EvidenceLevel.SHADOW, EvidenceLevel.REPLAY}:
+        parts.append(f"{evidence.pairs:,} pairs of answers")
     if evidence.all_pairs != evidence.pairs and evidence.all_pairs:
         parts.append(f"{evidence.all_pairs:,} with repeated inputs")
     if evidence.pairs_wanted is not None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.outputs import judge, more_of, swapped, two_days
+from support.outputs import START, judge, more_of, rows, sample, swapped, two_days
 from support.rates import Rate, at_least, at_most
 
 from nibai.model import ReasonCode, Verdict
@@ -105,3 +105,31 @@ def test_a_wrong_word_about_the_mix_is_rare(figure):
     rate = Rate(confirmed, R)
     figure(f"mix moved by exactly the margin, n = 8000, R = {R}: confirmed {rate} %")
     at_most(rate, 0.05, "confirmed although at the margin")
+
+
+def test_a_real_model_with_fewer_bits_under_another_mix_of_inputs():
+    """Handwritten digits, a nearest-centroid model, and its weights cut to two levels.
+
+    The new period sees more of the digits 0 to 4; the same model is not blamed for them.
+    """
+    datasets = pytest.importorskip("sklearn.datasets")
+    images, digits = datasets.load_digits(return_X_y=True)
+    rng = np.random.default_rng(14)
+    centres = np.array([images[digits == digit].mean(axis=0) for digit in range(10)])
+    coarse = np.round(centres / 16 * 1.5) * 16 / 1.5
+
+    def answers(shares, weights, n=4000):
+        drawn = rng.choice(len(images), n, p=shares / shares.sum())
+        far = (weights**2).sum(axis=1) - 2 * images[drawn] @ weights.T
+        return rows(far.argmin(axis=1), images[drawn], np.sort(START + rng.random(n) * 86_400))
+
+    even, more_low = np.ones(len(images)), np.where(digits < 5, 1.5, 1.0)
+    before = answers(even, centres)
+    names = tuple(map(str, range(10)))
+    same = judge(
+        sample(before, answers(more_low, centres), classes=names), "same output mix within 3%"
+    )
+    assert same.verdict is Verdict.CONFIRMED
+    assert same.evidence.predictions.scores[0].value > 0.08  # total variation of plain shares
+    fewer = sample(before, answers(more_low, coarse), classes=names)
+    assert judge(fewer, "same predictions within 1%").verdict is Verdict.REFUTED

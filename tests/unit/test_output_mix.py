@@ -131,7 +131,7 @@ def test_rare_classes_are_joined_and_absent_ones_left_out():
 
 def test_a_past_that_moves_as_far_takes_the_verdict_back():
     rng = np.random.default_rng(3)
-    days = 10
+    days = 6
 
     def restless(n, start, seconds, level):
         times = np.sort(start + rng.random(n) * seconds)
@@ -142,9 +142,9 @@ def test_a_past_that_moves_as_far_takes_the_verdict_back():
 
     level = np.cumsum(rng.normal(0, 0.5, days + 2))
     step = level[days] - level[days + 1] + 0.6  # between the two days, the same in all seeds
-    past = restless(days * 800, START, days * DAY, level)
-    before = restless(800, START + days * DAY, DAY, level)
-    after = restless(800, START + (days + 1) * DAY, DAY, level + step)
+    past = restless(days * 600, START, days * DAY, level)
+    before = restless(600, START + days * DAY, DAY, level)
+    after = restless(600, START + (days + 1) * DAY, DAY, level + step)
     calm = sample(before, after, classes=("no", "yes"))
     assert judge(calm).verdict is REFUTED
     assert "placebo points: uncalibrated: no unchanged past" in " ".join(judge(calm).evidence.notes)
