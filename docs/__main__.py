@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from demo.command import CLAIM
 from nibai import cli, conventions, model, prediction_evidence
 from nibai.errors import NibaiError
 
@@ -34,13 +35,13 @@ def main() -> int:
 
 
 def show_demo(output: Path) -> int:
-    """Put the machine and the first verdict table of a demo's output into the README."""
+    """Put the machine, the first verdict table and the last sentences of a demo into the README."""
     text = output.read_text(encoding="utf-8")
     machine = [line for line in text.splitlines() if line.startswith(("  cpu:", "  instruction"))]
-    start = text.index("“2x faster at p50, p90 and p99”:")
+    start = text.index(f"“{CLAIM}”:")
     table = text[start : text.index("\n“", start + 1)].rstrip()
-    control = text[text.index("A/A control:") :].split("\n\n")[0]
-    block = "\n".join(["```", *machine, "", table, "", control, "```"])
+    control, together = text[text.index("A/A control:") :].split("\n\n")[:2]
+    block = "\n".join(["```", *machine, "", table, "", control, "", together, "```"])
     readme = HERE.parent / "README.md"
     head, _, rest = readme.read_text(encoding="utf-8").partition(" output -->\n")
     tail = rest.partition("<!-- /demo -->")[2]

@@ -19,7 +19,7 @@ from nibai.model import Window
 from nibai.paired.build import SketchBuilder
 from nibai.paired.columns import Floats, PairColumns
 from nibai.predictions import PairedSketch, SameInputs
-from nibai.store.rows import numbers
+from nibai.store.rows import column, numbers
 from nibai.store.sql import literal
 
 MAX_CLASSES = 1000
@@ -299,8 +299,7 @@ def _pair_columns(rows: pa.Table, facts: Facts) -> PairColumns:
     segment = rows["segment"].combine_chunks().dictionary_encode()
 
     def texts(name: str) -> Any:  # noqa: ANN401 - a function of rows
-        column = rows[name]
-        return lambda at: column.take(pa.array(at.tolist(), pa.int64())).to_pylist()
+        return lambda at: rows[name].take(column(at, pa.int64())).to_pylist()
 
     sides: dict[str, Any] = {}
     for side, name in (("a", "baseline"), ("b", "candidate")):
@@ -326,9 +325,9 @@ def _pair_columns(rows: pa.Table, facts: Facts) -> PairColumns:
 def _padded(lists: pa.ChunkedArray, width: int) -> Floats:
     """Lists as rows of one length; NaN where there is no list."""
     found = np.full((len(lists), width), np.nan)
-    column = lists.combine_chunks()
-    offsets = np.from_dlpack(column.offsets)
-    values = np.from_dlpack(column.values)
+    whole = lists.combine_chunks()
+    offsets = np.from_dlpack(whole.offsets)
+    values = np.from_dlpack(whole.values)
     lengths = np.diff(offsets)
     row = np.repeat(np.arange(len(lengths)), lengths)
     found[lengths > 0] = 0.0
