@@ -34,7 +34,17 @@ def _speed(claims: list[Document]) -> list[str]:
         return []
     least = min(known, key=lambda claim: float(claim["estimate"]["value"]))
     value, low, high = _bounds(least["estimate"]) or (0.0, 0.0, 0.0)
-    return [f"{value:.2f}x faster at p{least['quantile'] * 100:g} [{low:.2f}, {high:.2f}]"]
+    if low >= 1:
+        interval = f"[{low:.2f}, {high:.2f}]"
+    elif high <= 1:
+        interval = f"[{1 / high:.2f}, {1 / low:.2f}]"
+    else:
+        interval = f"[{_times(low)} to {_times(high)}]"
+    return [f"{_times(value)} at p{least['quantile'] * 100:g} {interval}"]
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f}x faster" if ratio >= 1 else f"{1 / ratio:.2f}x slower"
 
 
 def _answers(claim: Document) -> list[str]:

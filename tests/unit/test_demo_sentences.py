@@ -1,5 +1,7 @@
 """The demo's closing sentences say what the audit document says, one batch profile at a time."""
 
+import pytest
+
 from demo.sentences import joint_sentences
 
 
@@ -47,6 +49,24 @@ def test_speed_and_answers_are_one_sentence_and_another_batch_its_own():
         "at batch 8 20.0% of answers changed [10.0, 30.0]; the new variant disagrees with itself "
         "on 5.0% of answers (the old on 0.0%); “same predictions for batch=8”: INCONCLUSIVE"
     )
+
+
+@pytest.mark.parametrize(
+    ("estimate", "said"),
+    [
+        ((0.8, 0.5, 0.9), "1.25x slower at p50 [1.11, 2.00]"),
+        ((0.8, 0.5, 1.25), "1.25x slower at p50 [2.00x slower to 1.25x faster]"),
+    ],
+)
+def test_slower_is_said_as_slower(estimate, said):
+    document = {
+        "sentences": [{"text": "both", "verdict": "refuted"}],
+        "claims": [
+            claim(0, "faster", quantile=0.5, estimate=bounds(*estimate)),
+            claim(0, "same_predictions"),
+        ],
+    }
+    assert joint_sentences(document) == [f"{said}; “both”: REFUTED"]
 
 
 def test_what_was_not_measured_is_not_said():
