@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,16 +21,17 @@ from nibai.histogram import OVERFLOW_BUCKET, ZERO_BUCKET, bucket_index
 from nibai.store.rows import column
 
 MICROSECONDS_A_MINUTE = 60_000_000
-BATCH_ROWS = 1 << 18
+BATCH_ROWS = 1 << 17
 """Smaller batches fit an inner cache, and lose more to calls and fresh memory than that gains."""
 
 MAX_SERIES = 1 << 14
-"""Combinations of key values that are worth numbering; a part of an hour has hundreds."""
+"""Combinations of key values that are worth numbering, in 16 bits; an hour has hundreds."""
 
 MAX_SPREAD = 8
 """Counters per row that a batch may span; rows further apart are counted together at the end."""
 
 Int32Array = NDArray[np.int32]
+Int16Array = NDArray[np.int16]
 
 
 class _Unsuited(Exception):  # noqa: N818 - no error: the part is counted in another way
@@ -59,7 +61,8 @@ def count_dense(
         return None
     counts = np.zeros(math.prod(sizes), dtype=np.int64)
     scattered = []
-    for number, minutes, bucket in batches:
+    while batches:  # what is counted gives its memory back to the rest; fresh memory is slow
+        number, minutes, bucket = batches.pop()
         position = _position(minutes - first, number, _slots(bucket, buckets), sizes)
         if not _add(counts, position):
             scattered.append(position)
@@ -80,13 +83,13 @@ def _read(part: Path, keys: tuple[str, ...], time_us: str, value: str) -> Iterab
 
 def _numbered(
     batch: pa.RecordBatch, series: _Series, time_us: str, value: str
-) -> tuple[Int32Array, Int32Array, Int32Array]:
+) -> tuple[Int16Array, Int32Array, Int16Array]:
     """Series, minute and bucket of every row."""
     if any(array.null_count for array in batch.columns):
         raise _Unsuited
     minutes = np.from_dlpack(batch.column(time_us)) // MICROSECONDS_A_MINUTE
     bucket = bucket_index(np.from_dlpack(batch.column(value)))
-    return series.numbers(batch), minutes.astype(np.int32), bucket
+    return series.numbers(batch), minutes.astype(np.int32), bucket.astype(np.int16)
 
 
 class _Series:
@@ -99,10 +102,10 @@ class _Series:
         self.keys = keys
         self.texts: dict[tuple[str, ...], int] = {}
         self._dictionaries: list[pa.Array] | None = None
-        self._numbers = np.zeros(1, dtype=np.int32)
+        self._numbers = np.zeros(1, dtype=np.int16)
         self._in_order = True
 
-    def numbers(self, batch: pa.RecordBatch) -> Int32Array:
+    def numbers(self, batch: pa.RecordBatch) -> Int16Array:
         """The number of every row's combination."""
         columns = [batch.column(key) for key in self.keys]
         if not all(pa.types.is_dictionary(one.type) for one in columns):
@@ -114,7 +117,7 @@ class _Series:
         for one in columns:
             place *= np.int32(len(one.dictionary))
             place += np.from_dlpack(one.indices).astype(np.int32, copy=False)
-        return place if self._in_order else self._numbers.take(place)
+        return place.astype(np.int16) if self._in_order else self._numbers.take(place)
 
     def _known(self, dictionaries: list[pa.Array]) -> bool:
         return self._dictionaries is not None and all(
@@ -126,19 +129,19 @@ class _Series:
             raise _Unsuited
         combinations = product(*(one.to_pylist() for one in dictionaries))
         found = [self.texts.setdefault(texts, len(self.texts)) for texts in combinations]
-        self._numbers, self._dictionaries = np.array(found, dtype=np.int32), dictionaries
+        self._numbers, self._dictionaries = np.array(found, dtype=np.int16), dictionaries
         self._in_order = found == list(range(len(found)))
 
 
 # -- positions --------------------------------------------------------------------------------
 
 
-def _ends(arrays: Iterable[Int32Array]) -> tuple[int, int]:
+def _ends(arrays: Iterable[NDArray[np.signedinteger[Any]]]) -> tuple[int, int]:
     ends = [(int(array.min()), int(array.max())) for array in arrays]
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
-def _buckets(arrays: list[Int32Array]) -> Int32Array:
+def _buckets(arrays: list[Int16Array]) -> Int32Array:
     """The buckets to count in, rising; those of zero and failed requests only where needed."""
     low, high = _ends(arrays)
     if low > ZERO_BUCKET and high < OVERFLOW_BUCKET:
@@ -149,7 +152,7 @@ def _buckets(arrays: list[Int32Array]) -> Int32Array:
     return np.array([ZERO_BUCKET, *range(low, high + 1), OVERFLOW_BUCKET], dtype=np.int32)
 
 
-def _slots(bucket: Int32Array, buckets: Int32Array) -> Int32Array:
+def _slots(bucket: Int16Array, buckets: Int32Array) -> Int32Array:
     """Where in `buckets` the bucket of every row stands."""
     if buckets[0] != ZERO_BUCKET:
         return np.asarray(bucket - buckets[0], dtype=np.int32)
@@ -159,7 +162,7 @@ def _slots(bucket: Int32Array, buckets: Int32Array) -> Int32Array:
 
 
 def _position(
-    minute: Int32Array, series: Int32Array, slot: Int32Array, sizes: tuple[int, int, int]
+    minute: Int32Array, series: Int16Array, slot: Int32Array, sizes: tuple[int, int, int]
 ) -> NDArray[np.int64]:
     position = minute.astype(np.int64)
     position *= sizes[1]
