@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from nibai.paired.build import SketchBuilder, shown_confusion
+from nibai.paired.build import Sightings, SketchBuilder, shown_confusion
 from nibai.paired.columns import PairColumns, of_records, text_codes, texts
 from nibai.paired.distances import cosine, divergences, rank_overlap, top_overlap
 from nibai.paired.rows import from_rows, to_rows
@@ -186,6 +186,19 @@ def test_batches_of_one_stream_equal_the_whole():
     cuts = [0, 17, 18, 1000, 3333, 5000]
     batches = [given.take(np.arange(*ends)) for ends in itertools.pairwise(cuts)]
     assert_equal(built(*batches)[""], built(given)[""])
+
+
+@pytest.mark.parametrize("different", [3, 40, 5000])
+def test_first_sightings_are_those_a_set_finds(different):
+    rng = np.random.default_rng(different)
+    sightings, seen = Sightings(), set()
+    for size in (0, 1, 700, 3, 1200, 500):
+        keys = rng.integers(0, different, size).astype(np.uint64)  # 0 is no key
+        expected = []
+        for key in keys.tolist():
+            expected.append(key == 0 or key not in seen)
+            seen.add(key)
+        assert sightings.first(keys).tolist() == expected
 
 
 def test_the_worst_pairs_are_the_same_however_ties_fall():
