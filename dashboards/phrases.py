@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from dashboards import answers
@@ -58,9 +59,13 @@ SPEED = (Promise.FASTER, Promise.NO_SLOWER, Promise.CHEAPER, Promise.COST_AT_MOS
 
 
 def part_label(claim: Claim) -> str:
-    """The part of a sentence in its row: the quantile, or the whole promise."""
+    """The part of a sentence in its row: the quantile, or the whole promise; not its traffic.
+
+    >>> part_label(Claim(Promise.SAME_PREDICTIONS, 0.0, margin=0.02, segment=("batch", "8")))
+    'same predictions within 2%'
+    """
     if claim.quantile is None:
-        return print_claim(claim)
+        return print_claim(replace(claim, segment=None))
     label = quantile_label(claim.quantile)
     return f"{label} {claim.metric}" if claim.metric_named else label
 

@@ -111,7 +111,7 @@ class TextRenderer:
             pad_edge=False,
         )
         table.add_column("part", no_wrap=True)
-        table.add_column("traffic", overflow="fold")
+        table.add_column("traffic", overflow="fold", min_width=len("all traffic"))
         table.add_column("measured", no_wrap=True)
         table.add_column(f"{_level(result):.0%} interval", no_wrap=True)
         table.add_column("verdict", no_wrap=True)

@@ -48,7 +48,7 @@ def test_evidence_with_nothing_in_it_is_said_in_one_line():
     bare = PredictionEvidence(EvidenceLevel.OUTPUTS_ONLY, "files", 0, 0)
     audit = with_evidence(audits.answered(), bare)
     said = text.build({}).render(audit)
-    assert "level D, before and after, outputs alone · 0 pairs of answers" in said
+    assert "\nlevel D, before and after, outputs alone\n" in said
     found = answers.answers(audit)[0]
     assert [chart(found) for chart in CHARTS] == [None, None, None]
     assert "Did the answers change?" in report.build({}).render(audit)
