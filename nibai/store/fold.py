@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 
 from nibai.histogram import OVERFLOW_BUCKET, SCALE, ZERO_BUCKET, ZERO_THRESHOLD
+from nibai.store.connection import connect
 from nibai.store.dense import MICROSECONDS_A_MINUTE, count_dense
 from nibai.store.rows import TABLES
 from nibai.store.sql import literal, quote
@@ -33,35 +33,33 @@ class Folded:
         return sum(table.num_rows for table in self.tables.values())
 
 
-def fold(rows: pa.Table, *, oldest_minute: int = 0) -> Folded:
-    """Sum additive rows; minutes before `oldest_minute` go to the hour tables.
+def fold(rows: pa.Table) -> Folded:
+    """Sum additive rows to minutes.
 
     Equal to folding any split of the rows and adding up, whatever their order.
     """
     if rows.num_rows == 0:
         return Folded({})
-    connection = duckdb.connect()
+    connection = connect()
     connection.register("wal_rows", rows)
     tables = {}
-    for name, condition, minute in (
-        ("", f"minute >= {oldest_minute}", "minute"),
-        ("_hour", f"minute < {oldest_minute}", "(minute - minute % 60)::INTEGER"),
-    ):
-        for kind, sql in (("hist", _HIST_SQL), ("cell", _CELL_SQL)):
-            found = connection.sql(sql.format(minute=minute, condition=condition)).to_arrow_table()
-            if found.num_rows:
-                tables[kind + name] = found.cast(TABLES[kind + name])
+    for kind, sql in (("hist", _HIST_SQL), ("cell", _CELL_SQL)):
+        found = connection.sql(sql).to_arrow_table()
+        if found.num_rows:
+            tables[kind] = found.cast(TABLES[kind])
     return Folded(tables)
 
 
 _HEAD = (
-    "SELECT (DATE '1970-01-01' + ({{minute}} // 1440)::INTEGER) AS day, "
+    "SELECT (DATE '1970-01-01' + (minute // 1440)::INTEGER) AS day, "
     "endpoint::VARCHAR AS endpoint, variant::VARCHAR AS variant, "
     "replica::VARCHAR AS replica, segment::VARCHAR AS segment, "
-    "metric::VARCHAR AS metric, {{minute}} AS minute, provenance::VARCHAR AS provenance, {columns} "
-    "FROM wal_rows WHERE {{condition}} GROUP BY ALL {order}"
+    "metric::VARCHAR AS metric, minute, provenance::VARCHAR AS provenance, {columns} "
+    "FROM wal_rows {where} GROUP BY ALL {order}"
 )
+# Rows of base statistics have a count and a sum, but nobody knows their buckets.
 _HIST_SQL = _HEAD.format(
+    where="WHERE provenance <> 'scalar'",
     columns="scale, bucket, sum(count)::BIGINT AS count",
     order="HAVING sum(count) <> 0 ORDER BY ALL",
 )
@@ -74,6 +72,7 @@ def _extreme(end: str) -> str:
 
 
 _CELL_SQL = _HEAD.format(
+    where="",
     columns="sum(count)::BIGINT AS count, sum(value) AS sum, "
     f"{_extreme('min')}, {_extreme('max')}, "
     "sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",
@@ -105,4 +104,4 @@ def _count_sparse(part: Path, keys: tuple[str, ...], time_us: str, value: str) -
         f"{bucket} AS bucket, count(*) AS count FROM read_parquet({literal(str(part))}) "
         "GROUP BY ALL"
     )
-    return duckdb.connect().sql(sql).to_arrow_table()
+    return connect().sql(sql).to_arrow_table()
