@@ -2,7 +2,7 @@
 
 Evidence against a difference is a Dirichlet mixture over the likelihood of three outcomes (plus,
 minus, neither), divided by the best likelihood that has this difference: one sequence, no split of
-alpha, narrower than the difference of two intervals (a quarter to a third fewer pairs, computed).
+alpha, narrower than the difference of two intervals (13 to 26 % fewer pairs, computed).
 Sources: Robbins 1970; Tango 1998 for the best likelihood; nibai's drift.md, section 3.
 """
 
