@@ -160,7 +160,8 @@ class _Demo:
         with self._steps.step("model: graph written and quantized") as said:
             files = model.prepare(cache, self._candidate)
             said.append(f"{files.candidate.name}, {files.candidate.stat().st_size / 1e6:.0f} MB")
-        encoder = model.Encoder(files.baseline, files.tokenizer)
+        threads = os.cpu_count() or 1
+        encoder = model.Encoder(files.baseline, files.tokenizer, threads=threads)
         with self._steps.step("texts: docstrings of the standard library") as said:
             corpus = texts.collect(encoder.tokens, self._seed)
             sizes = [f"{name} {len(found)}" for name, found in corpus.segments.items()]

@@ -112,14 +112,17 @@ def read_safetensors(path: Path) -> dict[str, NDArray[np.float32]]:
 
 
 class Encoder:
-    """Tokenizer and one variant's session: one thread, no spinning, as every replica runs it."""
+    """Tokenizer and one variant's session: no spinning, and one thread as every replica runs it.
 
-    def __init__(self, graph: Path, tokenizer: Path) -> None:
+    Only what is not measured (the head's training) may have more `threads`.
+    """
+
+    def __init__(self, graph: Path, tokenizer: Path, *, threads: int = 1) -> None:
         import onnxruntime  # noqa: PLC0415 - the demo's own package
         from tokenizers import Tokenizer  # noqa: PLC0415 - same
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         # Idle replicas that spin would take the cores from the one that is measured.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
