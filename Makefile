@@ -25,7 +25,7 @@ $(BIN)/uv:
 
 # A user's environment: no test tools. The demo needs nothing more than this.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[demo]' -c constraints.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[demo]' -c constraints.txt
 	@touch $@
 
 $(VENV)/.ready: $(VENV)/.installed

@@ -56,7 +56,8 @@ class EvidentlyReport:
         try:
             found = scores(rows, np.random.default_rng(self.seed))
             snapshot, notes = _snapshot(rows, findings, found)
-            return Artifact(snapshot.get_html_str(as_iframe=False), snapshot.json(), found, notes)
+            said = (*_preset_said(snapshot), *found)
+            return Artifact(snapshot.get_html_str(as_iframe=False), snapshot.json(), said, notes)
         except Exception as error:  # noqa: BLE001 - a broken vendor must not end an audit
             reason = f"{type(error).__name__}: {_first_line(error)}"
             return Artifact(None, None, (), (f"no report by Evidently ({reason})",))
@@ -148,6 +149,18 @@ def _snapshot(
     except Exception:  # noqa: BLE001 - thin columns break it in many ways: find out which
         kept, notes = _what_runs(rows, wanted)
         return _run(rows, [*ours, *kept]), notes
+
+
+def _preset_said(snapshot: Any) -> tuple[DriftScore, ...]:  # noqa: ANN401 - a Snapshot of Evidently's
+    """What its drift preset, with its own thresholds, would have told on its own."""
+    for metric in snapshot.dict()["metrics"]:
+        if metric["metric_name"].startswith("DriftedColumnsCount"):
+            columns, drifted = metric["config"]["columns"], metric["value"]["count"]
+            over = metric["value"]["share"] >= metric["config"]["drift_share"]
+            said = "drift" if over else "no drift"
+            name = f"drifted by Evidently's preset, of {len(columns)} columns:"
+            return (DriftScore(name, float(drifted), said=f"by its own thresholds {said}"),)
+    return ()
 
 
 def _what_runs(

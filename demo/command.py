@@ -277,9 +277,11 @@ class _Demo:
         from demo.processes import nibai  # noqa: PLC0415 - see command
 
         data = ("--data", str(self._data))
-        report = self._out / "report.html"
-        with self._steps.step("audit"):
-            code, found, _ = nibai("audit", main, "--format", "json", "--html", str(report), *data)
+        report, preset = self._out / "report.html", self._out / "evidently.html"
+        # Evidently, with its defaults, looks at the same answers; it decides nothing.
+        pages = ("--html", str(report), "--evidently", str(preset))
+        with self._steps.step("audit, and Evidently beside it"):
+            code, found, _ = nibai("audit", main, "--format", "json", *pages, *data)
             document = json.loads(found)
             _, text, _ = nibai("audit", "show", document["id"], *data)
             _, same, _ = nibai("audit", control, "--format", "json", *data)
@@ -295,6 +297,7 @@ class _Demo:
             click.echo(line)
         click.echo()
         click.echo(f"report: {report.resolve()}")
+        click.echo(f"Evidently's page: {preset.resolve()}")
         return code
 
 

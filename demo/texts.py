@@ -110,6 +110,18 @@ def _of_file(path: Path) -> list[str]:
     except (SyntaxError, ValueError):
         return []  # lib2to3 ships broken samples
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    nodes = [node for node in ast.walk(tree) if isinstance(node, kinds)]
-    texts = [ast.get_docstring(node) or "" for node in nodes]
+    texts = [ast.get_docstring(node) or "" for node in _statements(tree) if isinstance(node, kinds)]
     return [text.strip() for text in texts if len(text.split()) >= MIN_WORDS]
+
+
+def _statements(tree: ast.Module) -> list[ast.AST]:
+    """The module and every statement in it, level by level.
+
+    Docstrings stand in no expression, and not walking those takes a third of the time.
+    """
+    found: list[ast.AST] = [tree]
+    for node in found:
+        for name in ("body", "handlers", "orelse", "finalbody", "cases"):
+            inner = getattr(node, name, ())
+            found += inner if isinstance(inner, list) else ()
+    return found

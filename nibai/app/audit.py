@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nibai
 from nibai import fleet_document
+from nibai.app.artifact import MAX_ROWS, with_evidently
 from nibai.app.compare import load_analyzers
 from nibai.app.resting import resting
 from nibai.audit import run_audit
@@ -78,22 +80,31 @@ class Desk:
         runs: bool = False,
         windows: tuple[Window, Window] | None = None,
         level: float = 0.95,
+        evidently: Path | None = None,
     ) -> Audit:
-        """Judge a change by its own claims (or other ones) and store the audit."""
+        """Judge a change by its own claims (or other ones) and store the audit.
+
+        `evidently` is where Evidently's report of the pairs of answers goes; it decides nothing.
+        """
         judged = replace(with_claims(change, claims), runs=runs or change.runs)
         if windows is not None:
             judged = replace(judged, baseline_window=windows[0], candidate_window=windows[1])
         require_sides(judged)
         now = self.clock()
+        kept = 0 if evidently is None else MAX_ROWS
+        found = LakeWindows(self.engine(), judged, self.other_changes(judged), keep_rows=kept)
         audit = run_audit(
             judged,
-            LakeWindows(self.engine(), judged, self.other_changes(judged)),
+            found,
             resting(load_analyzers(level), self.state, level, now),
             audit_id=new_id("aud"),
             created_at=now,
             version=nibai.__version__,
             level=level,
         )
+        if evidently is not None:
+            rows = next((one.rows for one in found.predictions() if one.rows is not None), None)
+            audit = with_evidently(audit, rows, evidently)
         self.state.put_audit(to_document(audit), audit.created_at)
         return audit
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -82,6 +83,11 @@ class _What(click.Argument):
 @click.option("--until", metavar="TIME", help="See --since.")
 @click.option("--baseline", metavar="START/END", help="The window before.")
 @click.option("--candidate", metavar="START/END", help="The window after.")
+@click.option(
+    "--evidently",
+    metavar="FILE",
+    help="Also write Evidently's report (.html) or snapshot (.json) of the pairs; decides nothing.",
+)
 @watch_options
 @output.audit_options
 @data_options
@@ -125,7 +131,12 @@ def command(
                 audit = _watched(desk, change, claim, level, given)
             else:
                 audit = desk.audit(
-                    change, claim, runs=bool(given["runs"]), windows=windows, level=level
+                    change,
+                    claim,
+                    runs=bool(given["runs"]),
+                    windows=windows,
+                    level=level,
+                    evidently=Path(str(given["evidently"])) if given["evidently"] else None,
                 )
     output.show(audit, form, html)
     return output.exit_code(audit, inconclusive_ok=inconclusive_ok)
@@ -137,10 +148,12 @@ def _watched(
     from nibai.app.audit import with_claims  # noqa: PLC0415 - see command
     from nibai.cli import watch  # noqa: PLC0415 - only here
 
-    fixed = ("runs", "since", "until", "baseline", "candidate")
+    fixed = ("runs", "since", "until", "baseline", "candidate", "evidently")
     wrong = [f"--{name}" for name in fixed if given[name]]
     if wrong:
-        raise UsageError(f"{wrong[0]} names a fixed window, --watch follows the change as it goes")
+        raise UsageError(
+            f"{wrong[0]} is about a fixed window, --watch follows the change as it goes"
+        )
     limit = given["limit"]
     return watch.command(
         desk,

@@ -13,6 +13,7 @@ import duckdb
 from nibai.model import Change
 from nibai.pairing import ANONYMOUS, BY_INPUT, BY_REQUEST, MATCH_NEEDED
 from nibai.predictions import EvidenceLevel, JoinReport, PairedSketch, PredictionSample
+from nibai.store.answer_sample import answer_rows
 from nibai.store.connection import connect
 from nibai.store.engine import Engine, unreadable
 from nibai.store.noise_floors import Floors
@@ -39,8 +40,13 @@ CONTROL = "control_variant"
 SHADOW = "shadow"
 
 
-def prediction_samples(engine: Engine, change: Change) -> list[PredictionSample]:
-    """One sample per profile in which both variants answered; none where a side did not."""
+def prediction_samples(
+    engine: Engine, change: Change, *, keep_rows: int = 0
+) -> list[PredictionSample]:
+    """One sample per profile in which both variants answered; none where a side did not.
+
+    `keep_rows`: how many single pairs each sample keeps beside the counts.
+    """
     old, new = change.baseline_variant, change.candidate_variant
     if old is None or new is None or old == new:
         return []
@@ -50,7 +56,7 @@ def prediction_samples(engine: Engine, change: Change) -> list[PredictionSample]
     parties = (Party(old, change.baseline_window), Party(new, change.candidate_window))
     connection, rows = connect(), rows_sql(files, change.endpoint)
     try:
-        asked = _Asked(connection, rows, parties, change, facts_of(connection, rows))
+        asked = _Asked(connection, rows, parties, change, facts_of(connection, rows), keep_rows)
         samples = [asked.sample(*profile) for profile in asked.profiles()]
     except duckdb.Error as error:
         raise unreadable(engine.root, error) from error
@@ -83,6 +89,7 @@ class _Asked:
     parties: tuple[Party, Party]
     change: Change
     facts: Facts
+    keep_rows: int
 
     def profiles(self) -> list[tuple[Profile, _Stored]]:
         """Profiles that both sides have: live ones first, then batch 1, then the largest."""
@@ -131,6 +138,9 @@ class _Asked:
             labels=(self.parties[0].variant, self.parties[1].variant),
             distinct_by=BY_INPUT if stored.hashed else BY_REQUEST,
             notes=tuple(notes),
+            rows=(
+                answer_rows(self.connection, pairing, self.keep_rows) if self.keep_rows else None
+            ),
         )
 
     def _join(

@@ -40,7 +40,8 @@ class LakeWindows:
 
     Two variants are compared over the change's windows (default: all they share); one variant is
     cut at `effective_at` into equal stretches before and after. `known_changes` are the moments of
-    other changes of the endpoint, which no placebo pair may span.
+    other changes of the endpoint, which no placebo pair may span. `keep_rows` single pairs of
+    answers are kept beside their counts.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class LakeWindows:
         known_changes: Sequence[float] = (),
         *,
         with_history: bool = True,
+        keep_rows: int = 0,
     ) -> None:
         self._engine = engine
         self._change = change
         self._known_changes = known_changes
         self._with_history = with_history
+        self._keep_rows = keep_rows
         self._found: dict[str, Comparison | None] = {}
         self._samples: list[PredictionSample] | None = None
 
@@ -73,7 +76,7 @@ class LakeWindows:
     def _answered(self) -> list[PredictionSample]:
         change = self._change
         if change.baseline_variant != change.candidate_variant:
-            return prediction_samples(self._engine, change)
+            return prediction_samples(self._engine, change, keep_rows=self._keep_rows)
         spans = _of_variant(
             self._engine.spans(change.endpoint, "latency", _hull(change)), change.baseline_variant
         )

@@ -147,6 +147,19 @@ def test_columns_that_evidently_cannot_take_are_left_out_and_named():
     assert {score.name.split()[0] for score in made.scores} == {"answer"}
 
 
+def test_what_its_own_preset_says_stands_first():
+    made = bridge.build({}).make(answer_rows(n=400), [finding()])
+    said = made.scores[0]
+    assert said.name.startswith("drifted by Evidently's preset, of ")
+    assert said.said in {"by its own thresholds no drift", "by its own thresholds drift"}
+    assert said.value == json.loads(made.snapshot)["metrics"][_preset_at(made)]["value"]["count"]
+
+
+def _preset_at(made):
+    names = [one["metric_name"] for one in json.loads(made.snapshot)["metrics"]]
+    return next(i for i, name in enumerate(names) if name.startswith("DriftedColumnsCount"))
+
+
 def test_without_evidently_there_is_a_note(monkeypatch):
     monkeypatch.setitem(sys.modules, "evidently.presets", None)
     monkeypatch.setattr(bridge, "_evidently", bridge._evidently.__wrapped__)
@@ -191,7 +204,7 @@ def test_the_audit_is_the_same_with_and_without_evidently(tmp_path):
     (claim,) = to_document(beside)["claims"]
     assert claim["evidence"]["predictions"]["artifact"] == "pairs.html"
     names = [one["name"] for one in claim["evidence"]["predictions"]["scores"]]
-    assert names == ["answer psi", "answer jensenshannon"]
+    assert names[1:] == ["answer psi", "answer jensenshannon"]
     assert without_artifact(to_document(plain)) == without_artifact(to_document(beside))
     assert "nibai: same predictions within 2%" in (tmp_path / "pairs.html").read_text("utf-8")
 

@@ -8,7 +8,9 @@ import pytest
 from support.answers import answers, record
 from support.spans import batch
 
-from nibai import cli
+from nibai import cli, plugins
+from nibai.artifacts import Artifact
+from nibai.prediction_evidence import DriftScore
 from nibai.store.ingest import Ingest, MemoryLedger
 from nibai.store.lake import Lake
 from nibai.store.lock import WriterLock
@@ -130,7 +132,7 @@ def test_a_change_is_watched_until_nothing_more_can_be_learnt(nibai):
     ("options", "message"),
     [
         (("--since", AT, "--until", "2022-01-12T00:00Z"),
-         "--since names a fixed window, --watch follows the change as it goes"),
+         "--since is about a fixed window, --watch follows the change as it goes"),
         (("--every", "5"), "--every '5' is no duration: write 90s, 5m, 24h or 2d"),
         (("--every", "0s"), "--every 0s: look at most once a second"),
         (("--for", "long"), "--for 'long' is no duration: write 90s, 5m, 24h or 2d"),
@@ -251,3 +253,39 @@ def test_answers_in_the_lake_are_audited_with_the_margin_that_was_declared(nibai
     assert found["verdict"] == "confirmed"
     assert found["evidence"]["predictions"]["margin_source"] == "edited, 2% was declared"
     assert nibai("audit", change, "--claim", "same predictions within 30%")[0] == 0
+
+
+def test_evidently_gets_single_pairs_of_the_lake_and_changes_no_verdict(
+    nibai, tmp_path, monkeypatch
+):
+    ingest = Ingest(tmp_path / "data", "main", MemoryLedger(), clock=lambda: 1_680_000_000.0)
+    for variant in ("fp32", "int8"):
+        labels = ["dog" if variant == "int8" and i % 10 == 0 else "cat" for i in range(400)]
+        records = [record(i, la, variant=variant, score=i / 400) for i, la in enumerate(labels)]
+        ingest.append(None, None, answers(*records))
+    ingest.close()
+    sides = ("--baseline-variant", "fp32", "--candidate-variant", "int8")
+    change = declare(nibai, *sides, "--kind", "int8", "--claim", "same predictions")[1].strip()
+    given = []
+
+    class Maker:
+        def make(self, rows, findings):
+            given.append((rows, findings))
+            return Artifact("<p>page</p>", "{}", (DriftScore("psi", 0.1),), ())
+
+    load = plugins.load
+    monkeypatch.setattr(
+        plugins, "load",
+        lambda group, *more: Maker() if group == "nibai.artifacts" else load(group, *more),
+    )  # fmt: skip
+    page = tmp_path / "evidently.html"
+    _, plain, _ = nibai("audit", change, "--format", "json")
+    _, out, _ = nibai("audit", change, "--format", "json", "--evidently", str(page))
+    [(rows, _)] = given
+    old, new = rows.columns[0].sides
+    assert (len(old), sum(a != b for a, b in zip(old, new, strict=True))) == (400, 40)
+    assert [column.name for column in rows.columns] == ["answer", "score"]
+    before, after = (json.loads(text)["claims"][0] for text in (plain, out))
+    assert (before["verdict"], before["reason"]) == (after["verdict"], after["reason"])
+    assert after["evidence"]["predictions"]["artifact"] == "evidently.html"
+    assert page.read_text(encoding="utf-8") == "<p>page</p>"
