@@ -319,7 +319,8 @@ def test_noise_pairs_are_the_floors_of_their_variant():
     assert (stated.floor_old, stated.stated_floor) == (None, 0.0)
 
 
-def test_texts_say_what_they_show(tmp_path):
+@pytest.mark.parametrize("finish", ["finish_reason", "finish"], ids=["logged", "replayed"])
+def test_texts_say_what_they_show(tmp_path, finish):
     chat = {"choices": [{"message": {"content": "It is 42."}, "finish_reason": "length"}]}
     rows = [
         ("The answer is 41 of course", "The answer  is 41 of course", "stop", "stop"),
@@ -327,7 +328,7 @@ def test_texts_say_what_they_show(tmp_path):
         ("The answer is, as ever, no", "", "stop", "stop"),
         (json.dumps(chat), json.dumps(chat), "", ""),
     ]
-    names = ("baseline", "candidate", "baseline_finish_reason", "candidate_finish_reason")
+    names = ("baseline", "candidate", f"baseline_{finish}", f"candidate_{finish}")
     path = tmp_path / "p.jsonl"
     path.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))
     (found,) = read(path, output="text")

@@ -2,6 +2,7 @@
 
 import _thread
 import json
+import signal
 from pathlib import Path
 
 import pyarrow as pa
@@ -59,6 +60,15 @@ def test_the_exit_code_is_the_verdict_of_the_claim(tmp_path, capsys):
     assert "self-flip" in out
 
 
+@pytest.fixture
+def interruptible():
+    """A shell that starts tests in the background has them ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_waits_for_what_is_under_way_and_loses_nothing(tmp_path, capsys):
     def stop(request):
         if request.number == 9:
