@@ -192,9 +192,10 @@ class _Demo:
             said.append(defect or "no stalls")
         claims = [CLAIM, *(f"{SPEED} for tokens={name}" for name in plan.segments)]
         claims += [f"{SAME} for batch={BATCH}", ERROR_CLAIM]
-        with self._steps.step("change declared") as said:
+        with self._steps.step("change declared") as said, ThreadPoolExecutor(1) as pool:
+            controlled = pool.submit(self._change, CONTROL, [CONTROL_CLAIM, SAME], defect)
             main, margins = self._change(self._name, claims, defect, "--control-variant", CONTROL)
-            control, _ = self._change(CONTROL, [CONTROL_CLAIM, SAME], defect)
+            control, _ = controlled.result()
             said.append(f"{main}; A/A control {control}; margins, before the traffic:")
         click.echo(margins, nl=False)
         return main, control
