@@ -68,12 +68,6 @@ def build(options: Mapping[str, object]) -> ArtifactMaker:
     return EvidentlyReport(int(str(options.get("seed", 20))))
 
 
-def render_html(rows: AnswerRows, findings: Sequence[Finding]) -> str:
-    """One HTML page: nibai's numbers as widgets, then Evidently's drift preset."""
-    html: str = _snapshot(rows, findings, ())[0].get_html_str(as_iframe=False)
-    return html
-
-
 def scores(rows: AnswerRows, rng: np.random.Generator) -> tuple[DriftScore, ...]:
     """PSI, Jensen-Shannon and Wasserstein of every column, each with its band under no change.
 

@@ -101,15 +101,3 @@ def by_type_series(
     )
     endpoint = f"sagemaker/{account_region}/{name}"
     return Series(published, dimensions, endpoint, variant, f"type={kind},az={zone}")
-
-
-def component_series(
-    published: Published, account_region: str, endpoint: str, component: str
-) -> Series:
-    """An inference component (C)."""
-    return Series(
-        published,
-        (("InferenceComponentName", component),),
-        f"sagemaker/{account_region}/{endpoint}",
-        f"ic:{component}",
-    )

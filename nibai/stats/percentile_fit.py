@@ -1,13 +1,12 @@
 """Bucket counts of a minute of which only percentiles were recorded.
 
 Assumes type-7 percentiles (linear between order statistics) and a smooth distribution between
-them; nothing bounds the error, so what is built on it carries a margin of its own: +-3 % at p50 to
-p90, +-5 % at p99, nothing above. Source: nibai's statistics.md, section 13.
+them; nothing bounds the error (up to 3 % at p50 to p90, 5 % at p99, more above), and no interval of
+nibai carries it yet. Source: nibai's statistics.md, section 13.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from statistics import NormalDist
 
@@ -56,14 +55,3 @@ def _strictly(
     """Of equal values the last one: the distribution function jumps there."""
     last = np.append(np.diff(values) > 0, [True])
     return z[last], values[last]
-
-
-def systematic_margin(p: float) -> float:
-    """By how much a ratio of rebuilt quantiles may be off, as a share; infinite above p99.
-
-    >>> systematic_margin(0.5), systematic_margin(0.99), systematic_margin(0.999)
-    (0.03, 0.05, inf)
-    """
-    if p <= 0.9:  # noqa: PLR2004 - as measured
-        return 0.03
-    return 0.05 if p <= 0.99 else math.inf  # noqa: PLR2004 - same
