@@ -162,7 +162,7 @@ def _words(given: object, write: Callable[[Any], str]) -> list[str]:
 @click.option("--yes", is_flag=True, help="Send without asking.")
 @output.audit_options
 def command(*, dry_run: bool, yes: bool, **given: Any) -> int:  # noqa: ANN401 - click's values
-    r"""Did the answers change? Send captured inputs through both variants.
+    """Did the answers change? Send captured inputs through both variants.
 
     Every input goes to both variants, --repeats times, each time beside other batch-mates: old
     against new, and each variant against itself. TARGET is https://… or KIND:ADDRESS.
@@ -173,7 +173,7 @@ def command(*, dry_run: bool, yes: bool, **given: Any) -> int:  # noqa: ANN401 -
 
     A replay that was stopped or killed goes on with the same command; no input is sent twice.
     With --claim the exit code is the verdict's.
-    """
+    """  # noqa: D301 - click's mark for lines to keep
     from nibai.app.replay import Replay  # noqa: PLC0415 - pyarrow
 
     say = _speaker(given)
