@@ -49,12 +49,13 @@ class Collected:
 def configured(config: Config) -> list[Source]:
     """Every source of the configuration; ConfigError when it has none."""
     sources = []
-    for number, one in enumerate(config.cloudwatch):
+    for one in config.cloudwatch:
         options = one.model_dump()
         puller = plugins.load("nibai.collectors", "cloudwatch", options)
         if not isinstance(puller, Puller):
             raise PluginError("the plug-in 'cloudwatch' in nibai.collectors pulls nothing")
-        sources.append(Source(f"cloudwatch-{one.account}-{one.region}-{number}", puller))
+        # Not by place in the file: progress must survive an entry put before it.
+        sources.append(Source(f"cloudwatch-{one.account}-{one.region}", puller))
     if not sources:
         raise ConfigError(
             "no source to read: add `cloudwatch` with account, region and endpoints to nibai.yaml "

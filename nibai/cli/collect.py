@@ -48,8 +48,7 @@ def _read(
 ) -> None:
     from nibai.app.collect import collect  # noqa: PLC0415 - see command
 
-    calls = {source.name: preview.calls for source, preview in planned}
-    total = sum(calls.values())
+    total = sum(preview.calls for _, preview in planned)
     # On a terminal a bar with the time left; elsewhere a line per source is enough.
     with click.progressbar(
         length=total,

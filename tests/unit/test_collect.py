@@ -10,6 +10,8 @@ from fakeaws.metrics import Faults, Metrics, ServiceError
 from fakeaws.server import FakeAws
 
 from nibai import cli
+from nibai.app.collect import configured
+from nibai.config import Config
 from nibai.model import Window
 from nibai.store.engine import Blocks, Engine
 from nibai.store.lake import Lake
@@ -198,3 +200,16 @@ def test_no_source_is_said_with_the_remedy(tmp_path, capsys):
     result = Result(["collect", "--once", "--config", str(path)], capsys)
     assert result.exit_code == 2
     assert "add `cloudwatch` with account, region and endpoints" in result.output
+
+
+def test_progress_is_kept_under_a_name_that_does_not_depend_on_the_place_in_the_file():
+    regions = [
+        {"account": "123456789012", "region": region, "endpoints": {"chat": ["blue"]}}
+        for region in ("eu-west-1", "us-east-1")
+    ]
+    names = [
+        {one.name for one in configured(Config.model_validate({"cloudwatch": order}))}
+        for order in (regions, regions[::-1])
+    ]
+    assert names[0] == names[1]
+    assert len(names[0]) == 2
