@@ -56,7 +56,7 @@ class State:
             {"change": change["id"], "position": i, "sentence": text}
             for i, text in enumerate(change.get("sentences", ()))
         ]
-        with self._begin() as connection:
+        with self.begin() as connection:
             connection.execute(CHANGES.insert().values(row))
             if sentences:
                 connection.execute(CLAIMS.insert(), sentences)
@@ -81,7 +81,7 @@ class State:
             "verdict": document["verdict"],
             "document": json.dumps(document),
         }
-        with self._begin() as connection:
+        with self.begin() as connection:
             connection.execute(AUDITS.insert().values(row))
 
     def audit(self, audit_id: str) -> dict[str, Any] | None:
@@ -92,7 +92,7 @@ class State:
     def audits(self) -> list[tuple[str, str, float, str]]:
         """(id, change, created at, verdict) of all audits, the newest first."""
         columns = (AUDITS.c.id, AUDITS.c.change, AUDITS.c.created_at, AUDITS.c.verdict)
-        with self._begin() as connection:
+        with self.begin() as connection:
             rows = connection.execute(sa.select(*columns).order_by(AUDITS.c.created_at.desc()))
             return [(str(a), str(b), float(c), str(d)) for a, b, c, d in rows]
 
@@ -107,7 +107,7 @@ class State:
         key = (WATCHES.c.change == change, WATCHES.c.part == part)
         text = json.dumps(document)
         row = {"change": change, "part": part, "last_block": last_block, "document": text}
-        with self._begin() as connection:
+        with self.begin() as connection:
             stored = connection.execute(
                 sa.select(WATCHES.c.last_block, WATCHES.c.document).where(*key)
             ).first()
@@ -136,7 +136,7 @@ class State:
         table, cursor = DETECTORS, int(document["cursor"])
         row = {"endpoint": endpoint, "series": series, "block_seconds": block_seconds}
         key = [table.c[name] == value for name, value in row.items()]
-        with self._begin() as connection:
+        with self.begin() as connection:
             stored = connection.execute(sa.select(table.c.next_block).where(*key)).scalar()
             if stored is not None and stored >= cursor:
                 return False
@@ -151,7 +151,7 @@ class State:
         query = sa.select(table.c.endpoint, table.c.series, table.c.document).where(
             table.c.block_seconds == block_seconds
         )
-        with self._begin() as connection:
+        with self.begin() as connection:
             return {(str(a), str(b)): json.loads(c) for a, b, c in connection.execute(query)}
 
     # -- what collectors keep (nibai.store.ingest.Ledger) -----------------------------------
@@ -161,7 +161,7 @@ class State:
             return
         table = PAYLOAD_DIGESTS
         newest = max(at for _, at in digests)
-        with self._begin() as connection:
+        with self.begin() as connection:
             connection.execute(table.delete().where(table.c.seen_at < newest - 86400))
             known = {digest.hex() for digest, _ in digests}
             connection.execute(
@@ -179,12 +179,12 @@ class State:
         query = sa.select(table.c.digest, table.c.seen_at).where(
             table.c.collector == collector, table.c.seen_at >= since
         )
-        with self._begin() as connection:
+        with self.begin() as connection:
             return [(bytes.fromhex(digest), at) for digest, at in connection.execute(query)]
 
     def set_cursor(self, collector: str, minute: int, sequence: int) -> None:
         """Everything that arrived up to this minute is in the lake."""
-        with self._begin() as connection:
+        with self.begin() as connection:
             connection.execute(CURSORS.delete().where(CURSORS.c.collector == collector))
             row = {"collector": collector, "final_minute": minute, "sequence": sequence}
             connection.execute(CURSORS.insert().values(row))
@@ -194,14 +194,14 @@ class State:
         query = sa.select(CURSORS.c.final_minute, CURSORS.c.sequence).where(
             CURSORS.c.collector == collector
         )
-        with self._begin() as connection:
+        with self.begin() as connection:
             row = connection.execute(query).first()
         return None if row is None else (int(row[0]), int(row[1]))
 
     def lease(self, collector: str, owner: str, now: float, seconds: float) -> bool:
         """Take or renew the right to write as a collector; False while another owner holds it."""
         table = COLLECTORS
-        with self._begin() as connection:
+        with self.begin() as connection:
             row = connection.execute(
                 sa.select(table.c.owner, table.c.lease_until).where(table.c.id == collector)
             ).first()
@@ -215,14 +215,14 @@ class State:
     # -- maintenance ----------------------------------------------------------------------
     def set_watermark(self, task: str, day: str) -> None:
         """A maintenance task is done up to and including a day."""
-        with self._begin() as connection:
+        with self.begin() as connection:
             connection.execute(MAINTENANCE.delete().where(MAINTENANCE.c.task == task))
             connection.execute(MAINTENANCE.insert().values({"task": task, "day": day}))
 
     def watermark(self, task: str) -> str | None:
         """The last day a maintenance task is done for."""
         query = sa.select(MAINTENANCE.c.day).where(MAINTENANCE.c.task == task)
-        with self._begin() as connection:
+        with self.begin() as connection:
             found = connection.execute(query).scalar()
         return None if found is None else str(found)
 
@@ -235,7 +235,7 @@ class State:
         if not rows:
             return
         tasks = [row["task"] for row in rows]
-        with self._begin() as connection:
+        with self.begin() as connection:
             connection.execute(MAINTENANCE.delete().where(MAINTENANCE.c.task.in_(tasks)))
             connection.execute(MAINTENANCE.insert(), rows)
 
@@ -243,17 +243,17 @@ class State:
         """How far every series of a pulled source was read."""
         head = f"pull:{source}:"
         query = sa.select(MAINTENANCE).where(MAINTENANCE.c.task.startswith(head, autoescape=True))
-        with self._begin() as connection:
+        with self.begin() as connection:
             rows = connection.execute(query).all()
         return {row.task.removeprefix(head): float(row.day) for row in rows}
 
     # -- access ---------------------------------------------------------------------------
     def _documents(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
-        with self._begin() as connection:
+        with self.begin() as connection:
             return [json.loads(text) for (text,) in connection.execute(query)]
 
     @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
+    def begin(self) -> Iterator[sa.Connection]:
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -280,7 +280,7 @@ def open_state(where: str | Path) -> State:
     engine = _engine(url, name)
     state = State(engine, name)
     try:
-        with state._begin() as connection:  # noqa: SLF001 - same module
+        with state.begin() as connection:
             migrations.migrate(connection, name)
     except BaseException:
         state.close()

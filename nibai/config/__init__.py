@@ -1,0 +1,53 @@
+"""`nibai.yaml` as frozen models; everything has a default, so that no file is needed.
+
+Durations are written "90s", "15m", "2h" or "30d"; secrets only as `env:NAME` or `file:PATH`.
+All problems are reported at once: file, dotted key, fact. A value is never echoed whole.
+"""
+
+from __future__ import annotations
+
+from nibai.config.fields import (
+    BYTES,
+    DURATION,
+    SECONDS,
+    SIZE,
+    Address,
+    Duration,
+    SecretReference,
+    Section,
+    Size,
+    is_loopback,
+)
+from nibai.config.otlp import MappingRules, Otlp, PredictionRules
+from nibai.config.sources import CloudWatch
+from nibai.config.whole import (
+    SECRET_KEY,
+    Config,
+    environment,
+    load_config,
+    read_yaml,
+    resolve_secret,
+)
+
+__all__ = [
+    "BYTES",
+    "DURATION",
+    "SECONDS",
+    "SECRET_KEY",
+    "SIZE",
+    "Address",
+    "CloudWatch",
+    "Config",
+    "Duration",
+    "MappingRules",
+    "Otlp",
+    "PredictionRules",
+    "SecretReference",
+    "Section",
+    "Size",
+    "environment",
+    "is_loopback",
+    "load_config",
+    "read_yaml",
+    "resolve_secret",
+]

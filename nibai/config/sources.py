@@ -1,0 +1,28 @@
+"""Sections of sources that are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import (
+    Field,
+)
+
+from nibai.config.fields import Duration, Section
+
+
+class CloudWatch(Section):
+    """Endpoints of one AWS account and region, read from classic CloudWatch metrics.
+
+    `endpoints` maps an endpoint to its variants. `detail`: what is bought of a distribution.
+    """
+
+    account: str = Field(pattern=r"^\d{12}$")
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    endpoints: Mapping[str, tuple[str, ...]]
+    metrics: tuple[str, ...] = ("ModelLatency", "OverheadLatency")
+    detail: Literal["TC 109", "TC 55", "TC 28", "percentiles", "base statistics"] = "TC 109"
+    every: Duration = 3600.0
+    dollars_per_month: float = Field(default=100.0, gt=0)
+    endpoint_url: str | None = None

@@ -1,0 +1,108 @@
+"""All of `nibai.yaml`, read with every problem reported at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import (
+    Field,
+    ValidationError,
+)
+
+from nibai.config.fields import Duration, Section, Size
+from nibai.config.otlp import Otlp
+from nibai.config.sources import CloudWatch
+from nibai.errors import ConfigError
+
+SECRET_KEY = re.compile(r"tok|secret|pass|key|auth|cred", re.IGNORECASE)
+"""Keys, mistyped ones too, whose values are not repeated in an error."""
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    data: Path = Path("nibai-data")
+    state: str | None = None
+    collector_id: str = Field(default="main", pattern=r"^[A-Za-z0-9_.-]+$")
+    max_wal: Size = 2 * 1024**3
+    minute_horizon: Duration = 30 * 86400.0
+    prediction_retention: Duration = 7 * 86400.0
+    otlp: Otlp = Otlp()
+    cloudwatch: tuple[CloudWatch, ...] = ()
+
+    @property
+    def state_address(self) -> str:
+        """Where the state is: the configured address, or a file in the data folder."""
+        return self.state or str(self.data / "state.sqlite")
+
+
+def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
+    """The configuration of a file (None: `nibai.yaml` if it is here), NIBAI_DATA_DIR applied.
+
+    Raises ConfigError listing every problem.
+    """
+    chosen = path if path is not None else Path("nibai.yaml")
+    document: Any = {}
+    if path is not None or chosen.exists():
+        document = read_yaml(chosen)
+    if "NIBAI_DATA_DIR" in environment:
+        document = {"data": environment["NIBAI_DATA_DIR"], **document}
+    try:
+        return Config.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_problems(chosen, error))) from error
+
+
+def resolve_secret(reference: str, environment: Mapping[str, str]) -> str:
+    """The secret behind a reference; ConfigError names the reference, never the value."""
+    kind, _, where = reference.partition(":")
+    if kind == "env":
+        found = environment.get(where)
+    else:
+        try:
+            found = Path(where).read_text(encoding="utf-8").strip()
+        except OSError:
+            found = None
+    if not found:
+        raise ConfigError(f"the secret {reference} is empty or missing: set it")
+    return found
+
+
+def environment() -> Mapping[str, str]:
+    """The process environment; the only place that reads it."""
+    return os.environ
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A file of keys and values; ConfigError when it is none."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}): check the path") from error
+    except yaml.YAMLError as error:
+        text = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{path}: is no YAML: {text}") from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: holds {type(document).__name__}, not keys and values")
+    return dict(document)
+
+
+def _problems(path: Path, error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors(include_url=False, include_context=False):
+        key = "".join(
+            f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]
+        ).lstrip(".")
+        fact = problem["msg"].removeprefix("Value error, ")
+        given = problem["input"]
+        hidden = isinstance(given, dict | list) or "secret" in fact or SECRET_KEY.search(key)
+        shown = "" if hidden else f" (got {given!r})"
+        lines.append(f"{path}: {key or 'file'}: {fact[:1].lower()}{fact[1:]}{shown}")
+    return lines

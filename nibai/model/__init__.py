@@ -1,0 +1,75 @@
+"""The words of nibai as frozen values: what was measured, promised, estimated and found.
+
+Pure data: no I/O, no clock, no configuration. Times are seconds since the Unix epoch (UTC).
+One file a stage of the pipeline; everything is imported from here.
+"""
+
+from __future__ import annotations
+
+from nibai.model.alerts import Alert, AlertState, Resolution, Severity
+from nibai.model.audits import Audit, SideSummary
+from nibai.model.comparison import (
+    BlockSeries,
+    Comparison,
+    History,
+    LoadStrata,
+    ReplicaSample,
+    Side,
+    UnitKind,
+    WindowKind,
+)
+from nibai.model.exhibits import (
+    CurvePoint,
+    DecompositionRow,
+    Density,
+    Exhibits,
+    SegmentRow,
+    TimelinePoint,
+    UnitRow,
+)
+from nibai.model.findings import Evidence, FalsePositiveRate, Finding, SentenceResult
+from nibai.model.measurements import Observation, Outcome, Provenance, SeriesKey, Window
+from nibai.model.promises import Change, ChangeKind, Claim, Promise, Sentence
+from nibai.model.verdicts import Estimate, Reason, ReasonCode, Verdict
+
+__all__ = [
+    "Alert",
+    "AlertState",
+    "Audit",
+    "BlockSeries",
+    "Change",
+    "ChangeKind",
+    "Claim",
+    "Comparison",
+    "CurvePoint",
+    "DecompositionRow",
+    "Density",
+    "Estimate",
+    "Evidence",
+    "Exhibits",
+    "FalsePositiveRate",
+    "Finding",
+    "History",
+    "LoadStrata",
+    "Observation",
+    "Outcome",
+    "Promise",
+    "Provenance",
+    "Reason",
+    "ReasonCode",
+    "ReplicaSample",
+    "Resolution",
+    "SegmentRow",
+    "Sentence",
+    "SentenceResult",
+    "SeriesKey",
+    "Severity",
+    "Side",
+    "SideSummary",
+    "TimelinePoint",
+    "UnitKind",
+    "UnitRow",
+    "Verdict",
+    "Window",
+    "WindowKind",
+]

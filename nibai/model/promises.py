@@ -1,0 +1,102 @@
+"""What was promised, and of which change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from nibai.model.measurements import Window
+from nibai.prediction_evidence import PredictionPlan
+
+
+class Promise(StrEnum):
+    """What kind of thing a claim promises; `amount` of the claim means what the comment says."""
+
+    FASTER = "faster"  # amount = ratio baseline/candidate that must be reached (2.0 for "2x")
+    NO_SLOWER = (
+        "no_slower"  # amount = allowed slowdown as a share (0.05 for 5 %), 0 for "not slower"
+    )
+    THROUGHPUT = "throughput"  # amount = ratio candidate/baseline that must be reached
+    CHEAPER = "cheaper"  # amount = ratio baseline/candidate of cost
+    COST_AT_MOST = (
+        "cost_at_most"  # amount = ratio candidate/baseline of cost that may not be passed
+    )
+    ERRORS = "errors"  # amount = allowed rise of the error share, 0..1 (0.001 for 0.1pp)
+    SAME_PREDICTIONS = "same_predictions"  # amount = 0; the margin decides
+    SAME_OUTPUT_MIX = "same_output_mix"
+    ACCURACY = "accuracy"  # amount = allowed fall of accuracy, 0..1
+    SAME_JSON_VALIDITY = "same_json_validity"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One part of a claim sentence: one promise about one metric, one quantile and one segment.
+
+    `margin` is a share (0.05 for "within 5%"), 0 for speed when not said. `metric` "latency" is
+    the default; `compare` puts the value column's metric there when the sentence names none.
+    `metric_named` says whether the sentence named it. `quantile` is None where the promise has
+    none (errors, throughput, cost, predictions). `segment` is (name, value).
+    """
+
+    promise: Promise
+    amount: float
+    metric: str = "latency"
+    quantile: float | None = None
+    segment: tuple[str, str] | None = None
+    margin: float = 0.0
+    metric_named: bool = False
+    margin_assumed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One claim sentence: a conjunction of its parts."""
+
+    text: str
+    parts: tuple[Claim, ...]
+
+
+class ChangeKind(StrEnum):
+    """Kinds of optimization; several at once are confounded."""
+
+    INSTANCE_TYPE = "instance_type"
+    CAPACITY = "capacity"
+    CONTAINER = "container"
+    DRIVER = "driver"
+    MIG = "mig"
+    ROUTING = "routing"
+    ENV = "env"
+    COMPILATION = "compilation"
+    PRECISION = "precision"
+    PRUNING = "pruning"
+    DISTILLATION = "distillation"
+    SPECULATIVE_DECODING = "speculative_decoding"
+    WEIGHTS = "weights"
+    ADAPTER = "adapter"
+    SERVERLESS_MEMORY = "serverless_memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An optimization that landed (or two files that are compared) and what was promised of it.
+
+    Either `effective_at` cuts one variant's time line into before and after, or
+    `baseline_variant` and `candidate_variant` name the two sides. Windows, when given, win.
+    `predictions` are the margins of claims about predictions as they were declared.
+    """
+
+    id: str
+    endpoint: str
+    kinds: tuple[ChangeKind, ...] = ()
+    effective_at: float | None = None
+    description: str = ""
+    sentences: tuple[Sentence, ...] = ()
+    baseline_variant: str | None = None
+    candidate_variant: str | None = None
+    baseline_window: Window | None = None
+    candidate_window: Window | None = None
+    runs: bool = False
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    declared_at: float | None = None
+    predictions: tuple[PredictionPlan, ...] = ()

@@ -1,0 +1,73 @@
+"""The seams of nibai: each a protocol with one method, met by plug-ins through entry points.
+
+A plug-in is a module that exports `build(options: Mapping[str, object])` returning the protocol.
+"""
+
+from __future__ import annotations
+
+from nibai.protocols.analysis import (
+    Analyzer,
+    Describer,
+    History,
+    PredictionWindows,
+    Scanner,
+    Windows,
+)
+from nibai.protocols.files import (
+    FileReader,
+    FileRequest,
+    FileWindows,
+    OutputsReader,
+    OutputsRequest,
+    PairsReader,
+    PairsRequest,
+)
+from nibai.protocols.replays import (
+    Answer,
+    CaptureReader,
+    CaptureRequest,
+    Captures,
+    ReplayInput,
+    Target,
+)
+from nibai.protocols.sources import (
+    Preview,
+    Pulled,
+    Puller,
+    PushRequest,
+    PushResponse,
+    Receiver,
+    Sink,
+)
+from nibai.protocols.telling import Notifier, Renderer
+
+__all__ = [
+    "Analyzer",
+    "Answer",
+    "CaptureReader",
+    "CaptureRequest",
+    "Captures",
+    "Describer",
+    "FileReader",
+    "FileRequest",
+    "FileWindows",
+    "History",
+    "Notifier",
+    "OutputsReader",
+    "OutputsRequest",
+    "PairsReader",
+    "PairsRequest",
+    "PredictionWindows",
+    "Preview",
+    "Pulled",
+    "Puller",
+    "PushRequest",
+    "PushResponse",
+    "Receiver",
+    "Renderer",
+    "ReplayInput",
+    "Scanner",
+    "Sink",
+    "Target",
+    "Windows",
+]

@@ -1,0 +1,113 @@
+"""Seams of the collectors: sources that are pulled, sources that push, and the sink."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from nibai.model import Observation, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """A part of what a source was asked: observations inside `window`.
+
+    `read_until` says how far (seconds since the epoch) the part takes each series that came whole;
+    keep it once the observations are durable. `notes` count what was wrong.
+    """
+
+    observations: Sequence[Observation]
+    window: Window
+    read_until: Mapping[str, float]
+    dollars: float
+    notes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a pull would ask and cost."""
+
+    calls: int
+    datapoints: int
+    dollars: float
+    dollars_per_month: float
+    said: str
+
+
+@runtime_checkable
+class Puller(Protocol):
+    """A source that is asked and remembers nothing (entry point group `nibai.collectors`).
+
+    `read_until` tells how far each of its `series` was read; a series that is missing is new.
+    """
+
+    @property
+    def series(self) -> Sequence[str]:
+        """Names of what it reads, stable over restarts."""
+        ...
+
+    def preview(self, read_until: Mapping[str, float]) -> Preview:
+        """What `pull` would do, without asking."""
+        ...
+
+    def pull(self, read_until: Mapping[str, float]) -> Iterable[Pulled]:
+        """Everything since, and the last hours again: in parts that fit into memory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PushRequest:
+    """What a client posted, already stripped of the web framework. Header names are lower case."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PushResponse:
+    """What the client is answered."""
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@runtime_checkable
+class Receiver(Protocol):
+    """A source that pushes (entry point group `nibai.collectors`); `paths` are its routes."""
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """Routes that this receiver serves."""
+        ...
+
+    def receive(self, request: PushRequest, sink: Sink) -> PushResponse:
+        """Decode, hand to the sink, and only after the sink has it durably answer 200."""
+        ...
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Where measurements go: durable when `append` returns.
+
+    Raises StoreError when the disk refuses, ThrottledError under back-pressure; then nothing of
+    the batch is stored. A `digest` (16 bytes) seen in the last 15 minutes is acknowledged and not
+    appended again.
+    """
+
+    def append(
+        self,
+        batch: pa.RecordBatch | None,
+        digest: bytes | None = None,
+        predictions: pa.RecordBatch | None = None,
+    ) -> None:
+        """Store rows of `nibai.conventions.WAL_COLUMNS`, answers of one payload, or both.
+
+        Answers have the columns that `nibai.store.prediction_rows.to_batch` makes.
+        """
+        ...
