@@ -14,6 +14,7 @@ from support.replay_server import Reply, label, serve
 import nibai
 from nibai import cli
 from nibai.cli import replay as command
+from nibai.cli import replay_words as words
 from nibai.errors import CollectError, UsageError
 from nibai.replaying.run import Progress
 
@@ -75,7 +76,7 @@ def test_ctrl_c_waits_for_what_is_under_way_and_loses_nothing(tmp_path, capsys):
         if request.number == 9:
             os.kill(os.getpid(), signal.SIGINT)
         if request.number >= 9:
-            time.sleep(0.02)  # the rest must not be answered before the interrupt is heard
+            time.sleep(0.2)  # the rest must not be answered before the interrupt is heard
         return label(request)
 
     with serve(stop) as service:
@@ -227,7 +228,7 @@ def test_on_a_terminal_one_is_asked(tmp_path, capsys, monkeypatch):
     ("seconds", "text"), [(0.4, "1 s"), (119, "119 s"), (7000, "117 min"), (9000, "2.5 h")]
 )
 def test_durations(seconds, text):
-    assert command._duration(seconds) == text
+    assert words._duration(seconds) == text
 
 
 # -- from Python ------------------------------------------------------------------------------
