@@ -15,7 +15,12 @@ from botocore.validate import validate_parameters
 
 from fakeaws.metrics import ServiceError
 
-SERVICES = {"GraniteServiceVersion20100801": "cloudwatch", "SageMaker": "sagemaker"}
+SERVICES = {
+    "GraniteServiceVersion20100801": "cloudwatch",
+    "SageMaker": "sagemaker",
+    "AmazonSQS": "sqs",
+    "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101": "cloudtrail",
+}
 
 
 @cache
@@ -47,7 +52,7 @@ class FakeAws:
 
     def answer(self, target, body):
         """(status, document) of one request."""
-        prefix, _, operation = target.partition(".")
+        prefix, _, operation = target.rpartition(".")
         service = SERVICES[prefix]
         model = service_model(service).operation_model(operation)
         self.seen.append(f"{service}:{operation}")

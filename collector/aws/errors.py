@@ -1,0 +1,100 @@
+"""Error answers of AWS in nibai's words: the operation, the fact, the remedy, nothing secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nibai.errors import AuthError, CollectError, ThrottledError
+
+THROTTLED = frozenset(
+    {
+        "LimitExceeded",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+DENIED = frozenset({"403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+REFUSED = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "SignatureDoesNotMatch",
+        "MissingAuthenticationToken",
+    }
+)
+NO_CREDENTIALS = frozenset(
+    {
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "ProfileNotFound",
+        "TokenRetrievalError",
+        "SSOTokenLoadError",
+        "UnauthorizedSSOTokenError",
+    }
+)
+POLICY = "deploy/iam/nibai-read.json"
+SERVER_ERROR = 500
+
+# Where the permission is not called as the operation is.
+ACTIONS = {
+    "s3:HeadObject": "s3:GetObject",
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:HeadBucket": "s3:ListBucket",
+}
+
+
+class DeniedError(AuthError):
+    """The credentials are good, one permission is missing: `action` of the policy."""
+
+    def __init__(self, message: str, action: str) -> None:
+        super().__init__(message)
+        self.action = action
+
+
+def action(service: str, operation: str) -> str:
+    """The permission that an operation needs.
+
+    >>> action("sagemaker", "DescribeEndpoint"), action("s3", "HeadObject")
+    ('sagemaker:DescribeEndpoint', 's3:GetObject')
+    """
+    asked = f"{service}:{operation}"
+    return ACTIONS.get(asked, asked)
+
+
+def translated(what: str, response: Mapping[str, Any], needed: str = "") -> CollectError:
+    """An error answer (botocore's `response`) as nibai's error; `needed` is the permission."""
+    code = str(response.get("Error", {}).get("Code", "unknown"))
+    said = " ".join(str(response.get("Error", {}).get("Message", "")).split())[:300]
+    if code in THROTTLED:
+        return ThrottledError(f"{what}: throttled ({code}); it is asked again later")
+    if code.startswith("Expired"):
+        return AuthError(f"{what}: the credentials have expired: renew them (aws sso login)")
+    if code in DENIED:
+        allow = f"allow {needed}, " if needed else ""
+        return DeniedError(
+            f"{what}: refused ({code}): {said}; {allow}see the policy in {POLICY}", needed
+        )
+    if code in REFUSED:
+        return AuthError(f"{what}: refused ({code}): {said}; see the policy in {POLICY}")
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return CollectError(f"{what}: {code}: {said}", retryable=status >= SERVER_ERROR, reason=code)
+
+
+def unreached(what: str, error: Exception) -> CollectError:
+    """What botocore raised before there was an answer."""
+    kind = type(error).__name__
+    if kind in NO_CREDENTIALS:
+        return AuthError(
+            f"{what}: no usable AWS credentials: set a profile (AWS_PROFILE) or run where a role is"
+        )
+    if kind == "ParamValidationError":
+        said = " ".join(str(error).split())[:300]
+        return CollectError(f"{what}: not a valid request: {said}", reason="request")
+    return CollectError(f"{what}: not reached ({kind})", retryable=True, reason="unreached")
