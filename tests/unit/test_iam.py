@@ -1,7 +1,8 @@
 """The policy allows what the code asks AWS for, and nothing else.
 
 Operations are literals where they are called (`caller.call("DescribeEndpoint", …)`,
-`pages(caller, "ListEndpoints", …)`), services where clients are built (`AwsClient("sagemaker", …)`).
+`pages(caller, "ListEndpoints", …)`), services where clients
+are built (`AwsClient("sagemaker", …)`).
 """
 
 import ast
