@@ -30,6 +30,7 @@ from nibai.model.exhibits import (
 from nibai.model.findings import Evidence, FalsePositiveRate, Finding, SentenceResult
 from nibai.model.measurements import Observation, Outcome, Provenance, SeriesKey, Window
 from nibai.model.promises import Change, ChangeKind, Claim, Promise, Sentence
+from nibai.model.standings import CollectorStanding, Round, Standing
 from nibai.model.verdicts import Estimate, Reason, ReasonCode, Verdict
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Change",
     "ChangeKind",
     "Claim",
+    "CollectorStanding",
     "Comparison",
     "CurvePoint",
     "DecompositionRow",
@@ -59,6 +61,7 @@ __all__ = [
     "ReasonCode",
     "ReplicaSample",
     "Resolution",
+    "Round",
     "SegmentRow",
     "Sentence",
     "SentenceResult",
@@ -66,6 +69,7 @@ __all__ = [
     "Severity",
     "Side",
     "SideSummary",
+    "Standing",
     "TimelinePoint",
     "UnitKind",
     "UnitRow",

@@ -39,9 +39,10 @@ from nibai.protocols.sources import (
     Receiver,
     Sink,
 )
-from nibai.protocols.telling import Notifier, Renderer
+from nibai.protocols.telling import Alerting, Notifier, Renderer
 
 __all__ = [
+    "Alerting",
     "Analyzer",
     "Answer",
     "CaptureReader",

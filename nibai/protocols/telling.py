@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from nibai.model import Alert, Audit
+from nibai.model import Alert, Audit, Round
 
 
 @runtime_checkable
@@ -14,6 +14,19 @@ class Notifier(Protocol):
 
     def notify(self, alerts: Sequence[Alert]) -> None:
         """Deliver alerts; resolved ones too."""
+        ...
+
+
+@runtime_checkable
+class Alerting(Protocol):
+    """What `nibai run` tells what it saw: rules, lifecycle and sinks behind one call."""
+
+    def __call__(self, seen: Round) -> None:
+        """Consider the newest round.
+
+        Called after every look, and once a minute with the same round, so that deliveries can be
+        tried again. Raises NibaiError when something was not told; the next call tells it.
+        """
         ...
 
 
