@@ -13,8 +13,9 @@ import math
 import zlib
 from collections.abc import Mapping
 
-from collector.otlp_decode import MalformedError, decode_metrics, decode_traces
+from collector.otlp_decode import decode_metrics, decode_traces
 from collector.otlp_rows import Mapper, Rejected
+from collector.otlp_schema import MalformedError
 from nibai.errors import StoreError, ThrottledError
 from nibai.protocols import PushRequest, PushResponse, Receiver, Sink
 

@@ -14,21 +14,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from collector.otlp_decode import SERVING, Attributes, Point, Signature, SpanGroup, Wanted
+from collector.otlp_attributes import Attributes, Wanted
+from collector.otlp_columns import Columns, Key
+from collector.otlp_points import UNIT_FACTORS, from_explicit, from_exponential
 from collector.otlp_predictions import PredictionMapper, Series
+from collector.otlp_shapes import SERVING, Point, Signature, SpanGroup
 from nibai.conventions import OTHER_SEGMENT, SERIES_ATTRIBUTES
-from nibai.histogram import (
-    OVERFLOW_BUCKET,
-    SCALE,
-    ZERO_BUCKET,
-    ZERO_THRESHOLD,
-    BlockHistograms,
-    bucket_index,
-    from_otel_exponential,
-)
 from nibai.predictions import PredictionRecord
 from nibai.store.prediction_rows import to_batch
-from nibai.store.rows import WAL_SCHEMA
 
 NANOS_A_MINUTE = 60_000_000_000
 MAX_NANOS = 2**63
@@ -54,9 +47,6 @@ METRIC_NAMES = {
     "gen_ai.server.time_per_output_token": "tpot",
     "rpc.server.duration": "latency",
 }
-UNIT_FACTORS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "": 1.0}
-
-Key = tuple[str, str, str, str, str]
 
 
 @dataclass(slots=True)
@@ -127,7 +117,7 @@ class Mapper:
         rejected = Rejected()
         if others:
             rejected.add("only histograms are stored; gauges and sums are not", others)
-        columns = _Columns()
+        columns = Columns()
         answers: list[PredictionRecord] = []
         for group in groups:
             self._spans(group, columns, rejected)
@@ -138,7 +128,7 @@ class Mapper:
         return columns.batch(), to_batch(answers) if answers else None, rejected
 
     # -- spans ----------------------------------------------------------------------------
-    def _spans(self, group: SpanGroup, columns: _Columns, rejected: Rejected) -> None:
+    def _spans(self, group: SpanGroup, columns: Columns, rejected: Rejected) -> None:
         if not group.signatures:
             return
         shared = tuple(group.resource.get(name) for name in self._names)
@@ -250,7 +240,7 @@ class Mapper:
             self._keys.clear()
 
     # -- histograms -----------------------------------------------------------------------
-    def _point(self, point: Point, columns: _Columns, rejected: Rejected) -> None:
+    def _point(self, point: Point, columns: Columns, rejected: Rejected) -> None:
         metric = METRIC_NAMES.get(point.metric)
         if metric is None and point.metric.startswith("nibai."):
             metric = point.metric.removeprefix("nibai.")
@@ -266,7 +256,9 @@ class Mapper:
         total = point.sum
         if point.cumulative:
             counts, total = self._delta(point, counts)
-        histogram = _explicit(counts, point, total) if explicit else _exponential(counts, point)
+        histogram = (
+            from_explicit(counts, point, total) if explicit else from_exponential(counts, point)
+        )
         key = self._bounded(self._new_key({**point.resource, **point.attributes}, metric))
         error, timeout = _outcome(point.attributes, error=False)
         minute = int(point.time // NANOS_A_MINUTE)
@@ -303,113 +295,6 @@ class _Resolved:
     timed_out: bool
 
 
-class _Columns:
-    """Rows of one batch, collected column by column; series are numbered once."""
-
-    def __init__(self) -> None:
-        self._series: dict[Key, int] = {}
-        self._parts: list[dict[str, np.ndarray]] = []
-
-    def add_requests(
-        self,
-        series: np.ndarray,
-        minute: np.ndarray,
-        seconds: np.ndarray,
-        lost: np.ndarray,
-        timed_out: np.ndarray,
-    ) -> None:
-        """One row per request; a failed one is infinitely slow."""
-        buckets = bucket_index(np.where(lost, np.inf, seconds))
-        n = len(series)
-        # A row of one request needs no minimum and maximum: the fold takes its value.
-        unknown = np.full(n, np.nan)
-        self._add(
-            series,
-            minute=minute,
-            scale=np.full(n, SCALE, dtype=np.int8),
-            bucket=buckets.astype(np.int16),
-            count=np.ones(n, dtype=np.int64),
-            value=np.where(lost, 0.0, seconds),
-            min=unknown,
-            max=unknown,
-            errors=(lost & ~timed_out).astype(np.int64),
-            timeouts=timed_out.astype(np.int64),
-        )
-
-    def add_histogram(
-        self,
-        key: Key,
-        minute: int,
-        histogram: BlockHistograms,
-        total: float,
-        *,
-        failed: bool,
-        timeout: bool,
-    ) -> None:
-        """One row per bucket; the sum stands in the first row."""
-        used = np.flatnonzero(histogram.counts[0])
-        buckets = np.concatenate([[ZERO_BUCKET], histogram.offset + used, [OVERFLOW_BUCKET]])
-        counts = np.concatenate([histogram.zero, histogram.counts[0][used], histogram.overflow])
-        keep = counts > 0
-        buckets, counts = buckets[keep], counts[keep]
-        if failed:
-            buckets, counts = np.array([OVERFLOW_BUCKET]), np.array([counts.sum()])
-        if not counts.sum():
-            return
-        n = len(counts)
-        first = np.arange(n) == 0
-        unknown = np.full(n, np.nan)
-        lost = counts if failed else np.zeros(n, dtype=np.int64)
-        self._add(
-            np.full(n, self.number(key), dtype=np.int32),
-            minute=np.full(n, minute, dtype=np.int32),
-            scale=np.full(n, histogram.scale, dtype=np.int8),
-            bucket=buckets.astype(np.int16),
-            count=counts.astype(np.int64),
-            value=np.where(first, 0.0 if failed else total, 0.0),
-            min=unknown,
-            max=unknown,
-            errors=np.zeros(n, dtype=np.int64) if timeout else lost.astype(np.int64),
-            timeouts=lost.astype(np.int64) if timeout else np.zeros(n, dtype=np.int64),
-        )
-
-    def batch(self) -> pa.RecordBatch | None:
-        """The batch, None without a row."""
-        if not self._parts:
-            return None
-        series = np.concatenate([part["series"] for part in self._parts])
-        keys = list(self._series)
-        arrays = []
-        for column in WAL_SCHEMA:
-            if column.name in _TEXTS:
-                texts = [key[_TEXTS.index(column.name)] for key in keys]
-                arrays.append(_dictionary(series, texts))
-            elif column.name == "provenance":
-                arrays.append(_dictionary(np.zeros(len(series), dtype=np.int32), ["exact"]))
-            else:
-                values = np.concatenate([part[column.name] for part in self._parts])
-                arrays.append(pa.array(values, column.type))
-        return pa.RecordBatch.from_arrays(arrays, schema=WAL_SCHEMA)
-
-    def _add(self, series: np.ndarray, **columns: np.ndarray) -> None:
-        self._parts.append({"series": series, **columns})
-
-    def number(self, key: Key) -> int:
-        """The number of a series in this batch."""
-        return self._series.setdefault(key, len(self._series))
-
-
-_TEXTS = ("endpoint", "variant", "replica", "segment", "metric")
-
-
-def _dictionary(codes: np.ndarray, texts: Sequence[str]) -> pa.DictionaryArray:
-    unique = list(dict.fromkeys(texts))
-    number = np.array([unique.index(text) for text in texts], dtype=np.int32)
-    return pa.DictionaryArray.from_arrays(
-        pa.array(number[codes], pa.int32()), pa.array(unique, pa.string())
-    )
-
-
 def _metric(kind: int, attributes: Attributes, *, nested: bool) -> str | None:
     """A span that says its metric, else one that serves a request; other spans are no data."""
     named = attributes.get("nibai.metric")
@@ -431,47 +316,6 @@ def _outcome(attributes: Attributes, *, error: bool) -> tuple[bool, bool]:
     text = str(kind).lower()
     timeout = any(word in text for word in TIMEOUT_WORDS)
     return not timeout, timeout
-
-
-def _explicit(counts: np.ndarray, point: Point, total: float) -> BlockHistograms:
-    """Counts between bounds spread evenly (in log) over the buckets between them.
-
-    Coarse bounds give coarse quantiles: an explicit histogram cannot say more than its bounds do.
-    What lies beyond the last bound is spread over one doubling.
-    """
-    factor = UNIT_FACTORS[point.unit]
-    bounds = np.array(point.bounds, dtype=np.float64) * factor
-    if not len(bounds):
-        mean = total * factor / max(int(counts.sum()), 1)
-        bounds, counts = np.array([mean]), np.array([counts.sum(), 0])
-    edges = np.concatenate([[bounds[0] / 2], bounds, [bounds[-1] * 2]])
-    first = bucket_index(np.maximum(edges, ZERO_THRESHOLD * 2)).astype(np.int64)
-    buckets, shares = [], []
-    for low, high, count in zip(first[:-1] + 1, first[1:] + 1, counts, strict=True):
-        width = max(int(high - low), 1)
-        buckets.append(low + np.arange(width))
-        shares.append(np.diff(np.floor(np.arange(width + 1) * count / width)))
-    where = np.concatenate(buckets)
-    return BlockHistograms.from_rows(
-        np.zeros(len(where), np.int64), where, np.concatenate(shares), blocks=1
-    )
-
-
-def _exponential(counts: np.ndarray, point: Point) -> BlockHistograms:
-    histogram = from_otel_exponential(
-        scale=point.scale,
-        zero_count=int(counts[0]),
-        positive_offset=point.offset,
-        positive_counts=[int(count) for count in counts[1:]],
-    )
-    shift = np.log2(UNIT_FACTORS[point.unit]) * 2.0**histogram.scale
-    return BlockHistograms(
-        histogram.scale,
-        histogram.offset + round(shift),
-        histogram.counts,
-        histogram.zero,
-        histogram.overflow,
-    )
 
 
 def _first(attributes: Attributes, names: Sequence[str]) -> str:
