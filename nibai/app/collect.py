@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from nibai import plugins
 from nibai.config import Config
-from nibai.errors import ConfigError, PluginError
+from nibai.errors import CollectError, ConfigError, PluginError
 from nibai.protocols import Preview, Pulled, Puller
 from nibai.store.ingest import Ingest
+from nibai.store.known_answers import unknown_answers
 from nibai.store.observations import difference
+from nibai.store.prediction_rows import to_batch
+from nibai.store.quarantine import set_aside
 from nibai.store.state import State, open_state
 from nibai.store.stored import stored_minutes
+
+
+PULLED_SECTIONS = ("cloudwatch",)
+"""Sections of nibai.yaml whose entries are sources, each of the plug-in of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,40 +30,55 @@ class Source:
 
     name: str
     puller: Puller
+    every_seconds: float
 
 
 @dataclass(slots=True)
 class Collected:
-    """What reading a source on brought."""
+    """What reading a source on brought; `problems` are of series, or ended the reading."""
 
     calls: int = 0
     minutes: int = 0
     new_minutes: int = 0
     revised_minutes: int = 0
+    answers: int = 0
+    new_answers: int = 0
     dollars: float = 0.0
     notes: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
 
-    def add(self, pulled: Pulled, new: int, revised: int) -> None:
+    def add(self, pulled: Pulled, stored: _Stored) -> None:
         """Count one part."""
         self.calls += 1
         self.minutes += len(pulled.observations)
-        self.new_minutes += new
-        self.revised_minutes += revised
+        self.new_minutes += stored.new_minutes
+        self.revised_minutes += stored.revised_minutes
+        self.answers += len(pulled.predictions)
+        self.new_answers += stored.new_answers
         self.dollars += pulled.dollars
+        self.problems += pulled.problems
         for text, n in pulled.notes.items():
             self.notes[text] = self.notes.get(text, 0) + n
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What of a part the lake did not hold yet."""
+
+    new_minutes: int
+    revised_minutes: int
+    new_answers: int
 
 
 def configured(config: Config) -> list[Source]:
     """Every source of the configuration; ConfigError when it has none."""
     sources = []
-    for one in config.cloudwatch:
-        options = one.model_dump()
-        puller = plugins.load("nibai.collectors", "cloudwatch", options)
-        if not isinstance(puller, Puller):
-            raise PluginError("the plug-in 'cloudwatch' in nibai.collectors pulls nothing")
-        # Not by place in the file: progress must survive an entry put before it.
-        sources.append(Source(f"cloudwatch-{one.account}-{one.region}", puller))
+    for plugin in PULLED_SECTIONS:
+        for one in getattr(config, plugin):
+            puller = plugins.load("nibai.collectors", plugin, one.model_dump())
+            if not isinstance(puller, Puller):
+                raise PluginError(f"the plug-in {plugin!r} in nibai.collectors pulls nothing")
+            sources.append(Source(one.source_name, puller, one.every))
     if not sources:
         raise ConfigError(
             "no source to read: add `cloudwatch` with account, region and endpoints to nibai.yaml "
@@ -82,7 +105,8 @@ def collect(
     """Read every source on once, in parts; a part is kept before the next ones are asked.
 
     A source's rows go through a log of its own (collector id = its name), so that it can run beside
-    `nibai run`. Raises StoreError when another process reads the same source.
+    `nibai run`. A source that cannot be read leaves the others alone and is told among `problems`.
+    Raises StoreError when another process reads the same source.
     """
     with _state(config) as state:
         for source in sources:
@@ -94,35 +118,44 @@ def collect(
                 max_bytes=config.max_wal,
             )
             try:
-                yield source, _read_on(source, ingest, state, tick)
+                yield source, _read_on(source, config.data, ingest, state, tick)
             finally:
                 ingest.close()
 
 
 def _read_on(
-    source: Source, ingest: Ingest, state: State, tick: Callable[[Source, Pulled], None]
+    source: Source,
+    data: Path,
+    ingest: Ingest,
+    state: State,
+    tick: Callable[[Source, Pulled], None],
 ) -> Collected:
     # What an earlier process left in the log belongs to what is stored.
     ingest.flush()
     done = Collected()
-    for part in source.puller.pull(state.read_until(source.name)):
-        new, revised = _store(part, ingest)
-        # Only now: killed before, the part is read again and differs by nothing.
-        state.set_read_until(source.name, part.read_until)
-        done.add(part, new, revised)
-        tick(source, part)
+    try:
+        for part in source.puller.pull(state.read_until(source.name)):
+            stored = _store(part, ingest)
+            set_aside(data, source.name, part.rejected)
+            # Only now: killed before, the part is read again and differs by nothing.
+            state.set_read_until(source.name, part.read_until, part.finished)
+            done.add(part, stored)
+            tick(source, part)
+    except CollectError as error:
+        done.problems.append(str(error))
     return done
 
 
-def _store(part: Pulled, ingest: Ingest) -> tuple[int, int]:
+def _store(part: Pulled, ingest: Ingest) -> _Stored:
     endpoints = {one.key.endpoint for one in part.observations}
     metrics = {one.key.metric for one in part.observations}
     stored = stored_minutes(ingest.lake, endpoints, metrics, part.window)
     found = difference(part.observations, stored)
-    if found.rows.num_rows:
-        ingest.append(found.rows)
+    answers = unknown_answers(ingest.lake, to_batch(part.predictions))
+    if found.rows.num_rows or answers.num_rows:
+        ingest.append(found.rows, None, answers if answers.num_rows else None)
         ingest.flush()
-    return found.new_minutes, found.revised_minutes
+    return _Stored(found.new_minutes, found.revised_minutes, answers.num_rows)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nibai.cli.common import configuration, data_options
+from nibai.errors import CollectError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,15 +38,20 @@ def command(*, once: bool, dry_run: bool, config_file: str | None, data: str | N
             click.echo(plan_line(source, preview))
         if dry_run:
             return 0
-        _read(config, sources, planned)
+        problems = _read(config, sources, planned)
+        if once and problems:
+            raise CollectError("\nnibai: ".join(problems))
         if once:
             return 0
-        time.sleep(min(one.every for one in config.cloudwatch))
+        for problem in problems:
+            click.echo(f"nibai: {problem}", err=True)
+        time.sleep(min(source.every_seconds for source in sources))
 
 
 def _read(
     config: Config, sources: Sequence[Source], planned: Sequence[tuple[Source, Preview]]
-) -> None:
+) -> list[str]:
+    """Read all sources; what went wrong with single ones."""
     from nibai.app.collect import collect  # noqa: PLC0415 - see command
 
     total = sum(preview.calls for _, preview in planned)
@@ -61,24 +67,29 @@ def _read(
         def tick(_source: Source, _part: Pulled) -> None:
             bar.update(1)
 
+        problems: list[str] = []
         for source, done in collect(config, sources, clock=time.time, tick=tick):
             click.echo(done_line(source, done))
+            problems += done.problems
+    return problems
 
 
 def plan_line(source: Source, preview: Preview) -> str:
     """What will be asked, and its price."""
+    points = f", at most {preview.datapoints:,} datapoints" if preview.datapoints else ""
     return (
-        f"{source.name}: {preview.said}; now {preview.calls:,} calls, at most "
-        f"{preview.datapoints:,} datapoints, ${preview.dollars:.4f}; "
-        f"${preview.dollars_per_month:.2f} a month"
+        f"{source.name}: {preview.said}; now {preview.calls:,} calls{points}, "
+        f"${preview.dollars:.4f}; ${preview.dollars_per_month:.2f} a month"
     )
 
 
 def done_line(source: Source, done: Collected) -> str:
     """What was read, and what it cost."""
     notes = "".join(f"; {n:,} {text}" for text, n in done.notes.items())
-    return (
-        f"{source.name}: {done.minutes:,} minutes read in {done.calls:,} calls, "
-        f"{done.new_minutes:,} new, {done.revised_minutes:,} revised, "
-        f"metered ${done.dollars:.4f}{notes}"
+    minutes = (
+        f"{done.minutes:,} minutes read in {done.calls:,} calls, {done.new_minutes:,} new, "
+        f"{done.revised_minutes:,} revised, "
     )
+    answers = f"{done.answers:,} answers read, {done.new_answers:,} new, "
+    said = answers * bool(done.answers) + minutes * (done.minutes > 0 or not done.answers)
+    return f"{source.name}: {said}metered ${done.dollars:.4f}{notes}"

@@ -26,3 +26,8 @@ class CloudWatch(Section):
     every: Duration = 3600.0
     dollars_per_month: float = Field(default=100.0, gt=0)
     endpoint_url: str | None = None
+
+    @property
+    def source_name(self) -> str:
+        """What its progress is kept under: it must survive an entry put before it in the file."""
+        return f"cloudwatch-{self.account}-{self.region}"

@@ -9,14 +9,17 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 
 from nibai.model import Observation, Window
+from nibai.predictions import PredictionRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A part of what a source was asked: observations inside `window`.
+    """A part of what a source was asked: observations inside `window`, and answers.
 
     `read_until` says how far (seconds since the epoch) the part takes each series that came whole;
-    keep it once the observations are durable. `notes` count what was wrong.
+    keep it once the rows are durable, and forget the `finished` ones. `notes` count what was wrong,
+    `rejected` describes some of it without quoting it; a problem (object, fact, remedy) is of one
+    series, the others are read on.
     """
 
     observations: Sequence[Observation]
@@ -24,6 +27,10 @@ class Pulled:
     read_until: Mapping[str, float]
     dollars: float
     notes: Mapping[str, int]
+    predictions: Sequence[PredictionRecord] = ()
+    finished: Sequence[str] = ()
+    rejected: Sequence[Mapping[str, object]] = ()
+    problems: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

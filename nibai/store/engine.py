@@ -139,9 +139,9 @@ class Engine:
             )
         ]
 
-    def answer_files(self) -> str:
-        """SQL for the rows of all kept answers; empty when there are none."""
-        return self._files("predictions", None)
+    def answer_files(self, window: Window | None = None) -> str:
+        """SQL for the rows of all kept answers (of a window's days); empty: there are none."""
+        return self._files("predictions", window)
 
     @property
     def root(self) -> str:

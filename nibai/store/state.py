@@ -226,18 +226,19 @@ class State:
             found = connection.execute(query).scalar()
         return None if found is None else str(found)
 
-    def set_read_until(self, source: str, read_until: Mapping[str, float]) -> None:
-        """How far some series of a pulled source were read (seconds since the epoch)."""
-        rows = [
-            {"task": f"pull:{source}:{series}", "day": repr(until)}
-            for series, until in read_until.items()
-        ]
-        if not rows:
+    def set_read_until(
+        self, source: str, read_until: Mapping[str, float], finished: Sequence[str] = ()
+    ) -> None:
+        """How far some series of a pulled source were read; the finished ones are forgotten."""
+        head = f"pull:{source}:"
+        rows = [{"task": head + one, "day": repr(until)} for one, until in read_until.items()]
+        tasks = [head + one for one in (*read_until, *finished)]
+        if not tasks:
             return
-        tasks = [row["task"] for row in rows]
         with self.begin() as connection:
             connection.execute(MAINTENANCE.delete().where(MAINTENANCE.c.task.in_(tasks)))
-            connection.execute(MAINTENANCE.insert(), rows)
+            if rows:
+                connection.execute(MAINTENANCE.insert(), rows)
 
     def read_until(self, source: str) -> dict[str, float]:
         """How far every series of a pulled source was read."""
