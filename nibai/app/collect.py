@@ -19,7 +19,6 @@ from nibai.store.quarantine import set_aside
 from nibai.store.state import State, open_state
 from nibai.store.stored import stored_minutes
 
-
 PULLED_SECTIONS = ("cloudwatch",)
 """Sections of nibai.yaml whose entries are sources, each of the plug-in of that name."""
 

@@ -1,4 +1,4 @@
-"""What a source sent and nobody could use, described for whoever looks: never the content itself."""
+"""What a source sent and nobody could use, described for whoever looks; never the content."""
 
 from __future__ import annotations
 
