@@ -62,6 +62,7 @@ def run_audit(
     # What was judged may be more sentences than were given: see `judge`.
     change = replace(change, sentences=tuple(result.sentence for result in results))
     verdict = audit_verdict([result.verdict for result in results])
+    reason = _attributed(change, _reason(verdict, results))
     comparisons = _comparisons(change, windows)
     answers = windows.predictions() if isinstance(windows, PredictionWindows) else ()
     return Audit(
@@ -69,7 +70,7 @@ def run_audit(
         created_at=created_at,
         change=change,
         verdict=verdict,
-        reason=_reason(verdict, results),
+        reason=reason,
         sentences=results,
         baseline=_summary([comparison.baseline for comparison in comparisons], answers, 0),
         candidate=_summary([comparison.candidate for comparison in comparisons], answers, 1),
@@ -190,6 +191,15 @@ def _reason(verdict: Verdict, results: Sequence[SentenceResult]) -> Reason:
     if deciding is None:
         return Reason(ReasonCode.NO_DATA, "no claim was given")
     return deciding.reason
+
+
+def _attributed(change: Change, reason: Reason) -> Reason:
+    """The reason, owning up when several kinds of change landed together."""
+    if not change.confounded:
+        return reason
+    kinds = ", ".join(kind.value for kind in change.confounded)
+    text = f"{reason.text}; confounded: {kinds} changed together, so it is the effect of all"
+    return replace(reason, text=text)
 
 
 def _comparisons(change: Change, windows: Windows) -> list[Comparison]:

@@ -53,7 +53,7 @@ class Followed:
         if self.track is None:
             return None
         plan = self.track.plan
-        return ClockPairs(plan.cut, plan.since, plan.block_seconds, plan.side_by_side)
+        return ClockPairs(plan.cut, plan.since, plan.block_seconds, plan.side_by_side, plan.until)
 
     @property
     def verdict(self) -> Verdict:

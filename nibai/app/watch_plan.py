@@ -72,6 +72,7 @@ def plan_part(
         level=level,
         shares=claim.promise is Promise.ERRORS,
         weights=past.weights(),
+        until=pairs.until,
     )
 
 

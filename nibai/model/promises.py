@@ -81,7 +81,8 @@ class ChangeKind(StrEnum):
 class Change:
     """An optimization that landed (or two files that are compared) and what was promised of it.
 
-    Either `effective_at` cuts one variant's time line into before and after, or
+    Either `effective_at` cuts one variant's time line into before and after (from `started_at` on,
+    when its deployment is known to have begun earlier, nothing belongs to either side), or
     `baseline_variant` and `candidate_variant` name the two sides. Windows, when given, win.
     `predictions` are the margins of claims about predictions as they were declared.
     """
@@ -100,3 +101,25 @@ class Change:
     evidence: Mapping[str, str] = field(default_factory=dict)
     declared_at: float | None = None
     predictions: tuple[PredictionPlan, ...] = ()
+    started_at: float | None = None
+
+    @property
+    def unchanged_until(self) -> float | None:
+        """Where the time before the change ends; None for variants side by side.
+
+        >>> Change("c", "e", effective_at=90.0, started_at=60.0).unchanged_until
+        60.0
+        """
+        if self.effective_at is None or self.started_at is None:
+            return self.effective_at
+        return min(self.started_at, self.effective_at)
+
+    @property
+    def confounded(self) -> tuple[ChangeKind, ...]:
+        """Its kinds when an effect cannot be attributed to one of them; capacity is none.
+
+        >>> Change("c", "e", (ChangeKind.DRIVER, ChangeKind.CAPACITY)).confounded
+        ()
+        """
+        kinds = tuple(kind for kind in self.kinds if kind is not ChangeKind.CAPACITY)
+        return kinds if len(kinds) > 1 else ()

@@ -22,14 +22,21 @@ MAX_PLACEBOS = 14
 class ClockPairs:
     """Blocks after a change, numbered from 0, and their partners before it.
 
-    `cut` is the moment of the change, `since` where its unchanged past begins. `side_by_side`: two
-    variants serve at the same time, so that every block is its own partner.
+    `cut` is the moment of the change, `since` where its unchanged past begins and `until` where it
+    ends (None: at the cut). `side_by_side`: two variants serve at the same time, so that every
+    block is its own partner.
     """
 
     cut: float
     since: float
     block_seconds: float
     side_by_side: bool = False
+    until: float | None = None
+
+    @property
+    def unchanged_until(self) -> float:
+        """Where the last block before the change must be over."""
+        return self.cut if self.until is None else min(self.until, self.cut)
 
     @property
     def begin(self) -> float:
@@ -68,7 +75,7 @@ class ClockPairs:
         used = sum(is_weekend(start - day * DAY) == kind for day in days)
         back = start - (number // self.per_day) * DAY
         while back >= self.since:
-            if back + self.block_seconds <= self.cut and is_weekend(back) == kind:
+            if back + self.block_seconds <= self.unchanged_until and is_weekend(back) == kind:
                 if not used:
                     return back
                 used -= 1
@@ -80,6 +87,8 @@ class ClockPairs:
         found = []
         for day in range(1, MAX_PLACEBOS + 1):
             newer = self.begin - day * DAY
+            if newer + DAY >= self.unchanged_until + self.block_seconds:
+                continue  # the day holds minutes of the deployment
             for back in range(1, WEEK_DAYS + 1):
                 older = newer - back * DAY
                 if older >= self.since and is_weekend(older) == is_weekend(newer):

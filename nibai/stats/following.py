@@ -39,6 +39,7 @@ class FollowPlan:
     level: float = 0.95
     shares: bool = False
     weights: Mapping[str, float] = field(default_factory=dict)
+    until: float | None = None
 
     @property
     def test(self) -> MixtureTest:

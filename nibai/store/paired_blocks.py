@@ -108,7 +108,8 @@ class PairedBlocks:
         if cut is None:
             cut = max(first, min(span.first_minute for span in candidate) * 60.0)
         earlier = [moment for moment in self._changes if moment < cut]
-        return ClockPairs(cut, max([first, *earlier]), block_seconds, self.side_by_side)
+        since, until = max([first, *earlier]), self._change.unchanged_until
+        return ClockPairs(cut, since, block_seconds, self.side_by_side, until)
 
     @property
     def until(self) -> float:

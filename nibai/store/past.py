@@ -50,6 +50,7 @@ def _unchanged(change: Change, plan: BlockPlan) -> Window:
     if plan.candidate.start < plan.baseline.start:
         return Window(plan.candidate.end, plan.baseline.end)
     moments = [plan.candidate.start]
-    if change.effective_at is not None and change.effective_at > plan.baseline.start:
-        moments.append(change.effective_at)
+    quiet = change.unchanged_until
+    if quiet is not None and quiet > plan.baseline.start:
+        moments.append(quiet)
     return Window(0.0, min(moments))

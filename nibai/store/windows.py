@@ -212,8 +212,11 @@ class LakeWindows:
             return change.baseline_window, change.candidate_window
         if change.effective_at is None:
             return _whole(baseline), _whole(candidate)
-        cut = change.effective_at - change.effective_at % 60
         everything = _whole([*baseline, *candidate])
+        quiet = change.unchanged_until
+        if quiet is not None and quiet < change.effective_at:
+            return around_deployment(everything, quiet, change.effective_at)
+        cut = change.effective_at - change.effective_at % 60
         before, after = cut - everything.start, everything.end - cut
         if after < DAY <= before:
             return _same_hours(cut, after, before)
@@ -222,6 +225,34 @@ class LakeWindows:
         if days := math.floor(length / DAY + DAY_TOLERANCE):
             length = days * DAY
         return Window(cut - length, cut), Window(cut, cut + length)
+
+
+def around_deployment(everything: Window, began: float, over: float) -> tuple[Window, Window]:
+    """Windows that leave out the minutes in which a deployment moved traffic.
+
+    A deployment takes both sides from the clock position at which it was over: whole days before
+    `began` where they are known, else the stretches next to it.
+    """
+    first, cut = began - began % 60, over + -over % 60
+    before, after = first - everything.start, everything.end - cut
+    if after < DAY:
+        length = max(after, 0.0)
+        for days in range(1, WEEK_DAYS + 1):
+            start = cut - days * DAY
+            baseline, candidate = Window(start, start + length), Window(cut, cut + length)
+            known = everything.start <= start and baseline.end <= first
+            if known and plan_blocks(baseline, candidate).gate is None:
+                return baseline, candidate
+        length = max(min(before, after), 0.0)
+        return Window(first - length, first), Window(cut, cut + length)
+    # The start lies whole days before the cut, so that nothing of a day is lost to the clock.
+    back = math.floor((cut - everything.start) / DAY + DAY_TOLERANCE)
+    most = min(math.floor(after / DAY + DAY_TOLERANCE), back - math.ceil((cut - first) / DAY))
+    if most < 1:
+        length = max(min(before, after), 0.0)
+        return Window(first - length, first), Window(cut, cut + length)
+    start = cut - (most + math.ceil((cut - first) / DAY)) * DAY
+    return Window(start, start + most * DAY), Window(cut, cut + most * DAY)
 
 
 def design_point(span: SeriesSpan) -> str:

@@ -1,5 +1,7 @@
 """The audit: every part to one analyzer, every sentence one verdict, and honest about the rest."""
 
+from dataclasses import replace
+
 import pytest
 from support.comparisons import Given, change, live, lognormal
 from support.pairs import Pairs
@@ -10,7 +12,7 @@ from analyzers.predictions import Predictions
 from analyzers.speedup import build as speedup
 from nibai.audit import judge, run_audit
 from nibai.conventions import NOT_MEASURED
-from nibai.model import ReasonCode, Verdict
+from nibai.model import ChangeKind, ReasonCode, Verdict
 
 TWICE = Given(latency=live(lognormal(1, 60_000), lognormal(2, 60_000, median=0.05)))
 
@@ -101,3 +103,15 @@ def test_without_any_data_the_sides_say_so():
     assert audit.verdict is Verdict.INCONCLUSIVE
     assert (audit.baseline.label, audit.baseline.requests) == ("no data", 0)
     assert audit.exhibits == ()
+
+
+def test_kinds_that_changed_together_are_confounded_in_the_reason():
+    kinds = (ChangeKind.PRECISION, ChangeKind.INSTANCE_TYPE, ChangeKind.CAPACITY)
+    audit = run_audit(
+        replace(change("1.5x faster at p50"), kinds=kinds), TWICE, {"speedup": speedup({})},
+        audit_id="a", created_at=5.0, version="9",
+    )  # fmt: skip
+    assert audit.reason.text.endswith(
+        "; confounded: precision, instance_type changed together, so it is the effect of all"
+    )
+    assert "confounded" not in audited("1.5x faster at p50").reason.text

@@ -242,3 +242,26 @@ def test_long_windows_look_at_load_by_the_hour(lake):
     assert rolled.slot_seconds(week) == 3600.0
     assert rolled.slot_seconds(Blocks(Window(MONDAY, MONDAY + DAY), 24)) == 300.0
     assert lake.engine.slot_seconds(week) == 300.0, "without roll-ups there are only minutes"
+
+
+@pytest.mark.parametrize("days_after", [0.5, 1.2])
+def test_the_minutes_of_a_deployment_belong_to_neither_side(lake, days_after):
+    """A canary and its bake: old and new fleet answer under one name."""
+    over = MONDAY + 3 * DAY + 3600
+    lake.put(MONDAY, 3 * DAY + 3600 + days_after * DAY)
+    lake.fold()
+    found = lake.compare(effective_at=over, started_at=over - 2400)
+    assert found.gate is None
+    before, after = (side.replicas[0].window for side in (found.baseline, found.candidate))
+    assert before.end <= over - 2400
+    assert after.start == over
+    assert before.seconds == after.seconds == pytest.approx(min(days_after, 1) * DAY, rel=0.02)
+    assert (after.start - before.start) % DAY == 0
+
+
+def test_a_deployment_that_leaves_little_time_before_it_is_compared_next_to_it(lake):
+    lake.put(MONDAY, 4 * 3600)
+    lake.fold()
+    found = lake.compare(effective_at=MONDAY + 2 * 3600, started_at=MONDAY + 1.5 * 3600)
+    before, after = (side.replicas[0].window for side in (found.baseline, found.candidate))
+    assert (before.end, after.start) == (MONDAY + 1.5 * 3600, MONDAY + 2 * 3600)
