@@ -100,15 +100,19 @@ def collect(
     *,
     clock: Callable[[], float],
     tick: Callable[[Source, Pulled], None] = lambda _source, _part: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[Source, Collected]]:
     """Read every source on once, in parts; a part is kept before the next ones are asked.
 
     A source's rows go through a log of its own (collector id = its name), so that it can run beside
     `nibai run`. A source that cannot be read leaves the others alone and is told among `problems`.
+    When `stop` says so, the reading ends after the part at hand; the next one goes on from there.
     Raises StoreError when another process reads the same source.
     """
     with _state(config) as state:
         for source in sources:
+            if stop():
+                return
             ingest = Ingest(
                 config.data,
                 source.name,
@@ -117,7 +121,7 @@ def collect(
                 max_bytes=config.max_wal,
             )
             try:
-                yield source, _read_on(source, config.data, ingest, state, tick)
+                yield source, _read_on(source, config.data, ingest, state, (tick, stop))
             finally:
                 ingest.close()
 
@@ -127,8 +131,9 @@ def _read_on(
     data: Path,
     ingest: Ingest,
     state: State,
-    tick: Callable[[Source, Pulled], None],
+    hooks: tuple[Callable[[Source, Pulled], None], Callable[[], bool]],
 ) -> Collected:
+    tick, stop = hooks
     # What an earlier process left in the log belongs to what is stored.
     ingest.flush()
     done = Collected()
@@ -140,6 +145,8 @@ def _read_on(
             state.set_read_until(source.name, part.read_until, part.finished)
             done.add(part, stored)
             tick(source, part)
+            if stop():
+                break
     except CollectError as error:
         done.problems.append(str(error))
     return done

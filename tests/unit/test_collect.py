@@ -10,7 +10,7 @@ from fakeaws.metrics import Faults, Metrics, ServiceError
 from fakeaws.server import FakeAws
 
 from nibai import cli
-from nibai.app.collect import configured
+from nibai.app.collect import collect, configured
 from nibai.config import Config
 from nibai.model import Window
 from nibai.store.engine import Blocks, Engine
@@ -148,6 +148,26 @@ def test_a_reading_that_is_cut_off_goes_on_where_it_was(account):
     account.metrics.faults = Faults()
     whole = account.nibai("collect", "--once")
     assert whole.exit_code == 0
+    minutes = sorted(account.truth)
+    assert account.histogram(minutes[0], minutes[-1] + 1).n.sum() == 50 * MINUTES
+
+
+def test_a_reading_that_is_asked_to_stop_ends_after_the_part_at_hand(account):
+    account.nibai("collect", "--dry-run")  # writes the configuration
+    parts = []
+    with FakeAws(cloudwatch=account.metrics) as fake:
+        document = yaml.safe_load((account.folder / "nibai.yaml").read_text(encoding="utf-8"))
+        document["cloudwatch"][0]["endpoint_url"] = fake.url
+        config = Config.model_validate(document)
+        read = collect(
+            config,
+            configured(config),
+            clock=lambda: NOW,
+            tick=lambda _source, part: parts.append(part),
+            stop=lambda: bool(parts),
+        )
+        assert len(list(read)) == len(parts) == 1
+    account.nibai("collect", "--once")
     minutes = sorted(account.truth)
     assert account.histogram(minutes[0], minutes[-1] + 1).n.sum() == 50 * MINUTES
 
