@@ -219,10 +219,10 @@ def test_the_wait_is_said_when_it_can_be_known():
 
 
 def test_minutes_of_a_deployment_are_nobodys_partner():
-    cut = MONDAY + 7 * DAY
+    cut = MONDAY + 9 * DAY
     clear = ClockPairs(cut, MONDAY, 3600.0)
     masked = ClockPairs(cut, MONDAY, 3600.0, until=cut - 5400)
     assert clear.partner(23) == cut - 3600
-    assert masked.partner(23) == cut - 3600 - DAY * 3, "the weekend is another kind of day"
+    assert masked.partner(23) == cut - 3600 - DAY
     assert (cut - DAY, cut - 2 * DAY) in clear.placebos()
     assert all(newer + DAY < cut for newer, _ in masked.placebos())
