@@ -17,6 +17,7 @@ from nibai.errors import PluginError
 
 GROUPS = (
     "nibai.collectors",
+    "nibai.discoverers",
     "nibai.readers",
     "nibai.targets",
     "nibai.prediction_readers",

@@ -19,6 +19,7 @@ from nibai.config.fields import (
     is_loopback,
 )
 from nibai.config.otlp import MappingRules, Otlp, PredictionRules
+from nibai.config.sagemaker import DEFAULT_CLAIM, SageMaker
 from nibai.config.sources import CloudWatch
 from nibai.config.whole import (
     SECRET_KEY,
@@ -31,6 +32,7 @@ from nibai.config.whole import (
 
 __all__ = [
     "BYTES",
+    "DEFAULT_CLAIM",
     "DURATION",
     "SECONDS",
     "SECRET_KEY",
@@ -42,6 +44,7 @@ __all__ = [
     "MappingRules",
     "Otlp",
     "PredictionRules",
+    "SageMaker",
     "SecretReference",
     "Section",
     "Size",

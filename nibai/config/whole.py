@@ -16,6 +16,7 @@ from pydantic import (
 
 from nibai.config.fields import Duration, Section, Size
 from nibai.config.otlp import Otlp
+from nibai.config.sagemaker import SageMaker
 from nibai.config.sources import CloudWatch
 from nibai.errors import ConfigError
 
@@ -34,6 +35,7 @@ class Config(Section):
     prediction_retention: Duration = 7 * 86400.0
     otlp: Otlp = Otlp()
     cloudwatch: tuple[CloudWatch, ...] = ()
+    sagemaker: tuple[SageMaker, ...] = ()
 
     @property
     def state_address(self) -> str:

@@ -13,6 +13,7 @@ from nibai.protocols.analysis import (
     Scanner,
     Windows,
 )
+from nibai.protocols.discovery import Deployment, Discoverer, Sighting
 from nibai.protocols.files import (
     FileReader,
     FileRequest,
@@ -48,7 +49,9 @@ __all__ = [
     "CaptureReader",
     "CaptureRequest",
     "Captures",
+    "Deployment",
     "Describer",
+    "Discoverer",
     "FileReader",
     "FileRequest",
     "FileWindows",
@@ -68,6 +71,7 @@ __all__ = [
     "Renderer",
     "ReplayInput",
     "Scanner",
+    "Sighting",
     "Sink",
     "Target",
     "Windows",

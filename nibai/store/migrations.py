@@ -106,6 +106,18 @@ DETECTORS = sa.Table(
     sa.Column("document", sa.Text, nullable=False),
 )
 
+DEPLOYMENTS = sa.Table(
+    "deployments",
+    METADATA,
+    sa.Column("endpoint", sa.String, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("fingerprint", sa.String, nullable=False),
+    sa.Column("first_seen", sa.Float, nullable=False),
+    sa.Column("last_seen", sa.Float, nullable=False),
+    sa.Column("underway", sa.Text, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+)
+
 
 def _first(connection: sa.Connection) -> None:
     METADATA.create_all(connection)
@@ -120,7 +132,11 @@ def _detectors(connection: sa.Connection) -> None:
     DETECTORS.create(connection, checkfirst=True)
 
 
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _watches, _detectors)
+def _deployments(connection: sa.Connection) -> None:
+    DEPLOYMENTS.create(connection, checkfirst=True)
+
+
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _watches, _detectors, _deployments)
 """Step i leads from version i to i + 1; steps are only ever added."""
 
 

@@ -46,20 +46,8 @@ class State:
     # -- changes --------------------------------------------------------------------------
     def put_change(self, change: Mapping[str, Any]) -> None:
         """Store a change (the document of `nibai.document`); one id is stored once."""
-        row = {
-            "id": change["id"],
-            "endpoint": change["endpoint"],
-            "declared_at": change["declared_at"] or 0.0,
-            "document": json.dumps(change),
-        }
-        sentences = [
-            {"change": change["id"], "position": i, "sentence": text}
-            for i, text in enumerate(change.get("sentences", ()))
-        ]
         with self.begin() as connection:
-            connection.execute(CHANGES.insert().values(row))
-            if sentences:
-                connection.execute(CLAIMS.insert(), sentences)
+            insert_change(connection, change)
 
     def change(self, change_id: str) -> dict[str, Any] | None:
         """One change, None when there is none of that id."""
@@ -265,6 +253,23 @@ class State:
                 f"{self._name}: the state cannot be read or written ({_line(error)}): "
                 "check space, permissions and the address"
             ) from error
+
+
+def insert_change(connection: sa.Connection, change: Mapping[str, Any]) -> None:
+    """Store a change as part of a transaction."""
+    row = {
+        "id": change["id"],
+        "endpoint": change["endpoint"],
+        "declared_at": change["declared_at"] or 0.0,
+        "document": json.dumps(change),
+    }
+    sentences = [
+        {"change": change["id"], "position": i, "sentence": text}
+        for i, text in enumerate(change.get("sentences", ()))
+    ]
+    connection.execute(CHANGES.insert().values(row))
+    if sentences:
+        connection.execute(CLAIMS.insert(), sentences)
 
 
 def open_state(where: str | Path) -> State:

@@ -1,0 +1,63 @@
+"""Seam of change discovery: what serves an endpoint, and what changed since it was last seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from nibai.model import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What served an endpoint (`provider/scope/name`) while it was seen; kept for ever.
+
+    `fingerprint` stands for everything but capacity. `document` is the discoverer's own plain JSON.
+    `underway`: what is known of a deployment that has begun and is not over (empty: none).
+    """
+
+    endpoint: str
+    fingerprint: str
+    first_seen: float
+    last_seen: float
+    document: Mapping[str, Any]
+    underway: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one look says about one endpoint.
+
+    `changes` lack an id and the time of declaring; their sentences are those that the provider
+    itself promised. `past` are states that served earlier and were found in a log of the provider.
+    """
+
+    deployment: Deployment
+    changes: Sequence[Change] = ()
+    notes: Sequence[str] = ()
+    past: Sequence[Deployment] = ()
+
+
+@runtime_checkable
+class Discoverer(Protocol):
+    """Looks at endpoints and remembers nothing (entry point group `nibai.discoverers`)."""
+
+    def discover(
+        self, known: Mapping[str, Deployment], *, since: float | None = None
+    ) -> Iterable[Sighting]:
+        """One look; `known` is the last deployment of every endpoint, `since` how far back to ask.
+
+        What cannot be read is left out and named by `problems`. Raises CollectError when nothing
+        can be.
+        """
+        ...
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What the last look could not read, with the remedy."""
+        ...
+
+    def settle(self) -> None:
+        """All sightings of the last look are durable: messages about them may be forgotten."""
+        ...
