@@ -68,8 +68,10 @@ AUDIT_SLOTS = sa.Table(
     METADATA,
     sa.Column("job", sa.String, primary_key=True),
     sa.Column("slot", sa.Float, primary_key=True),
+    sa.Column("owner", sa.String, nullable=False),
+    sa.Column("lease_until", sa.Float, nullable=False),
     sa.Column("state", sa.String, nullable=False),
-    sa.Column("owner", sa.String),
+    sa.Column("attempts", sa.Integer, nullable=False),
 )
 ALERT_STATE = sa.Table(
     "alert_state",
@@ -136,7 +138,21 @@ def _deployments(connection: sa.Connection) -> None:
     DEPLOYMENTS.create(connection, checkfirst=True)
 
 
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (_first, _watches, _detectors, _deployments)
+def _slots(connection: sa.Connection) -> None:
+    # The table of the first version had no lease, and no version wrote into it.
+    columns = {column["name"] for column in sa.inspect(connection).get_columns("audit_slots")}
+    if "lease_until" not in columns:
+        connection.execute(sa.schema.DropTable(AUDIT_SLOTS))
+        AUDIT_SLOTS.create(connection)
+
+
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (
+    _first,
+    _watches,
+    _detectors,
+    _deployments,
+    _slots,
+)
 """Step i leads from version i to i + 1; steps are only ever added."""
 
 
