@@ -32,6 +32,7 @@ NOT_COMPARABLE = frozenset(
         ReasonCode.SETUP_DEFECT,
         ReasonCode.SIDES_DIFFER,
         ReasonCode.NOT_JUDGED_YET,
+        ReasonCode.TRAFFIC_CHANGED,
     }
 )
 """Reasons that more of the same data would not remove."""
@@ -75,7 +76,7 @@ def first_gate(
         or comparison.gate
         or _half_split(comparison)
         or _one_host(comparison)
-        or (None if calibrated else _short_live_window(comparison))
+        or (None if calibrated else short_live_window(comparison))
     )
 
 
@@ -218,7 +219,8 @@ def _hosts(count: int) -> str:
     return "one host" if count == 1 else f"{count} hosts"
 
 
-def _short_live_window(comparison: Comparison) -> Reason | None:
+def short_live_window(comparison: Comparison) -> Reason | None:
+    """A live window is too short to be judged without the endpoint's own past."""
     if comparison.kind is not WindowKind.LIVE:
         return None
     seconds = window_seconds(comparison)

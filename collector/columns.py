@@ -155,10 +155,12 @@ def _unit_of(table: Table, column: str, metric: str) -> Unit | None:
         return found
     if not table.is_number(column):
         return None  # text may carry its unit in every value; Table.value_sql insists on it
+    known = METRICS.get(metric)
+    if known is not None and known.unit == Unit.COUNT:
+        return Unit.COUNT  # a count has no other unit
     example = ""
     if (median := table.median(column)) is not None:
         example = f" (its median is {median:.4g})"
-    known = METRICS.get(metric)
     proposal = known.unit if known is not None else "s"
     raise UsageError(
         f"{table.name}: nothing says the unit of column {column!r}{example}: "

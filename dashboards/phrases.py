@@ -12,6 +12,7 @@ from nibai.conventions import NOT_MEASURED
 from nibai.model import (
     Audit,
     Claim,
+    CostEvidence,
     Estimate,
     Evidence,
     Finding,
@@ -21,6 +22,7 @@ from nibai.model import (
     Verdict,
 )
 from nibai.stats.printed_rate import rate_text
+from nibai.units import usd
 
 WORDS = {
     Verdict.CONFIRMED: "confirmed",
@@ -55,7 +57,9 @@ SHARES = {
 
 UNSIGNED = (Promise.SAME_PREDICTIONS, Promise.SAME_OUTPUT_MIX)
 
-SPEED = (Promise.FASTER, Promise.NO_SLOWER, Promise.CHEAPER, Promise.COST_AT_MOST)
+SPEED = (Promise.FASTER, Promise.NO_SLOWER)
+
+COST = (Promise.CHEAPER, Promise.COST_AT_MOST)
 
 
 def part_label(claim: Claim) -> str:
@@ -99,9 +103,14 @@ def estimated(estimate: Estimate | None, promise: Promise) -> str:
         return f"{estimate.value * 100:+.3g} pp"
     if promise is Promise.THROUGHPUT:
         return f"{times(estimate.value)}x"
+    better, worse = _words(promise)
     if estimate.value >= 1:
-        return f"{times(estimate.value)}x faster"
-    return f"{times(1 / estimate.value)}x slower"
+        return f"{times(estimate.value)}x {better}"
+    return f"{times(1 / estimate.value)}x {worse}"
+
+
+def _words(promise: Promise) -> tuple[str, str]:
+    return ("cheaper", "dearer") if promise in COST else ("faster", "slower")
 
 
 def interval(finding: Finding) -> str:
@@ -131,18 +140,20 @@ def bounds(estimate: Estimate | None, promise: Promise) -> str:
         )
         return f"[{low}, {high}] {unit}"
     if promise is not Promise.THROUGHPUT and estimate.value is not None:
-        return _bounds_in_words(estimate.value, estimate.low or 0.0, estimate.high or math.inf)
+        found = estimate.value, estimate.low or 0.0, estimate.high or math.inf
+        return _bounds_in_words(*found, promise)
     return _between(estimate.low or 0.0, estimate.high or math.inf)
 
 
-def _bounds_in_words(value: float, low: float, high: float) -> str:
+def _bounds_in_words(value: float, low: float, high: float, promise: Promise) -> str:
     """The bounds in the words of `estimated`: times faster, times slower, or from one to other."""
+    better, worse = _words(promise)
     if value >= 1 and low >= 1:
         return _between(low, high)
     if value < 1 and high <= 1:
         return _between(1 / high, 1 / low if low else math.inf)
-    slower = f"{times(1 / low)}x slower" if low else "no bound"
-    faster = f"{times(high)}x faster" if math.isfinite(high) else "no bound"
+    slower = f"{times(1 / low)}x {worse}" if low else "no bound"
+    faster = f"{times(high)}x {better}" if math.isfinite(high) else "no bound"
     return f"[{slower} to {faster}]"
 
 
@@ -171,8 +182,22 @@ def rests_on(finding: Finding) -> str:
         parts.append(f"tail of {evidence.tail_episodes:.0f} episodes")
     if evidence.load_overlap is not None:
         parts.append(f"loads overlap by {evidence.load_overlap:.0%}")
+    if evidence.cost is not None:
+        parts += _cost(evidence.cost)
     parts.append(evidence.scope)
     return " · ".join(parts)
+
+
+def _cost(cost: CostEvidence) -> list[str]:
+    """Spending, instances and where both are from, a phrase each."""
+    parts = [f"{usd(cost.usd_per_hour[0])} and {usd(cost.usd_per_hour[1])} an hour"]
+    if cost.instances is not None:
+        parts.append(f"{cost.instances[0]:.3g} and {cost.instances[1]:.3g} instances on average")
+    if cost.usd_per_million_output_tokens is not None:
+        b, c = cost.usd_per_million_output_tokens
+        parts.append(f"{usd(b)} and {usd(c)} per million output tokens")
+    parts.append(" / ".join(dict.fromkeys(cost.sources)))
+    return parts
 
 
 def false_alarms(result: SentenceResult) -> list[str]:

@@ -10,6 +10,7 @@ from dashboards.charts import VISIBLE
 from nibai.claims import quantile_label
 from nibai.conventions import NOT_MEASURED
 from nibai.model import Audit, Estimate, Exhibits, Finding, Promise, SentenceResult, Verdict
+from nibai.units import usd
 
 
 def sentence(result: SentenceResult, audit: Audit) -> str:
@@ -148,6 +149,8 @@ def _value(finding: Finding, value: float | None, unit: str) -> str:
         return f"{value:.3%}"
     if finding.claim.promise is Promise.THROUGHPUT:
         return f"{value:.4g} per s"
+    if finding.claim.promise in phrases.COST:
+        return f"{usd(value * 1000)} per 1,000"
     return quantity(value, unit)
 
 

@@ -67,10 +67,11 @@ def reference() -> str:
 
 
 def audit_schema() -> str:
-    """The audit's JSON schema, with the types of prediction evidence as the code has them."""
+    """The audit's JSON schema, with the types of evidence as the code has them."""
     schema = json.loads((HERE / "audit.schema.json").read_text(encoding="utf-8"))
     found: dict[str, Any] = {}
     _schema(prediction_evidence.PredictionEvidence, found)
+    _schema(model.CostEvidence, found)
     schema["$defs"] = found
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 

@@ -19,7 +19,6 @@ from nibai.model import (
     Evidence,
     Exhibits,
     Finding,
-    Promise,
     Reason,
     ReasonCode,
     Sentence,
@@ -35,11 +34,6 @@ from nibai.stats.verdict import Part, audit_verdict, conjunction
 
 EARLIEST_CLOCK = 1e8
 """Times before 1973 count from the start of a run: they are no dates."""
-
-_LATER = {
-    Promise.CHEAPER: "cost",
-    Promise.COST_AT_MOST: "cost",
-}
 
 
 def run_audit(
@@ -164,13 +158,7 @@ def _owning_up(finding: Finding) -> Finding:
 
 def unanswered(claim: Claim) -> Finding:
     """The finding of a part that nothing answers, saying why."""
-    topic = _LATER.get(claim.promise)
-    text = (
-        f"“{print_claim(claim)}”: {topic} is not judged yet by this version; "
-        "leave the part out, or judge it in a sentence of its own"
-        if topic
-        else f"“{print_claim(claim)}”: no installed analyzer answers this (see `nibai plugins`)"
-    )
+    text = f"“{print_claim(claim)}”: no installed analyzer answers this (see `nibai plugins`)"
     return Finding(
         claim,
         Verdict.NOT_COMPARABLE,

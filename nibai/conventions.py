@@ -87,6 +87,8 @@ METRICS = {
         Metric("duration", "s", higher_is_better=False, help="duration of any span"),
         Metric("queue_time", "s", higher_is_better=False, help="time spent waiting"),
         Metric("throughput", "1/s", higher_is_better=True, help="completed requests per second"),
+        Metric("instances", "count", higher_is_better=False, help="instances that ran, a sample"),
+        Metric("output_tokens", "count", higher_is_better=True, help="tokens generated, a minute"),
     )
 }
 """Metrics nibai knows by name; any other metric name is taken as seconds, lower is better."""

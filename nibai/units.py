@@ -5,8 +5,22 @@ Base units are seconds, requests per second, and plain counts.
 
 from __future__ import annotations
 
+import math
 import re
 from enum import StrEnum
+
+
+def usd(dollars: float) -> str:
+    """Dollars as people write them.
+
+    >>> usd(1234.5), usd(1.2), usd(0.00123), usd(float("nan"))
+    ('$1,234', '$1.20', '$0.00123', 'unknown')
+    """
+    if math.isnan(dollars):
+        return "unknown"
+    if dollars >= 1000:  # noqa: PLR2004 - whole dollars
+        return f"${dollars:,.0f}"
+    return f"${dollars:.2f}" if dollars >= 1 else f"${dollars:.3g}"
 
 
 class Unit(StrEnum):

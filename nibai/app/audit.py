@@ -14,13 +14,14 @@ import nibai
 from nibai import fleet_document
 from nibai.app.artifact import MAX_ROWS, with_evidently
 from nibai.app.compare import load_analyzers
+from nibai.app.costs import Pricing, over, pricing_of
 from nibai.app.resting import resting
 from nibai.audit import run_audit
 from nibai.claims import parse
 from nibai.document import decode, encode, from_document, to_document
 from nibai.errors import UsageError
 from nibai.fleet import FleetAudit
-from nibai.model import Audit, Change, Sentence, Window
+from nibai.model import Audit, Change, Sentence, SideCost, Window
 from nibai.prediction_plans import plans_of
 from nibai.store.engine import Engine
 from nibai.store.lake import Lake
@@ -42,6 +43,7 @@ class Desk:
     state: State
     lake: Lake
     clock: Callable[[], float]
+    pricing: Pricing | None = None
 
     # -- changes --------------------------------------------------------------------------
     def declare(self, change: Change) -> Change:
@@ -80,6 +82,7 @@ class Desk:
         runs: bool = False,
         windows: tuple[Window, Window] | None = None,
         level: float = 0.95,
+        costs: tuple[SideCost, SideCost] | None = None,
         evidently: Path | None = None,
     ) -> Audit:
         """Judge a change by its own claims (or other ones) and store the audit.
@@ -89,6 +92,9 @@ class Desk:
         judged = replace(with_claims(change, claims), runs=runs or change.runs)
         if windows is not None:
             judged = replace(judged, baseline_window=windows[0], candidate_window=windows[1])
+        judged = replace(judged, costs=over(costs, judged.costs))
+        if self.pricing is not None:
+            judged = self.pricing.priced(judged)
         require_sides(judged)
         now = self.clock()
         kept = 0 if evidently is None else MAX_ROWS
@@ -139,7 +145,7 @@ def open_desk(config: Config, clock: Callable[[], float]) -> Iterator[Desk]:
     """The desk of a configuration; the state is closed on leaving."""
     state = open_state(config.state_address)
     try:
-        yield Desk(state, Lake(config.data / "lake"), clock)
+        yield Desk(state, Lake(config.data / "lake"), clock, pricing_of(config, clock))
     finally:
         state.close()
 

@@ -19,7 +19,7 @@ from nibai.audit import run_audit
 from nibai.claims import parse
 from nibai.conventions import DEFAULT_LEVEL
 from nibai.errors import PluginError, UsageError
-from nibai.model import Audit, Change, Comparison, Promise
+from nibai.model import Audit, Change, Comparison, Promise, SideCost
 from nibai.predictions import PredictionSample
 from nibai.protocols import (
     Analyzer,
@@ -59,6 +59,8 @@ def compare(
     level: float = DEFAULT_LEVEL,
     pairs: Any = None,  # noqa: ANN401 - paths, Arrow tables or data frames
     kinds: str | Sequence[str] = (),
+    cost_per_hour: tuple[float, float] | None = None,
+    instances: tuple[float, float] | None = None,
     **options: Any,  # noqa: ANN401 - the fields of FileRequest and PairsRequest
 ) -> Audit:
     """Is the candidate as much faster as was claimed? The audit, as from `nibai compare`.
@@ -72,6 +74,8 @@ def compare(
     `options` are those of the command line: metric, value, unit, higher_is_better, time, segments,
     replica, ok, offered, runs, at (seconds since the epoch), split, history (sources, as baseline);
     of pairs: columns, noise (sources), noise_floor, output, schema, labels, threshold, tolerance.
+    `cost_per_hour` is USD of one instance of (baseline, candidate), for claims about cost; without
+    `instances`, replicas are counted.
     Answers of the two sides to different requests are read with prediction (a column) and inputs
     (columns that describe a request); "same output mix" is then claimed where nothing is said.
 
@@ -93,6 +97,7 @@ def compare(
         pairs=answers,
         outputs=outputs,
         kinds=[kinds] if isinstance(kinds, str) else kinds,
+        costs=_costs(cost_per_hour, instances),
         level=level,
         clock=time.time,
     )
@@ -107,6 +112,7 @@ def compare_files(
     pairs: PairsRequest | None = None,
     outputs: OutputsRequest | None = None,
     kinds: Sequence[str] = (),
+    costs: tuple[SideCost, SideCost] | None = None,
     evidently: str | None = None,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Audit:
@@ -133,6 +139,7 @@ def compare_files(
         sentences=sentences,
         runs=request is not None and request.runs,
         evidence=evidence,
+        costs=costs,
     )
     now = clock()
     with ThreadPoolExecutor(1) as pool:
@@ -154,6 +161,16 @@ def compare_files(
         return audit
     rows = next((one.rows for one in windows.predictions() if one.rows is not None), None)
     return with_evidently(audit, rows, Path(evidently))
+
+
+def _costs(
+    per_hour: tuple[float, float] | None, instances: tuple[float, float] | None
+) -> tuple[SideCost, SideCost] | None:
+    if per_hour is None and instances is None:
+        return None
+    prices, counts = per_hour or (None, None), instances or (None, None)
+    source = "" if per_hour is None else "price as stated"
+    return SideCost(prices[0], counts[0], source), SideCost(prices[1], counts[1], source)
 
 
 def _default_claim(

@@ -11,6 +11,7 @@ import click
 from nibai.cli import output
 from nibai.cli.common import configuration, data_options, window
 from nibai.cli.compare import moment
+from nibai.cli.costs import cost_options, costs_of
 from nibai.cli.watch import watch_options
 from nibai.errors import UsageError
 
@@ -88,6 +89,7 @@ class _What(click.Argument):
     metavar="FILE",
     help="Also write Evidently's report (.html) or snapshot (.json) of the pairs; decides nothing.",
 )
+@cost_options
 @watch_options
 @output.audit_options
 @data_options
@@ -136,6 +138,7 @@ def command(
                     runs=bool(given["runs"]),
                     windows=windows,
                     level=level,
+                    costs=costs_of(given),
                     evidently=Path(str(given["evidently"])) if given["evidently"] else None,
                 )
     output.show(audit, form, html)
@@ -148,8 +151,17 @@ def _watched(
     from nibai.app.audit import with_claims  # noqa: PLC0415 - see command
     from nibai.cli import watch  # noqa: PLC0415 - only here
 
-    fixed = ("runs", "since", "until", "baseline", "candidate", "evidently")
-    wrong = [f"--{name}" for name in fixed if given[name]]
+    fixed = (
+        "runs",
+        "since",
+        "until",
+        "baseline",
+        "candidate",
+        "evidently",
+        "cost_per_hour",
+        "instances",
+    )
+    wrong = [f"--{name.replace('_', '-')}" for name in fixed if given[name]]
     if wrong:
         raise UsageError(
             f"{wrong[0]} is about a fixed window, --watch follows the change as it goes"

@@ -14,6 +14,7 @@ from nibai.cli.changes_find import find
 from nibai.cli.changes_watch import watch
 from nibai.cli.common import configuration, data_options, window
 from nibai.cli.compare import moment
+from nibai.cli.costs import cost_options, costs_of
 from nibai.cli.pairs_words import PRECISIONS
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ command.add_command(watch)
     metavar="TEXT",
     help="A known flaw of the measurement: speed claims become not comparable.",
 )
+@cost_options
 @click.option("--description", default="", metavar="TEXT", help="For people.")
 @data_options
 def declare(**given: object) -> int:
@@ -140,6 +142,7 @@ def _change(given: dict[str, object]) -> Change:
         baseline_window=None if before is None else window(before, "--baseline"),
         candidate_window=None if after is None else window(after, "--candidate"),
         runs=bool(given["runs"]),
+        costs=costs_of(given),
         evidence={"source": "declared"} | known | {key: text for key, text in said.items() if text},
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nibai.cli import output
+from nibai.cli.costs import cost_options, costs_of
 from nibai.errors import UsageError
 from nibai.units import Unit
 
@@ -140,6 +141,7 @@ SWITCH_SECONDS = 0.0005
 @click.option(
     "--tolerance", type=float, metavar="D", help="Differences of scores that do not matter."
 )
+@cost_options
 @output.audit_options
 def command(**given: object) -> int:
     """Is it really faster, and are the answers still the same? The answer from files.
@@ -171,6 +173,7 @@ def command(**given: object) -> int:
         outputs=_outputs(given, files),
         evidently=_text(given["evidently"]),
         kinds=_texts(given["kind"]),
+        costs=costs_of(given),
         level=float(str(given["level"])),
         clock=time.time,
         meanwhile=lambda: output.prepare(form),

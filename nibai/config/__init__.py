@@ -6,6 +6,7 @@ All problems are reported at once: file, dotted key, fact. A value is never echo
 
 from __future__ import annotations
 
+from nibai.config.cost import Cost, EndpointPrice, Price
 from nibai.config.fields import (
     BYTES,
     DURATION,
@@ -40,10 +41,13 @@ __all__ = [
     "Address",
     "CloudWatch",
     "Config",
+    "Cost",
     "Duration",
+    "EndpointPrice",
     "MappingRules",
     "Otlp",
     "PredictionRules",
+    "Price",
     "SageMaker",
     "SecretReference",
     "Section",

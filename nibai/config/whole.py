@@ -14,6 +14,7 @@ from pydantic import (
     ValidationError,
 )
 
+from nibai.config.cost import Cost
 from nibai.config.fields import Duration, Section, Size
 from nibai.config.otlp import Otlp
 from nibai.config.sagemaker import SageMaker
@@ -36,6 +37,7 @@ class Config(Section):
     otlp: Otlp = Otlp()
     cloudwatch: tuple[CloudWatch, ...] = ()
     sagemaker: tuple[SageMaker, ...] = ()
+    cost: Cost = Cost()
 
     @property
     def state_address(self) -> str:

@@ -18,6 +18,7 @@ from nibai.model.comparison import (
     UnitKind,
     WindowKind,
 )
+from nibai.model.costs import CostEvidence, SideCost
 from nibai.model.exhibits import (
     CurvePoint,
     DecompositionRow,
@@ -43,6 +44,7 @@ __all__ = [
     "Claim",
     "CollectorStanding",
     "Comparison",
+    "CostEvidence",
     "CurvePoint",
     "DecompositionRow",
     "Density",
@@ -68,6 +70,7 @@ __all__ = [
     "SeriesKey",
     "Severity",
     "Side",
+    "SideCost",
     "SideSummary",
     "Standing",
     "TimelinePoint",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nibai.model.costs import CostEvidence
 from nibai.model.promises import Claim, Sentence
 from nibai.model.verdicts import Estimate, Reason, Verdict
 from nibai.prediction_evidence import PredictionEvidence
@@ -73,6 +74,7 @@ class Evidence:
     smallest_effect: float | None = None
     log_e_value: float | None = None
     predictions: PredictionEvidence | None = None
+    cost: CostEvidence | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from nibai.model.costs import SideCost
 from nibai.model.measurements import Window
 from nibai.prediction_evidence import PredictionPlan
 
@@ -84,7 +85,8 @@ class Change:
     Either `effective_at` cuts one variant's time line into before and after (from `started_at` on,
     when its deployment is known to have begun earlier, nothing belongs to either side), or
     `baseline_variant` and `candidate_variant` name the two sides. Windows, when given, win.
-    `predictions` are the margins of claims about predictions as they were declared.
+    `predictions` are the margins of claims about predictions as they were declared, `costs` what
+    (baseline, candidate) cost.
     """
 
     id: str
@@ -102,6 +104,7 @@ class Change:
     declared_at: float | None = None
     predictions: tuple[PredictionPlan, ...] = ()
     started_at: float | None = None
+    costs: tuple[SideCost, SideCost] | None = None
 
     @property
     def unchanged_until(self) -> float | None:

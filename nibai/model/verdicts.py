@@ -57,6 +57,9 @@ class ReasonCode(StrEnum):
     MARGIN_NOT_STATED = "margin_not_stated"
     NO_TRUTH = "no_truth"
     NO_SUCH_OUTPUT = "no_such_output"
+    NO_PRICE = "no_price"
+    INSTANCES_UNKNOWN = "instances_unknown"
+    TRAFFIC_CHANGED = "traffic_changed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from nibai.protocols.files import (
     PairsReader,
     PairsRequest,
 )
+from nibai.protocols.prices import ListedPrice, PriceList
 from nibai.protocols.replays import (
     Answer,
     CaptureReader,
@@ -56,6 +57,7 @@ __all__ = [
     "FileRequest",
     "FileWindows",
     "History",
+    "ListedPrice",
     "Notifier",
     "OutputsReader",
     "OutputsRequest",
@@ -63,6 +65,7 @@ __all__ = [
     "PairsRequest",
     "PredictionWindows",
     "Preview",
+    "PriceList",
     "Pulled",
     "Puller",
     "PushRequest",

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.comparisons import Given, change, live, lognormal, runs, swapped
+from support import comparisons
+from support.comparisons import Given, live, lognormal, runs, swapped
 from support.pairs import Pairs, sample
 from support.past import hour_pair, traffic
+from support.spending import priced
 
 from nibai import plugins
 from nibai.audit import run_audit
@@ -23,13 +25,20 @@ BIG = {
     "errors": None,
     "throughput": "2x more throughput",
     "predictions": None,
+    "cost": "2x cheaper",
 }
 ANY = {
     "speedup": "no more than 5% slower at p50, p90 and p99",
     "errors": "errors up at most 0.1pp",
     "throughput": "1.1x more throughput",
     "predictions": "same predictions within 2%",
+    "cost": "cost at most 1.1x",
 }
+
+
+def change(*claims):
+    """A change whose sides cost the same."""
+    return priced(comparisons.change(*claims), (1.0, 1.0), (1, 1))
 
 
 @pytest.fixture(params=NAMES)
@@ -52,7 +61,7 @@ def test_it_is_an_analyzer(named):
 
 def test_it_answers_exactly_its_own_parts(named):
     name, analyzer = named
-    everything = change(*(claim for claim in ANY.values()), "2x cheaper")
+    everything = change(*ANY.values())
     findings = analyzer.analyze(everything, next(unchanged(1)))
     own = change(ANY[name]).sentences[0].parts
     assert tuple(finding.claim for finding in findings) == own

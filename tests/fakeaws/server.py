@@ -18,6 +18,7 @@ from fakeaws.metrics import ServiceError
 SERVICES = {
     "GraniteServiceVersion20100801": "cloudwatch",
     "SageMaker": "sagemaker",
+    "AWSPriceListService": "pricing",
     "AmazonSQS": "sqs",
     "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101": "cloudtrail",
 }

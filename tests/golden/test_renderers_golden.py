@@ -7,7 +7,12 @@ from support import audits
 
 from dashboards import markdown, report, text
 
-CASES = {"mixed": audits.mixed, "empty": audits.empty, "answered": audits.answered}
+CASES = {
+    "mixed": audits.mixed,
+    "empty": audits.empty,
+    "answered": audits.answered,
+    "cost": audits.cost,
+}
 
 
 def without_drawings(html):

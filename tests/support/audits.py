@@ -6,6 +6,7 @@ from nibai.claims import parse
 from nibai.model import (
     Audit,
     Change,
+    CostEvidence,
     CurvePoint,
     DecompositionRow,
     Density,
@@ -325,4 +326,39 @@ def empty():
         baseline=SideSummary("before", 0, 0),
         candidate=SideSummary("after", 0, 0),
         exhibits=(Exhibits("latency", "s"),),
+    )
+
+
+def cost():
+    """A sentence about speed and cost, and one whose price nobody knows."""
+    sentences = [parse("cost at most 0.6x"), parse("2x cheaper")]
+    evidence = Evidence(
+        requests=(43_200, 43_512), blocks=24, unit="hour", replicas=(2, 2), scope="live window",
+        threshold=1 / 0.6, baseline_value=0.0045567, candidate_value=0.0021511,
+        cost=CostEvidence(
+            (4.5567, 2.1511), (8.2, 3.9), (1_799.5, 1_813.0), (2.0, 1.5), (12.5, 5.9),
+            ("price as stated; 2 replicas seen", "AWS price list, 2026-11-25; 1.5 as collected"),
+        ),
+    )  # fmt: skip
+    told = Reason(
+        ReasonCode.MEETS_CLAIM,
+        "1,000 successful requests cost $4.56 before and $2.15 after, 2.12x cheaper [2.05, 2.19], "
+        "as promised",
+    )
+    unknown = Reason(ReasonCode.NO_PRICE, "no price of the candidate (after): give USD per hour")
+    bare = replace(evidence, cost=None, baseline_value=None, candidate_value=None)
+    found = [
+        Finding(sentences[0].parts[0], Verdict.CONFIRMED, told, estimate(2.12, 2.05, 2.19),
+                evidence, "cost"),
+        Finding(sentences[1].parts[0], Verdict.INCONCLUSIVE, unknown, None, bare, "cost"),
+    ]  # fmt: skip
+    results = [
+        SentenceResult(sentence, one.verdict, one.reason, (one,))
+        for sentence, one in zip(sentences, found, strict=True)
+    ]
+    return replace(
+        empty(),
+        verdict=Verdict.PARTLY,
+        reason=Reason(ReasonCode.OTHER_SENTENCES, "one of two claims is confirmed"),
+        sentences=tuple(results),
     )

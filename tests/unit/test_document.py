@@ -8,7 +8,9 @@ import jsonschema
 import numpy as np
 import pytest
 from support.comparisons import Given, change, live, lognormal, runs
+from support.spending import priced
 
+from analyzers.cost import Cost
 from analyzers.errors import Errors
 from analyzers.speedup import Speedup
 from analyzers.throughput import Throughput
@@ -19,12 +21,12 @@ from nibai.model import Estimate, Verdict
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "docs" / "audit.schema.json").read_text(encoding="utf-8")
 )
-ANALYZERS = {"errors": Errors(), "speedup": Speedup(), "throughput": Throughput()}
+ANALYZERS = {"errors": Errors(), "speedup": Speedup(), "throughput": Throughput(), "cost": Cost()}
 
 
 def audit(comparison, *claims):
     return run_audit(
-        change(*claims), Given(latency=comparison), ANALYZERS, audit_id="a1",
+        priced(change(*claims), (1.0, 0.5)), Given(latency=comparison), ANALYZERS, audit_id="a1",
         created_at=1_750_000_000.25, version="0.0.0",
     )  # fmt: skip
 
@@ -41,7 +43,10 @@ AUDITS = {
         live(lognormal(1, 9000), lognormal(2, 9000, 0.03)), "2x faster at p50", "9x faster at p50"
     ),
     "censored": lambda: audit(live(lognormal(1, 4000), failing(2, 4000)), "2x faster at p90"),
-    "not judged": lambda: audit(live(lognormal(1, 400), lognormal(2, 400)), "2x cheaper"),
+    "not judged": lambda: audit(
+        live(lognormal(1, 400), lognormal(2, 400)), "same output mix within 1%"
+    ),
+    "cost": lambda: audit(live(lognormal(1, 400), lognormal(2, 400)), "cost at most 0.6x"),
     "nothing": lambda: audit(live(np.zeros(0), np.zeros(0)), "2x faster"),
     "no comparison": lambda: audit(None, "2x faster for a=b, errors up at most 1pp"),
     "runs": lambda: audit(
@@ -75,9 +80,11 @@ def test_the_verdicts_of_the_samples_are_what_their_names_say():
 
 def test_a_refuted_part_among_several_needs_its_share_of_alpha():
     """Holm: what refutes alone at 2.5 % does not refute as one of three."""
-    found = audit(live(lognormal(1, 9000), lognormal(2, 9000, 0.03)), "2x faster, 2x cheaper")
+    found = audit(
+        live(lognormal(1, 9000), lognormal(2, 9000, 0.03)), "2x faster, same output mix within 1%"
+    )
     assert found.sentences[0].verdict is Verdict.INCONCLUSIVE
-    assert "not judged yet" in found.reason.text
+    assert "no installed analyzer answers this" in found.reason.text
 
 
 def test_another_schema_is_refused():

@@ -289,3 +289,36 @@ def test_evidently_gets_single_pairs_of_the_lake_and_changes_no_verdict(
     assert (before["verdict"], before["reason"]) == (after["verdict"], after["reason"])
     assert after["evidence"]["predictions"]["artifact"] == "evidently.html"
     assert page.read_text(encoding="utf-8") == "<p>page</p>"
+
+
+# -- cost ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_declared_price_is_kept_and_another_one_may_be_asked(nibai):
+    code, out, _ = declare(
+        nibai, "--at", AT, "--claim", "1.5x cheaper", "--cost-per-hour", "3,2", "--instances", "4,4"
+    )
+    assert code == 0
+    code, text, _ = nibai("audit", out.strip())
+    assert code == 0
+    assert "1.5x cheaper   all traffic   1.50x cheaper   [1.50, 1.50]x   ✔ confirmed" in text
+    text = " ".join(text.split())
+    assert "$12.00 and $8.00 an hour · 4 and 4 instances on average · price as stated" in text
+    code, text, _ = nibai("audit", out.strip(), "--cost-per-hour", "3,2.5")
+    assert code == 1
+    assert "1.20x cheaper [1.20, 1.20], not 1.5x" in text.replace("\n", " ")
+    code, _, error = nibai("audit", out.strip(), "--watch", "--cost-per-hour", "3,2.5")
+    assert code == 2
+    assert "--cost-per-hour is about a fixed window" in error
+
+
+@pytest.mark.usefixtures("filled")
+def test_configured_prices_serve_a_change_without_any(nibai, tmp_path):
+    config = tmp_path / "nibai.yaml"
+    config.write_text(
+        "cost: {endpoints: {onprem/tokyo/ocr: {usd_per_hour: 2.0}}}\n", encoding="utf-8"
+    )
+    _, out, _ = declare(nibai, "--at", AT, "--claim", "cost at most 1x")
+    code, text, _ = nibai("audit", out.strip(), "--config", str(config))
+    assert (code, "price as configured; 1 replica seen" in text.replace("\n", " ")) == (0, True)

@@ -199,7 +199,7 @@ def test_what_is_not_watched_says_why_and_decides_nothing(desk):
     assert codes == {
         "a": (Verdict.INCONCLUSIVE, ReasonCode.FIXED_WINDOW_ONLY),
         "b": (Verdict.INCONCLUSIVE, ReasonCode.FIXED_WINDOW_ONLY),
-        "c": (Verdict.NOT_COMPARABLE, ReasonCode.NOT_JUDGED_YET),
+        "c": (Verdict.INCONCLUSIVE, ReasonCode.FIXED_WINDOW_ONLY),
         "silent": (Verdict.INCONCLUSIVE, ReasonCode.NO_DATA),
     }
     assert all((r.p_confirm, r.p_refute, r.traffic) == (1.0, 1.0, 0.0) for r in found.values())

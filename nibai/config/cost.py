@@ -1,0 +1,37 @@
+"""The section `cost`: what instances cost, and how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from nibai.config.fields import Section
+
+
+class Price(Section):
+    """What a variant runs on. A price beats an instance type; no `instances`: as many as seen."""
+
+    usd_per_hour: float | None = Field(default=None, gt=0)
+    instances: float | None = Field(default=None, gt=0)
+    instance_type: str | None = None
+    usd_per_gb_second: float | None = Field(default=None, gt=0)
+    memory_gb: float | None = Field(default=None, gt=0)
+
+
+class EndpointPrice(Price):
+    """The same for all variants of an endpoint; what a variant says of itself wins."""
+
+    variants: Mapping[str, Price] = {}
+
+
+class Cost(Section):
+    """Prices in US dollars. `instance_types` are prices per hour that beat the price list.
+
+    `price_list`: where other types are looked up; "aws" asks the AWS Price List once a week.
+    """
+
+    endpoints: Mapping[str, EndpointPrice] = {}
+    instance_types: Mapping[str, float] = {}
+    price_list: Literal["none", "aws"] = "none"

@@ -1,0 +1,23 @@
+"""The seam of price lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPrice:
+    """A public price of one instance; `source` says whose and of when."""
+
+    usd_per_hour: float
+    source: str
+
+
+@runtime_checkable
+class PriceList(Protocol):
+    """Public prices by instance type and region (entry point group `nibai.price_lists`)."""
+
+    def price(self, instance_type: str, region: str) -> ListedPrice | None:
+        """The price, None when there is not exactly one; CollectError when it cannot be asked."""
+        ...

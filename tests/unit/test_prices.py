@@ -1,0 +1,160 @@
+"""The AWS price list through boto3: one price or none, kept for a week, never in the way."""
+
+import pytest
+from fakeaws.pricing import Pricing
+from fakeaws.server import FakeAws
+
+from collector.aws.session import AwsClient
+from collector.prices.aws import AwsPrices, build, hourly_prices
+from nibai.app.costs import Pricing as Book
+from nibai.app.costs import over, pricing_of
+from nibai.claims import parse
+from nibai.config import Config, Cost
+from nibai.errors import CollectError
+from nibai.model import Change, SideCost
+from nibai.protocols import ListedPrice, PriceList
+
+DAY = 86400.0
+NOW = 1_764_000_000.0
+XLARGE = ("ml.g5.xlarge", "eu-west-1", "Hosting", 1.57)
+PRODUCTS = (
+    XLARGE,
+    ("ml.g5.xlarge", "eu-west-1", "Training", 1.9),
+    ("ml.g5.xlarge", "eu-west-1", "Hosting", 0.0),  # reserved capacity is listed as free
+    ("ml.g5.xlarge", "eu-west-1", "Hosting", 7.0, "GB-Mo"),
+    ("ml.g5.xlarge", "us-east-1", "Hosting", 1.41),
+    ("ml.p4d", "eu-west-1", "Real-Time Hosting", 30.0),
+    ("ml.p4d", "eu-west-1", "Async-Hosting", 31.0),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _credentials():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "none")
+        yield
+
+
+@pytest.fixture(scope="module")
+def shop():
+    """One server and one client for all tests of this file."""
+    with FakeAws(pricing=Pricing(*PRODUCTS, page=1)) as fake:
+        yield fake, AwsClient("pricing", "us-east-1", endpoint_url=fake.url, tries=1)
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self):
+        return self.now
+
+
+def test_exactly_one_hourly_hosting_price_counts(shop, tmp_path):
+    prices = AwsPrices(lambda: shop[1], tmp_path / "prices.json", Clock())
+    listed = prices.price("ml.g5.xlarge", "eu-west-1")
+    assert listed == ListedPrice(1.57, "AWS price list of 2025-11-24, ml.g5.xlarge")
+    assert prices.price("ml.p4d", "eu-west-1") is None, "two prices are none"
+    assert prices.price("ml.none", "eu-west-1") is None
+    assert set(shop[0].seen) == {"pricing:GetProducts"}
+
+
+def test_a_price_is_kept_for_a_week_and_outlives_a_failing_list(shop, tmp_path):
+    backend = shop[0].backends["pricing"]
+    clock, before = Clock(), backend.asked
+    prices = AwsPrices(lambda: shop[1], tmp_path / "prices.json", clock)
+    assert prices.price("ml.g5.xlarge", "us-east-1").usd_per_hour == 1.41
+    clock.now += 6 * DAY
+    prices.price("ml.g5.xlarge", "us-east-1")
+    assert backend.asked == before + 1
+    clock.now += 2 * DAY
+    backend.fails = (400, "AccessDeniedException", "not authorized")
+    assert "2025-11-24" in prices.price("ml.g5.xlarge", "us-east-1").source
+    with pytest.raises(CollectError, match="allow pricing:GetProducts"):
+        prices.price("ml.other", "us-east-1")
+    backend.fails = None
+    assert prices.price("ml.g5.xlarge", "us-east-1").source.startswith("AWS price list of 2025-12")
+
+
+def test_a_broken_cache_and_broken_products_are_not_believed(shop, tmp_path):
+    cache = tmp_path / "prices.json"
+    for broken in ("{", "[]", '{"eu-west-1/ml.g5.xlarge": 3}'):
+        cache.write_text(broken, encoding="utf-8")
+        assert AwsPrices(lambda: shop[1], cache, Clock()).price(*XLARGE[:2]).usd_per_hour == 1.57
+    assert hourly_prices(["{", "{}", "[]", '{"product": {"attributes": {}}, "terms": {}}']) == set()
+
+
+def test_the_plug_in_lists_prices(tmp_path):
+    assert isinstance(build({"cache": tmp_path / "p", "clock": Clock()}), PriceList)
+    book = pricing_of(Config(data=tmp_path, cost=Cost(price_list="aws")), Clock())
+    assert isinstance(book.lister(), PriceList)
+
+
+# -- which price it is ----------------------------------------------------------------------
+
+CHAT = "sagemaker/123456789012.eu-west-1/chat"
+COST = Cost.model_validate(
+    {
+        "endpoints": {
+            CHAT: {
+                "instance_type": "ml.g5.2xlarge",
+                "instances": 4,
+                "variants": {
+                    "own": {"usd_per_hour": 9.0},
+                    "less": {"instance_type": "ml.less", "instances": 2},
+                    "free": {"instance_type": "ml.g5.xlarge"},
+                    "small": {"usd_per_gb_second": 0.00002, "memory_gb": 4},
+                },
+            }
+        },
+        "instance_types": {"ml.g5.2xlarge": 2.5, "ml.less": 1.25},
+    }
+)
+
+
+class Listed:
+    def price(self, instance_type, region):
+        if region != "eu-west-1":
+            raise CollectError("pricing: not reached")
+        return ListedPrice(1.57, "list") if instance_type == "ml.g5.xlarge" else None
+
+
+def costs(variants=(None, None), endpoint=CHAT, book=None, **given):
+    change = Change(
+        "c", endpoint, sentences=(parse("2x cheaper"),), baseline_variant=variants[0],
+        candidate_variant=variants[1], **given,
+    )  # fmt: skip
+    return (book or Book(COST, Listed)).priced(change).costs
+
+
+def test_a_variant_beats_its_endpoint_and_a_price_its_type():
+    b, c = costs(("own", "less"))
+    assert (b.usd_per_hour, b.instances, b.source) == (9.0, 4, "price as configured")
+    assert (c.usd_per_hour, c.instances) == (1.25, 2)
+    assert c.source == "price of ml.less as configured"
+
+
+def test_the_list_is_asked_last_and_its_failure_is_told():
+    assert costs(("free", "small"))[0].usd_per_hour == 1.57
+    assert costs(("free", "small"))[1].usd_per_gb_second == 0.00002
+    evidence = {"baseline_instance_type": "ml.g5.xlarge", "candidate_instance_type": "ml.odd"}
+    b, c = costs(evidence=evidence)
+    assert (b.usd_per_hour, c.usd_per_hour) == (1.57, None)
+    assert c.source == "the price list has no single price of ml.odd in eu-west-1"
+    far = costs(evidence=evidence, endpoint="sagemaker/123456789012.us-east-1/chat")
+    assert far[0] == SideCost(instance_type="ml.g5.xlarge", source="pricing: not reached")
+    assert costs(evidence=evidence, book=Book(COST))[1].source == ""
+
+
+def test_what_was_declared_wins_and_what_is_said_now_wins_over_that():
+    declared = SideCost(3.0, None, "price as stated"), SideCost(2.0, 5, "price as stated")
+    b, c = costs(costs=declared)
+    assert (b.usd_per_hour, b.instances, c.usd_per_hour, c.instances) == (3.0, 4, 2.0, 5)
+    now = SideCost(instances=1), SideCost(7.0, None, "now")
+    assert over(now, declared) == (SideCost(3.0, 1, "price as stated"), SideCost(7.0, 5, "now"))
+    assert over(None, declared) is declared
+
+
+def test_changes_without_a_claim_about_cost_ask_nothing():
+    change = Change("c", CHAT, sentences=(parse("2x faster"),))
+    assert Book(COST, lambda: pytest.fail("asked")).priced(change) is change
