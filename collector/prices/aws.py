@@ -64,7 +64,8 @@ class AwsPrices:
             {"Type": "TERM_MATCH", "Field": field, "Value": value}
             for field, value in (("instanceName", instance_type), ("regionCode", region))
         ]
-        caller, token = self._caller(), None
+        caller = self._caller()
+        token: str | None = None
         while True:
             following = {"NextToken": token} if token else {}
             page = caller.call("GetProducts", ServiceCode=SERVICE, Filters=filters, **following)
