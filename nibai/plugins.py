@@ -27,6 +27,7 @@ GROUPS = (
     "nibai.notifiers",
     "nibai.renderers",
     "nibai.artifacts",
+    "nibai.dashboards",
     "nibai.commands",
 )
 

@@ -39,6 +39,10 @@ COMMANDS = {
     "plan": ("nibai.cli.plan", "How long a claim must be watched, said beforehand."),
     "run": ("nibai.cli.run", "Receive, store and serve: one process."),
     "collect": ("nibai.cli.collect", "Read CloudWatch on; says what it costs."),
+    "dashboards": (
+        "nibai.cli.dashboards",
+        "Dashboards for Grafana: build and check them.",
+    ),
     "lake": ("nibai.cli.lake", "What is stored, and how to remove it."),
     "check-config": (
         "nibai.cli.check_config",
