@@ -31,7 +31,7 @@ COMMANDS = {
         "nibai.cli.audit",
         "The same answer for a change in the lake; stored, printed again.",
     ),
-    "changes": ("nibai.cli.changes", "Declare, list, show and find changes."),
+    "changes": ("nibai.cli.changes", "Declare, discover, find, list and show changes."),
     "replay": (
         "nibai.cli.replay",
         "Did the answers change? Captured inputs through both variants.",

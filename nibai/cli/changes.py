@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nibai.cli import pairs_words
+from nibai.cli.changes_discover import discover
 from nibai.cli.changes_find import find
 from nibai.cli.changes_watch import watch
 from nibai.cli.common import configuration, data_options, window
@@ -29,9 +30,10 @@ KINDS = (
 
 @click.group("changes")
 def command() -> None:
-    """Declare changes and what they promise, list, show, find and watch for them."""
+    """Declare changes and what they promise; discover, find and watch for them; list, show."""
 
 
+command.add_command(discover)
 command.add_command(find)
 command.add_command(watch)
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from botocore import xform_name
 from botocore.session import Session
 from botocore.validate import validate_parameters
 
@@ -59,7 +60,7 @@ class FakeAws:
         self.seen.append(f"{service}:{operation}")
         request = _typed(json.loads(body or b"{}"), model.input_shape)
         try:
-            found = getattr(self.backends[service], _snake(operation))(**request)
+            found = getattr(self.backends[service], xform_name(operation))(**request)
         except ServiceError as error:
             return error.status, {
                 "__type__": error.code,
@@ -109,7 +110,3 @@ def _plain(value):
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, list) else value
-
-
-def _snake(operation):
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in operation).lstrip("_")

@@ -1,0 +1,232 @@
+"""SageMaker asked what serves an endpoint: lists with paging, descriptions, one snapshot of them.
+
+A missing permission leaves out that part only; it is named in `unread` and in `problems`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from collector.aws.session import Caller, pages
+from collector.sagemaker.facts import environment, flat, text
+from collector.sagemaker.kinds import kind_of
+from collector.sagemaker.permitted import GONE, Permitted
+from collector.sagemaker.snapshot import Role, Snapshot, Unit
+from nibai.errors import CollectError
+from nibai.model import ChangeKind
+
+PAGE = 100
+"""The most that lists give at once; the default of ten would take ten times the calls."""
+
+AT_REST = "InService"
+
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An endpoint as it answered: `pending` is AWS's own summary of a deployment in progress."""
+
+    snapshot: Snapshot
+    at_rest: bool
+    pending: Raw
+    alarms: tuple[str, ...] = ()
+
+
+class Describer:
+    """Asks through `caller`; models and configurations never change and are asked once."""
+
+    def __init__(self, caller: Caller, salt: str, permitted: Permitted) -> None:
+        self._caller = caller
+        self._salt = salt
+        self._permitted = permitted
+        self._configs: dict[str, Raw | None] = {}
+        self._models: dict[str, Raw | None] = {}
+
+    def names(self, patterns: Iterable[str]) -> list[str]:
+        """Endpoints of the account and region that match, sorted."""
+        globs = tuple(patterns)
+        listed = pages(self._caller, "ListEndpoints", "Endpoints", MaxResults=PAGE)
+        found = {str(one["EndpointName"]) for one in listed}
+        return sorted(name for name in found if self.matches(name, globs))
+
+    @staticmethod
+    def matches(name: str, patterns: Iterable[str]) -> bool:
+        """Whether an endpoint is looked at."""
+        return any(fnmatchcase(name, glob) for glob in patterns)
+
+    def describe(self, name: str) -> Described | None:
+        """An endpoint, None when it is gone by now."""
+        try:
+            endpoint = self._caller.call("DescribeEndpoint", EndpointName=name)
+        except CollectError as error:
+            if error.reason in GONE:
+                return None
+            raise
+        config = self._config(str(endpoint.get("EndpointConfigName", "")))
+        unread: set[str] = set() if config is not None else {"config", "model"}
+        units = [
+            *self._variants(endpoint, config, "ProductionVariants", Role.PRODUCTION, unread),
+            *self._variants(endpoint, config, "ShadowProductionVariants", Role.SHADOW, unread),
+            *self._components(name, config, unread),
+        ]
+        snapshot = Snapshot(
+            name=name,
+            status=str(endpoint["EndpointStatus"]),
+            config=str(endpoint.get("EndpointConfigName", "")),
+            modified=endpoint["LastModifiedTime"].timestamp(),
+            units=tuple(sorted(units, key=lambda unit: unit.name)),
+            context=_context(endpoint),
+            unread=tuple(sorted(unread)),
+            created=None if config is None else config["CreationTime"].timestamp(),
+        )
+        pending = endpoint.get("PendingDeploymentSummary") or {}
+        at_rest = snapshot.status == AT_REST and not pending
+        return Described(snapshot, at_rest, pending, _alarms(endpoint))
+
+    # -- parts ----------------------------------------------------------------------------
+    def _variants(
+        self, endpoint: Raw, config: Raw | None, key: str, role: Role, unread: set[str]
+    ) -> list[Unit]:
+        configured = {one["VariantName"]: one for one in (config or {}).get(key, ())}
+        return [
+            self._variant(live, configured.get(live["VariantName"], {}), role, unread)
+            for live in endpoint.get(key, ())
+        ]
+
+    def _variant(self, live: Raw, configured: Raw, role: Role, unread: set[str]) -> Unit:
+        facts = flat("config", configured, without=("VariantName", "ModelName"))
+        facts |= _images(live.get("DeployedImages", ()))
+        facts |= {
+            f"live.{key}": text(live[key])
+            for key in ("DesiredWeight", "DesiredInstanceCount")
+            if key in live
+        }
+        names = {}
+        if model := configured.get("ModelName"):
+            names["model"] = str(model)
+            facts |= self._model_facts(str(model), unread)
+        return _unit(str(live["VariantName"]), role, facts, names)
+
+    def _components(self, endpoint: str, config: Raw | None, unread: set[str]) -> list[Unit]:
+        """Inference components, where a variant has no model of its own."""
+        variants = (config or {}).get("ProductionVariants", ())
+        if config is not None and all("ModelName" in one for one in variants):
+            return []
+        listed = self._permitted.ask(
+            lambda: list(
+                pages(
+                    self._caller, "ListInferenceComponents", "InferenceComponents",
+                    EndpointNameEquals=endpoint, MaxResults=PAGE,
+                )
+            ),
+            "inference components are not watched",
+        )  # fmt: skip
+        found = [] if listed is None else [
+            self._component(str(one["InferenceComponentName"]), unread) for one in listed
+        ]  # fmt: skip
+        return [one for one in found if one is not None]
+
+    def _component(self, name: str, unread: set[str]) -> Unit | None:
+        told = self._permitted.ask(
+            lambda: self._caller.call("DescribeInferenceComponent", InferenceComponentName=name),
+            "inference components are not watched",
+        )
+        if told is None:
+            return None
+        specification = told.get("Specification") or (told.get("Specifications") or [{}])[0]
+        facts = flat("component", specification, without=("Container", "ModelName"))
+        container = specification.get("Container", {})
+        facts |= _images([container["DeployedImage"]] if "DeployedImage" in container else ())
+        facts |= environment("model[0].env", container.get("Environment", {}), self._salt)
+        if url := container.get("ArtifactUrl"):
+            facts["model[0].ModelDataUrl"] = str(url)
+        facts |= flat(
+            "component.RuntimeConfig", told.get("RuntimeConfig", {}), ("PlacementStatus",)
+        )
+        names = {"variant": str(told.get("VariantName", ""))}
+        if model := specification.get("ModelName"):
+            names["model"] = str(model)
+            facts |= self._model_facts(str(model), unread)
+        modified = told["LastModifiedTime"].timestamp()
+        status = str(told.get("InferenceComponentStatus", AT_REST))
+        return _unit(f"ic:{name}", Role.COMPONENT, facts, names | {"status": status}, modified)
+
+    def _model_facts(self, name: str, unread: set[str]) -> dict[str, str]:
+        if name not in self._models:
+            self._models[name] = self._permitted.ask(
+                lambda: self._caller.call("DescribeModel", ModelName=name),
+                "weights, precision and environment of models are not seen",
+            )
+        model = self._models[name]
+        if model is None:
+            unread.add("model")
+            return {}
+        return model_facts(model, self._salt)
+
+    def _config(self, name: str) -> Raw | None:
+        if name not in self._configs:
+            self._configs[name] = self._permitted.ask(
+                lambda: self._caller.call("DescribeEndpointConfig", EndpointConfigName=name),
+                "instance types, routing, drivers and models are not seen",
+            )
+        return self._configs[name]
+
+
+def model_facts(model: Raw, salt: str) -> dict[str, str]:
+    """What a model is made of, container by container."""
+    containers = model.get("Containers") or [model.get("PrimaryContainer") or {}]
+    facts: dict[str, str] = {}
+    for number, container in enumerate(containers):
+        here = f"model[{number}]"
+        facts |= flat(here, container, without=NOT_SERVING)
+        facts |= environment(f"{here}.env", container.get("Environment", {}), salt)
+    return facts
+
+
+NOT_SERVING = (
+    "Image", "ImageConfig", "Environment", "ContainerHostname", "ContainerMetricsConfig",
+)  # fmt: skip
+
+
+def _images(deployed: Iterable[Raw]) -> dict[str, str]:
+    facts = {}
+    for number, image in enumerate(deployed):
+        if resolved := image.get("ResolvedImage"):
+            facts[f"image[{number}]"] = str(resolved)
+        if specified := image.get("SpecifiedImage"):
+            facts[f"image_tag[{number}]"] = str(specified)
+    return facts
+
+
+def _unit(
+    name: str,
+    role: Role,
+    facts: Mapping[str, str],
+    names: Mapping[str, str],
+    modified: float | None = None,
+) -> Unit:
+    """A unit with capacity apart from what serves."""
+    capacity = {path: value for path, value in facts.items() if _is_capacity(path)}
+    serving = {path: value for path, value in facts.items() if path not in capacity}
+    return Unit(name, role, serving, capacity, names, modified)
+
+
+def _is_capacity(path: str) -> bool:
+    return kind_of(path) is ChangeKind.CAPACITY
+
+
+def _context(endpoint: Raw) -> dict[str, str]:
+    parts = ("MetricsConfig", "AsyncInferenceConfig", "CrossRegionTrafficConfig")
+    context: dict[str, str] = {}
+    for part in parts:
+        context |= flat(part, endpoint.get(part))
+    return context | flat("DataCaptureConfig", endpoint.get("DataCaptureConfig"))
+
+
+def _alarms(endpoint: Raw) -> tuple[str, ...]:
+    rollback = (endpoint.get("LastDeploymentConfig") or {}).get("AutoRollbackConfiguration") or {}
+    return tuple(str(one.get("AlarmName", "")) for one in rollback.get("Alarms", ()))

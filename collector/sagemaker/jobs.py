@@ -1,0 +1,182 @@
+"""AWS's own jobs that made a model: quantized, compiled or given a draft model, from which one.
+
+A job and a deployment belong together by the name of the model that the job made, or by the S3
+location that it wrote to. Source: nibai's aws.md, section 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from collector.aws.session import Caller, pages
+from collector.sagemaker.describe import PAGE
+from collector.sagemaker.diff import Step
+from collector.sagemaker.facts import text
+from collector.sagemaker.kinds import precision_type
+from collector.sagemaker.permitted import Permitted
+from collector.sagemaker.snapshot import Unit
+from nibai.model import ChangeKind
+
+Raw = Mapping[str, Any]
+
+STEPS = {
+    "ModelQuantizationConfig": ChangeKind.PRECISION,
+    "ModelCompilationConfig": ChangeKind.COMPILATION,
+    "ModelSpeculativeDecodingConfig": ChangeKind.SPECULATIVE_DECODING,
+}
+"""What a step of an optimization job is; sharding spreads a model and is none."""
+
+WEIGHT_PATHS = ("ModelDataUrl", "S3Uri")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a finished job took and made; empty where it did not say."""
+
+    name: str
+    kinds: tuple[ChangeKind, ...]
+    text: str
+    made_model: str = ""
+    made_at: str = ""
+    from_model: str = ""
+    from_at: str = ""
+    precision: str | None = None
+    settings: tuple[str, ...] = ()
+
+    def made(self, unit: Unit) -> bool:
+        """Whether a unit serves what the job made."""
+        if self.made_model and self.made_model == unit.names.get("model"):
+            return True
+        return bool(self.made_at) and any(_inside(at, self.made_at) for at in weights(unit))
+
+    def took(self, unit: Unit) -> bool:
+        """Whether the job started from what a unit serves."""
+        if self.from_model and self.from_model == unit.names.get("model"):
+            return True
+        return bool(self.from_at) and any(
+            _inside(at, self.from_at) or _inside(self.from_at, at) for at in weights(unit)
+        )
+
+
+def weights(unit: Unit) -> list[str]:
+    """Where a unit's weights lie in S3."""
+    return [value for path, value in unit.facts.items() if path.endswith(WEIGHT_PATHS)]
+
+
+def explained(step: Step, jobs: Iterable[Job]) -> tuple[Step, Job | None]:
+    """A step with what the job that made its model did, and that job.
+
+    Other weights are no change of their own when the job made them of the model that served before;
+    settings that the job asks for belong to it.
+    """
+    job = next((job for job in jobs if job.made(step.after) and not job.made(step.before)), None)
+    if job is None:
+        return step, None
+    same_model = job.took(step.before)
+    kept = []
+    for one in step.moved:
+        asked_for = one.path.rpartition(".env.")[2] in job.settings
+        of_the_job = same_model if one.kind is ChangeKind.WEIGHTS else asked_for
+        explains = one.kind in {ChangeKind.WEIGHTS, ChangeKind.ENV} and of_the_job
+        kept.append(replace(one, kind=job.kinds[0]) if explains else one)
+    return replace(step, moved=tuple(kept), further=job.kinds), job
+
+
+class Jobs:
+    """Finished jobs, each described once."""
+
+    def __init__(self, caller: Caller, permitted: Permitted) -> None:
+        self._caller = caller
+        self._permitted = permitted
+        self._known: dict[str, Job] = {}
+
+    def since(self, moment: float) -> list[Job]:
+        """Jobs created since, the newest first."""
+        after = datetime.fromtimestamp(moment, UTC)
+        lists = (
+            self._permitted.ask(
+                lambda: self._optimizations(after),
+                "models that an optimization job quantized or compiled are not recognised",
+            ),
+            self._permitted.ask(
+                lambda: self._compilations(after), "models that Neo compiled are not recognised"
+            ),
+        )
+        return [job for jobs in lists for job in jobs or ()]
+
+    def _optimizations(self, after: datetime) -> list[Job]:
+        listed = pages(
+            self._caller, "ListOptimizationJobs", "OptimizationJobSummaries",
+            CreationTimeAfter=after, StatusEquals="COMPLETED", SortBy="CreationTime",
+            SortOrder="Descending", MaxResults=PAGE,
+        )  # fmt: skip
+        return [self._optimization(str(one["OptimizationJobName"])) for one in listed]
+
+    def _optimization(self, name: str) -> Job:
+        key = f"optimization {name}"
+        if key not in self._known:
+            told = self._caller.call("DescribeOptimizationJob", OptimizationJobName=name)
+            self._known[key] = optimization(told)
+        return self._known[key]
+
+    def _compilations(self, after: datetime) -> list[Job]:
+        listed = pages(
+            self._caller, "ListCompilationJobs", "CompilationJobSummaries",
+            CreationTimeAfter=after, StatusEquals="COMPLETED", SortBy="CreationTime",
+            SortOrder="Descending", MaxResults=PAGE,
+        )  # fmt: skip
+        return [self._compilation(str(one["CompilationJobName"])) for one in listed]
+
+    def _compilation(self, name: str) -> Job:
+        key = f"compilation {name}"
+        if key not in self._known:
+            told = self._caller.call("DescribeCompilationJob", CompilationJobName=name)
+            self._known[key] = compilation(told)
+        return self._known[key]
+
+
+def optimization(told: Raw) -> Job:
+    """A described optimization job."""
+    kinds: list[ChangeKind] = []
+    settings = dict(told.get("OptimizationEnvironment") or {})
+    for config in told.get("OptimizationConfigs", ()):
+        kinds += [STEPS[name] for name in config if name in STEPS]
+        for one in config.values():
+            settings |= one.get("OverrideEnvironment") or {}
+    output, source = told.get("OutputConfig", {}), told.get("ModelSource", {})
+    precision = next(filter(None, (precision_type(str(v)) for v in settings.values())), None)
+    words = ", ".join(kind.value for kind in kinds) or "nothing nibai knows"
+    name = text(told["OptimizationJobName"])
+    return Job(
+        name=name,
+        kinds=tuple(dict.fromkeys(kinds)) or (ChangeKind.WEIGHTS,),
+        text=f"optimization job {name}: {words}{f' ({precision})' if precision else ''}",
+        made_model=str(output.get("SageMakerModel", {}).get("ModelName", "")),
+        made_at=str(output.get("S3OutputLocation", "")),
+        from_model=str(source.get("SageMakerModel", {}).get("ModelName", "")),
+        from_at=str(source.get("S3", {}).get("S3Uri", "")),
+        precision=precision if ChangeKind.PRECISION in kinds else None,
+        settings=tuple(sorted(settings)),
+    )
+
+
+def compilation(told: Raw) -> Job:
+    """A described compilation job (Neo)."""
+    output = told.get("OutputConfig", {})
+    target = output.get("TargetDevice") or output.get("TargetPlatform", {}).get("Accelerator", "")
+    name = text(told["CompilationJobName"])
+    return Job(
+        name=name,
+        kinds=(ChangeKind.COMPILATION,),
+        text=f"compilation job {name}: compilation for {text(target) or 'its target'}",
+        made_at=str(told.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")),
+        from_at=str(told.get("InputConfig", {}).get("S3Uri", "")),
+    )
+
+
+def _inside(where: str, folder: str) -> bool:
+    """Whether an S3 address is a folder's or lies in it."""
+    return where == folder or where.startswith(f"{folder.rstrip('/')}/")

@@ -1,0 +1,33 @@
+"""What may not be asked is left out, once, by the name of the permission."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from collector.aws.errors import DeniedError
+from nibai.errors import CollectError
+
+T = TypeVar("T")
+
+GONE = frozenset({"ValidationException", "ResourceNotFound", "ResourceNotFoundException"})
+"""How SageMaker says that something of that name does not exist."""
+
+
+class Permitted:
+    """Asks, and remembers what was refused; every missing permission is one problem."""
+
+    def __init__(self) -> None:
+        self.problems: dict[str, str] = {}
+
+    def ask(self, question: Callable[[], T], without: str) -> T | None:
+        """The answer; None where it is refused or not there any more, `without` says what lacks."""
+        try:
+            return question()
+        except DeniedError as error:
+            self.problems[error.action] = f"{error.action} is refused: {without}; allow it"
+        except CollectError as error:
+            if error.reason not in GONE:
+                raise
+            self.problems[str(error)] = f"{error}: {without}"
+        return None
