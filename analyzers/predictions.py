@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from analyzers.capture_gaps import owning_up_to_gaps
 from analyzers.output_mix import unpaired_finding
 from analyzers.prediction_gates import accuracy_reading, prediction_gates, rise_reading
 from analyzers.prediction_mix import mix_reading
@@ -93,7 +94,8 @@ class Predictions:
             )
         if sample.level not in PAIRED:
             if sample.unpaired is not None:
-                return unpaired_finding(change, claim, sample, self.level)
+                found = unpaired_finding(change, claim, sample, self.level)
+                return owning_up_to_gaps(found, sample.gaps)
             return _unpaired(claim, sample)
         margins, fixed_at = judged_margins(change, claim, texts=are_texts(sample.pairs.values()))
         case = Case(
@@ -105,6 +107,9 @@ class Predictions:
             margin_fixed_at=fixed_at,
             latency_profile=sample.batch == samples[0].batch,
         )
+        return owning_up_to_gaps(self._judged(case), sample.gaps)
+
+    def _judged(self, case: Case) -> Finding:
         gate = _gate(case)
         if gate is None:
             asked = self._readings(case)

@@ -43,20 +43,25 @@ def read_lines(path: Path, name: str) -> Iterator[Line]:
     """Every line that is not empty; CollectError for a file that cannot be read to its end."""
     try:
         with _opened(path) as file:
-            number = 0
-            while piece := file.readline(MAX_LINE_BYTES + 2):
-                number += 1
-                text = _without_mark(piece, name) if number == 1 else piece
-                size, quotes = len(text), text.count(b'"')
-                while size > MAX_LINE_BYTES and not piece.endswith(b"\n"):
-                    piece = file.readline(MAX_LINE_BYTES)
-                    size, quotes = size + len(piece), quotes + piece.count(b'"')
-                    if not piece:
-                        break
-                if stripped := text.rstrip(b"\r\n"):
-                    yield Line(number, stripped, size, quotes)
+            yield from lines_in(file, name)
     except (OSError, EOFError, pa.ArrowInvalid) as error:
         raise broken(name, error) from error
+
+
+def lines_in(file: IO[bytes], name: str) -> Iterator[Line]:
+    """Every line of an open file that is not empty; what reading raises is the caller's."""
+    number = 0
+    while piece := file.readline(MAX_LINE_BYTES + 2):
+        number += 1
+        text = _without_mark(piece, name) if number == 1 else piece
+        size, quotes = len(text), text.count(b'"')
+        while size > MAX_LINE_BYTES and not piece.endswith(b"\n"):
+            piece = file.readline(MAX_LINE_BYTES)
+            size, quotes = size + len(piece), quotes + piece.count(b'"')
+            if not piece:
+                break
+        if stripped := text.rstrip(b"\r\n"):
+            yield Line(number, stripped, size, quotes)
 
 
 def _opened(path: Path) -> IO[bytes]:

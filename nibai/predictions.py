@@ -310,6 +310,19 @@ class SameInputs:
     only_aa: int
 
 
+@dataclass(frozen=True, slots=True)
+class CaptureGap:
+    """An hour, from `hour` on, of which fewer of a variant's requests were captured than expected.
+
+    Capturing stops under load: what is missing is not missing at random.
+    """
+
+    variant: str
+    hour: float
+    captured: int
+    expected: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class OutputRows:
     """Answers of one period in order of time, n rows.
@@ -358,7 +371,7 @@ class PredictionSample:
     word. `raw`: a file is all there is, so raw flips are judged where no floor is known.
     `batch` is how many inputs were answered together, None where not known. At levels C and D
     there are no pairs: `unpaired` holds both periods. `rows`: some of the single answers, where the
-    reader was asked to keep them.
+    reader was asked to keep them. `gaps`: hours in which answers of live traffic are missing.
     """
 
     level: EvidenceLevel
@@ -376,3 +389,4 @@ class PredictionSample:
     notes: tuple[str, ...] = ()
     rows: AnswerRows | None = None
     unpaired: UnpairedSample | None = None
+    gaps: tuple[CaptureGap, ...] = ()

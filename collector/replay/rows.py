@@ -104,8 +104,23 @@ def from_data_capture(row: Mapping[str, object], columns: Mapping[str, str]) -> 
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture
     """
-    captured, event = _mapping(row.get("captureData")), _mapping(row.get("eventMetadata"))
-    side = _mapping(captured.get("endpointInput"))
+    captured, event = mapping(row.get("captureData")), mapping(row.get("eventMetadata"))
+    side = mapping(captured.get("endpointInput"))
+    payload = captured_payload(side)
+    return made(
+        captured_identity(event),
+        payload,
+        segment=_text(row, columns.get("segment")) or "",
+        truth=_text(row, columns.get("label")),
+        content_type=str(side.get("observedContentType") or "") or None,
+    )
+
+
+def captured_payload(side: Mapping[str, object]) -> object:
+    """What one side of a captured line holds: text, bytes, or a JSON value.
+
+    Raises RejectedError where there is nothing, or what it is said to be it is not.
+    """
     data = side.get("data")
     if not isinstance(data, str) or not data:
         raise RejectedError(NO_INPUT)
@@ -115,16 +130,15 @@ def from_data_capture(row: Mapping[str, object], columns: Mapping[str, str]) -> 
         payload = _decoded(data, kind)
     if isinstance(payload, str) and (side.get("encoding") == "JSON" or JSON_TYPES.match(kind)):
         payload = _json(payload)
+    return payload
+
+
+def captured_identity(event: Mapping[str, object]) -> str:
+    """The caller's id of a captured request, else the endpoint's own."""
     identity = event.get("inferenceId") or event.get("eventId")
     if not isinstance(identity, str):
         raise RejectedError("no event id")
-    return made(
-        identity,
-        payload,
-        segment=_text(row, columns.get("segment")) or "",
-        truth=_text(row, columns.get("label")),
-        content_type=kind or None,
-    )
+    return identity
 
 
 def made(
@@ -224,5 +238,6 @@ def _json(text: str) -> object:
         raise RejectedError(NOT_JSON) from error
 
 
-def _mapping(value: object) -> Mapping[str, object]:
+def mapping(value: object) -> Mapping[str, object]:
+    """The value if it holds named values, else nothing."""
     return value if isinstance(value, Mapping) else {}

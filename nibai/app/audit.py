@@ -23,6 +23,7 @@ from nibai.errors import UsageError
 from nibai.fleet import FleetAudit
 from nibai.model import Audit, Change, Sentence, SideCost, Window
 from nibai.prediction_plans import plans_of
+from nibai.store.capture_coverage import capture_gaps
 from nibai.store.engine import Engine
 from nibai.store.lake import Lake
 from nibai.store.maintenance import ROLL_UP
@@ -98,7 +99,7 @@ class Desk:
         require_sides(judged)
         now = self.clock()
         kept = 0 if evidently is None else MAX_ROWS
-        found = LakeWindows(self.engine(), judged, self.other_changes(judged), keep_rows=kept)
+        found = self.windows(judged, keep_rows=kept)
         audit = run_audit(
             judged,
             found,
@@ -113,6 +114,16 @@ class Desk:
             audit = with_evidently(audit, rows, evidently)
         self.state.put_audit(to_document(audit), audit.created_at)
         return audit
+
+    def windows(self, change: Change, *, keep_rows: int = 0) -> LakeWindows:
+        """Both sides of a change, and what is known to be missing of them."""
+        return LakeWindows(
+            self.engine(),
+            change,
+            self.other_changes(change),
+            keep_rows=keep_rows,
+            gaps=capture_gaps(self.state, change.endpoint),
+        )
 
     def other_changes(self, judged: Change) -> list[float]:
         """Moments of the other known changes of the endpoint."""

@@ -11,6 +11,7 @@ from nibai import plugins
 from nibai.config import Config
 from nibai.errors import CollectError, ConfigError, PluginError
 from nibai.protocols import Preview, Pulled, Puller
+from nibai.store.capture_coverage import put_coverage
 from nibai.store.ingest import Ingest
 from nibai.store.known_answers import unknown_answers
 from nibai.store.observations import difference
@@ -19,7 +20,7 @@ from nibai.store.quarantine import set_aside
 from nibai.store.state import State, open_state
 from nibai.store.stored import stored_minutes
 
-PULLED_SECTIONS = ("cloudwatch",)
+PULLED_SECTIONS = ("cloudwatch", "data_capture")
 """Sections of nibai.yaml whose entries are sources, each of the plug-in of that name."""
 
 
@@ -74,14 +75,14 @@ def configured(config: Config) -> list[Source]:
     sources = []
     for plugin in PULLED_SECTIONS:
         for one in getattr(config, plugin):
-            puller = plugins.load("nibai.collectors", plugin, one.model_dump())
+            puller = plugins.load("nibai.collectors", plugin, dict(one))
             if not isinstance(puller, Puller):
                 raise PluginError(f"the plug-in {plugin!r} in nibai.collectors pulls nothing")
             sources.append(Source(one.source_name, puller, one.every))
     if not sources:
         raise ConfigError(
             "no source to read: add `cloudwatch` with account, region and endpoints to nibai.yaml "
-            "(docs/cloudwatch.md)"
+            "(docs/cloudwatch.md), or `data_capture` (docs/data-capture.md)"
         )
     return sources
 
@@ -139,7 +140,7 @@ def _read_on(
     done = Collected()
     try:
         for part in source.puller.pull(state.read_until(source.name)):
-            stored = _store(part, ingest)
+            stored = _store(part, ingest, state)
             set_aside(data, source.name, part.rejected)
             # Only now: killed before, the part is read again and differs by nothing.
             state.set_read_until(source.name, part.read_until, part.finished)
@@ -152,7 +153,7 @@ def _read_on(
     return done
 
 
-def _store(part: Pulled, ingest: Ingest) -> _Stored:
+def _store(part: Pulled, ingest: Ingest, state: State) -> _Stored:
     endpoints = {one.key.endpoint for one in part.observations}
     metrics = {one.key.metric for one in part.observations}
     stored = stored_minutes(ingest.lake, endpoints, metrics, part.window)
@@ -161,6 +162,7 @@ def _store(part: Pulled, ingest: Ingest) -> _Stored:
     if found.rows.num_rows or answers.num_rows:
         ingest.append(found.rows, None, answers if answers.num_rows else None)
         ingest.flush()
+    put_coverage(state, ingest.lake, part.expected)
     return _Stored(found.new_minutes, found.revised_minutes, answers.num_rows)
 
 

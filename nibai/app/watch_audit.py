@@ -30,7 +30,6 @@ from nibai.protocols import PredictionWindows, Windows
 from nibai.stats.clock import DAY
 from nibai.stats.following import Track
 from nibai.stats.sequential_rates import Trials
-from nibai.store.windows import LakeWindows
 
 SCOPE = "live window, watched block by block"
 
@@ -82,7 +81,7 @@ def watched_audit(desk: Desk, watch: Watch) -> Audit:
     answers = {"predictions": load_analyzers(watch.level).get("predictions", Followers(()))}
     audit = run_audit(
         change,
-        Shown(LakeWindows(desk.engine(), change, desk.other_changes(change))),
+        Shown(desk.windows(change)),
         {"anytime": Followers(findings), **resting(answers, desk.state, watch.level, now)},
         audit_id=new_id("aud"),
         created_at=now,

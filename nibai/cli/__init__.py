@@ -38,7 +38,7 @@ COMMANDS = {
     ),
     "plan": ("nibai.cli.plan", "How long a claim must be watched, said beforehand."),
     "run": ("nibai.cli.run", "Receive, store and serve: one process."),
-    "collect": ("nibai.cli.collect", "Read CloudWatch on; says what it costs."),
+    "collect": ("nibai.cli.collect", "Read CloudWatch and captures on; says the cost."),
     "dashboards": (
         "nibai.cli.dashboards",
         "Dashboards for Grafana: build and check them.",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Only say what would be read and what it costs.")
 @data_options
 def command(*, once: bool, dry_run: bool, config_file: str | None, data: str | None) -> int:
-    """Read CloudWatch on from where each series stands; what is new or revised is stored.
+    """Read CloudWatch and captures on from where each stands; what is new or revised is stored.
 
     The bill is said before and metered after. A first reading goes back 15 days.
     """

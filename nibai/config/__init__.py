@@ -7,6 +7,7 @@ All problems are reported at once: file, dotted key, fact. A value is never echo
 from __future__ import annotations
 
 from nibai.config.cost import Cost, EndpointPrice, Price
+from nibai.config.data_capture import CapturedAnswer, CapturedInput, DataCapture, Redact
 from nibai.config.fields import (
     BYTES,
     DURATION,
@@ -39,15 +40,19 @@ __all__ = [
     "SECRET_KEY",
     "SIZE",
     "Address",
+    "CapturedAnswer",
+    "CapturedInput",
     "CloudWatch",
     "Config",
     "Cost",
+    "DataCapture",
     "Duration",
     "EndpointPrice",
     "MappingRules",
     "Otlp",
     "PredictionRules",
     "Price",
+    "Redact",
     "SageMaker",
     "SecretReference",
     "Section",

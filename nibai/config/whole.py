@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from nibai.config.cost import Cost
+from nibai.config.data_capture import DataCapture
 from nibai.config.fields import Duration, Section, Size
 from nibai.config.otlp import Otlp
 from nibai.config.sagemaker import SageMaker
@@ -38,6 +39,7 @@ class Config(Section):
     cloudwatch: tuple[CloudWatch, ...] = ()
     sagemaker: tuple[SageMaker, ...] = ()
     cost: Cost = Cost()
+    data_capture: tuple[DataCapture, ...] = ()
 
     @property
     def state_address(self) -> str:

@@ -29,7 +29,14 @@ from nibai.model.exhibits import (
     UnitRow,
 )
 from nibai.model.findings import Evidence, FalsePositiveRate, Finding, SentenceResult
-from nibai.model.measurements import Observation, Outcome, Provenance, SeriesKey, Window
+from nibai.model.measurements import (
+    ExpectedAnswers,
+    Observation,
+    Outcome,
+    Provenance,
+    SeriesKey,
+    Window,
+)
 from nibai.model.promises import Change, ChangeKind, Claim, Promise, Sentence
 from nibai.model.standings import CollectorStanding, Round, Standing
 from nibai.model.verdicts import Estimate, Reason, ReasonCode, Verdict
@@ -51,6 +58,7 @@ __all__ = [
     "Estimate",
     "Evidence",
     "Exhibits",
+    "ExpectedAnswers",
     "FalsePositiveRate",
     "Finding",
     "History",

@@ -70,3 +70,14 @@ class Window:
     def seconds(self) -> float:
         """Length of the window."""
         return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedAnswers:
+    """Requests of a variant in the hour from `hour` on, of which a `share` (0 to 1) is captured."""
+
+    endpoint: str
+    variant: str
+    hour: float
+    requests: int
+    share: float

@@ -51,6 +51,7 @@ class ReasonCode(StrEnum):
     SELF_FLIPS = "self_flips"
     TOO_FEW_PAIRS = "too_few_pairs"
     FEW_PARTNERS = "few_partners"
+    CAPTURES_INCOMPLETE = "captures_incomplete"
     OUTPUTS_ONLY = "outputs_only"
     UNPAIRED = "unpaired"
     INPUTS_MOVED = "inputs_moved"

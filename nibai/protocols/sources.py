@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from nibai.model import Observation, Window
+from nibai.model import ExpectedAnswers, Observation, Window
 from nibai.predictions import PredictionRecord
 
 
@@ -19,7 +19,7 @@ class Pulled:
     `read_until` says how far (seconds since the epoch) the part takes each series that came whole;
     keep it once the rows are durable, and forget the `finished` ones. `notes` count what was wrong,
     `rejected` describes some of it without quoting it; a problem (object, fact, remedy) is of one
-    series, the others are read on.
+    series, the others are read on. `expected`: how many requests there were to be answered.
     """
 
     observations: Sequence[Observation]
@@ -31,6 +31,7 @@ class Pulled:
     finished: Sequence[str] = ()
     rejected: Sequence[Mapping[str, object]] = ()
     problems: Sequence[str] = ()
+    expected: Sequence[ExpectedAnswers] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,17 @@ DEPLOYMENTS = sa.Table(
     sa.Column("document", sa.Text, nullable=False),
 )
 
+CAPTURE_HOURS = sa.Table(
+    "capture_hours",
+    METADATA,
+    sa.Column("endpoint", sa.String, primary_key=True),
+    sa.Column("variant", sa.String, primary_key=True),
+    sa.Column("hour", sa.Float, primary_key=True),
+    sa.Column("requests", sa.Integer, nullable=False),
+    sa.Column("share", sa.Float, nullable=False),
+    sa.Column("captured", sa.Integer, nullable=False),
+)
+
 
 def _first(connection: sa.Connection) -> None:
     METADATA.create_all(connection)
@@ -146,12 +157,17 @@ def _slots(connection: sa.Connection) -> None:
         AUDIT_SLOTS.create(connection)
 
 
+def _capture_hours(connection: sa.Connection) -> None:
+    CAPTURE_HOURS.create(connection, checkfirst=True)
+
+
 STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _first,
     _watches,
     _detectors,
     _deployments,
     _slots,
+    _capture_hours,
 )
 """Step i leads from version i to i + 1; steps are only ever added."""
 

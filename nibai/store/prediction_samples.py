@@ -5,14 +5,14 @@ One sample per profile of batch, live traffic first: that is what latency was me
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
 
 from nibai.model import Change
 from nibai.pairing import ANONYMOUS, BY_INPUT, BY_REQUEST, MATCH_NEEDED
-from nibai.predictions import EvidenceLevel, JoinReport, PairedSketch, PredictionSample
+from nibai.predictions import CaptureGap, EvidenceLevel, JoinReport, PairedSketch, PredictionSample
 from nibai.store.answer_sample import answer_rows
 from nibai.store.connection import connect
 from nibai.store.engine import Engine, unreadable
@@ -41,11 +41,16 @@ SHADOW = "shadow"
 
 
 def prediction_samples(
-    engine: Engine, change: Change, *, keep_rows: int = 0
+    engine: Engine,
+    change: Change,
+    *,
+    keep_rows: int = 0,
+    gaps: tuple[CaptureGap, ...] = (),
 ) -> list[PredictionSample]:
     """One sample per profile in which both variants answered; none where a side did not.
 
-    `keep_rows`: how many single pairs each sample keeps beside the counts.
+    `keep_rows`: how many single pairs each sample keeps beside the counts. `gaps`: hours of which
+    live answers are missing.
     """
     old, new = change.baseline_variant, change.candidate_variant
     if old is None or new is None or old == new:
@@ -57,7 +62,10 @@ def prediction_samples(
     connection, rows = connect(), rows_sql(files, change.endpoint)
     try:
         asked = _Asked(connection, rows, parties, change, facts_of(connection, rows), keep_rows)
-        samples = [asked.sample(*profile) for profile in asked.profiles()]
+        samples = [
+            replace(asked.sample(profile, stored), gaps=gaps if profile.live else ())
+            for profile, stored in asked.profiles()
+        ]
     except duckdb.Error as error:
         raise unreadable(engine.root, error) from error
     paired = [one for one in samples if one.join and one.join.match_rate >= MATCH_NEEDED]
@@ -124,6 +132,8 @@ class _Asked:
             for which, floor in (("old", old), ("new", new))
             if floor is not None
         ]
+        if profile.live:
+            notes.append(f"answers of both variants are paired by {join.key}")
         return PredictionSample(
             level=level,
             source=source,

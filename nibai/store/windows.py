@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,10 +23,11 @@ from nibai.model import (
     Window,
     WindowKind,
 )
-from nibai.predictions import PredictionSample
+from nibai.predictions import CaptureGap, PredictionSample
 from nibai.stats.clock import DAY, DAY_TOLERANCE, WEEK_DAYS, plan_blocks
 from nibai.stats.load import Stratified, load_note, stratify
 from nibai.store.answer_periods import answer_periods
+from nibai.store.capture_coverage import gaps_within
 from nibai.store.engine import Blocks, Engine, SeriesSpan, Slots
 from nibai.store.grouped import Found
 from nibai.store.past import past_of
@@ -41,7 +43,7 @@ class LakeWindows:
     Two variants are compared over the change's windows (default: all they share); one variant is
     cut at `effective_at` into equal stretches before and after. `known_changes` are the moments of
     other changes of the endpoint, which no placebo pair may span. `keep_rows` single pairs of
-    answers are kept beside their counts.
+    answers are kept beside their counts. `gaps` are hours of which answers are missing.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class LakeWindows:
         *,
         with_history: bool = True,
         keep_rows: int = 0,
+        gaps: Sequence[CaptureGap] = (),
     ) -> None:
         self._engine = engine
+        self._gaps = gaps
         self._change = change
         self._known_changes = known_changes
         self._with_history = with_history
@@ -75,13 +79,30 @@ class LakeWindows:
 
     def _answered(self) -> list[PredictionSample]:
         change = self._change
-        if change.baseline_variant != change.candidate_variant:
-            return prediction_samples(self._engine, change, keep_rows=self._keep_rows)
+        variants = (change.baseline_variant, change.candidate_variant)
+        if variants[0] != variants[1]:
+            kept = _whole(self._answer_spans(None)) if self._gaps else Window(0.0, 0.0)
+            windows = (change.baseline_window or kept, change.candidate_window or kept)
+            gaps = gaps_within(self._gaps, list(zip(variants, windows, strict=True)))
+            return prediction_samples(self._engine, change, keep_rows=self._keep_rows, gaps=gaps)
         spans = _of_variant(
-            self._engine.spans(change.endpoint, "latency", _hull(change)), change.baseline_variant
-        )
-        found = answer_periods(self._engine, change, self._live_windows(spans, spans))
-        return [] if found is None else [found]
+            self._engine.spans(change.endpoint, "latency", _hull(change)), variants[0]
+        ) or self._answer_spans(variants[0])
+        windows = self._live_windows(spans, spans)
+        found = answer_periods(self._engine, change, windows)
+        if found is None:
+            return []
+        gaps = gaps_within(self._gaps, [(variants[0], window) for window in windows])
+        return [replace(found, gaps=gaps)]
+
+    def _answer_spans(self, variant: str | None) -> list[SeriesSpan]:
+        """Minutes that answers are kept of: captures tell no latency."""
+        found = [
+            SeriesSpan(named, "", first, last, n)
+            for endpoint, named, _, first, last, n in self._engine.answers()
+            if endpoint == self._change.endpoint
+        ]
+        return _of_variant(found, variant)
 
     def _compare(self, metric: str) -> Comparison | None:
         change = self._change

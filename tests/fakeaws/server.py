@@ -85,6 +85,17 @@ class FakeAws:
                 self.end_headers()
                 self.wfile.write(data)
 
+            def do_GET(self):
+                operation, status, headers, data = fake.backends["s3"].get(self.path)
+                fake.seen.append(f"s3:{operation}")
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(data)
+                # A body that is shorter than promised ends with the connection.
+                self.close_connection = len(data) < int(headers["Content-Length"])
+
             def log_message(self, *_):
                 pass
 

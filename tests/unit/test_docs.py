@@ -87,3 +87,11 @@ def test_the_configuration_shown_is_valid(tmp_path):
     example = tmp_path / "nibai.yaml"
     example.write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
     assert load_config(example, {}).otlp.mapping.token_buckets == (128, 1024, 8192)
+
+
+def test_the_captures_shown_are_a_valid_configuration(tmp_path):
+    page = (ROOT / "docs" / "data-capture.md").read_text(encoding="utf-8")
+    example = tmp_path / "nibai.yaml"
+    example.write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    [section] = load_config(example, {}).data_capture
+    assert section.shadow == ("green",)

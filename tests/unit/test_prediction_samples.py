@@ -150,7 +150,10 @@ def test_a_named_copy_of_the_old_variant_is_its_floor(samples):
     assert (sample.same_inputs.n, sample.same_inputs.only_ab, sample.same_inputs.only_aa) == (
         20, 1, 0,
     )  # fmt: skip
-    assert sample.notes == ("noise floor of the old variant: against its copy fp32c",)
+    assert sample.notes == (
+        "noise floor of the old variant: against its copy fp32c",
+        "answers of both variants are paired by request id",
+    )
 
 
 @pytest.mark.parametrize(("n", "measured"), [(299, False), (300, True)])
@@ -164,7 +167,7 @@ def test_inputs_that_came_again_are_a_floor_when_they_are_many(samples, n, measu
     assert sample.floor_old is None
     if measured:
         assert (sample.floor_new[""].pairs, sample.floor_new[""].flips) == (300, 3)
-        assert sample.notes == ("noise floor of the new variant: inputs that came again",)
+        assert sample.notes[0] == "noise floor of the new variant: inputs that came again"
     else:
         assert sample.floor_new is None
 

@@ -1,0 +1,55 @@
+"""From the section `data_capture` to what is read and what is made of it."""
+
+from __future__ import annotations
+
+import re
+
+from collector.data_capture.answers import Extraction
+from collector.data_capture.coverage import Captured
+from collector.data_capture.hours import Place
+from collector.data_capture.redact import Redaction
+from collector.data_capture.variant import Variant
+from nibai.config import DataCapture, environment, resolve_secret
+from nibai.outputs import OutputKind, OutputSpec
+from nibai.predictions import PredictionRecord
+
+SHADOW = "shadow"
+
+
+def variants(chosen: DataCapture) -> list[Variant]:
+    """Production variants first, then their shadows."""
+    endpoint = f"sagemaker/{chosen.account}.{chosen.region}/{chosen.endpoint}"
+    share = chosen.sampling_percentage / 100
+    named = [(name, "") for name in chosen.variants] + [(name, SHADOW) for name in chosen.shadow]
+    return [
+        Variant(
+            Place.of(chosen.destination, chosen.endpoint, name),
+            PredictionRecord("", "", 0.0, endpoint, name, source=source),
+            Captured(endpoint, chosen.endpoint, name, share),
+        )
+        for name, source in named
+    ]
+
+
+def extraction(chosen: DataCapture) -> Extraction:
+    """How answers, segments and digests are made; ConfigError for a key that is not there."""
+    answer, redact = chosen.answer, chosen.redact
+    key = "" if redact.key is None else resolve_secret(redact.key, environment())
+    return Extraction(
+        OutputSpec(
+            OutputKind(answer.kind),
+            answer.path,
+            answer.column,
+            answer.labels,
+            decision_threshold=answer.threshold,
+        ),
+        answers=answer.list,
+        inputs=chosen.input.list,
+        segments=chosen.input.segments,
+        redaction=Redaction(
+            redact.remove,
+            redact.hash,
+            tuple(re.compile(pattern) for pattern in redact.patterns),
+            key.encode(),
+        ),
+    )

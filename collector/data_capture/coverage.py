@@ -1,0 +1,69 @@
+"""How many answers there should be: Invocations of each hour, times the share that is captured.
+
+Data Capture stops at high disk usage, under load that is: what is missing is not missing at random.
+https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from collector.aws.session import Caller
+from nibai.model import ExpectedAnswers, Window
+
+HOUR = 3600
+QUERIES_A_CALL = 500
+DOLLARS_A_METRIC = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A variant whose requests are captured at a share (0 to 1) of its traffic."""
+
+    endpoint: str
+    name: str
+    variant: str
+    share: float
+
+
+def expected_answers(
+    metrics: Caller, captured: Sequence[Captured], window: Window
+) -> Iterator[ExpectedAnswers]:
+    """One for every hour with requests of every variant; raises CollectError and its kinds."""
+    for first in range(0, len(captured), QUERIES_A_CALL):
+        part = captured[first : first + QUERIES_A_CALL]
+        request: dict[str, object] = {
+            "MetricDataQueries": [_query(i, one) for i, one in enumerate(part)],
+            "StartTime": datetime.fromtimestamp(window.start, UTC),
+            "EndTime": datetime.fromtimestamp(window.end, UTC),
+            "ScanBy": "TimestampAscending",
+        }
+        while True:
+            page = metrics.call("GetMetricData", **request)
+            for result in page["MetricDataResults"]:
+                one = part[int(result["Id"].removeprefix("q"))]
+                for at, value in zip(result["Timestamps"], result["Values"], strict=True):
+                    yield ExpectedAnswers(
+                        one.endpoint, one.variant, at.timestamp(), round(value), one.share
+                    )
+            if not page.get("NextToken"):
+                break
+            request["NextToken"] = page["NextToken"]
+
+
+def dollars(variants: int) -> float:
+    """What asking once costs: one statistic of one metric each."""
+    return variants * DOLLARS_A_METRIC
+
+
+def _query(number: int, one: Captured) -> dict[str, object]:
+    dimensions = {"EndpointName": one.name, "VariantName": one.variant}
+    metric = {
+        "Namespace": "AWS/SageMaker",
+        "MetricName": "Invocations",
+        "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+    }
+    stat = {"Metric": metric, "Period": HOUR, "Stat": "Sum"}
+    return {"Id": f"q{number}", "MetricStat": stat, "ReturnData": True}

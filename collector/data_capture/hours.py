@@ -1,0 +1,83 @@
+"""Where captures lie: keys by endpoint, variant and hour, and from where to list them.
+
+Keys are `PREFIX/endpoint/variant/yyyy/mm/dd/hh/NAME.jsonl`, the hour being that of the request
+(UTC); they arrive some minutes late.
+https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+HOUR = 3600.0
+LISTED_AGAIN_HOURS = 2
+"""Whole hours that are listed again, besides the present one: files arrive late."""
+
+_ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
+_HOUR_OF_KEY = re.compile(r"(\d{4})/(\d{2})/(\d{2})/(\d{2})/[^/]+\.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The captures of one variant."""
+
+    bucket: str
+    prefix: str
+
+    @classmethod
+    def of(cls, destination: str, endpoint: str, variant: str) -> Place:
+        """The place below an endpoint's DestinationS3Uri.
+
+        >>> Place.of("s3://captures/prod/", "chat", "blue").name
+        's3://captures/prod/chat/blue/'
+        """
+        match = _ADDRESS.fullmatch(destination)
+        if match is None:
+            raise ValueError("written like s3://BUCKET/PREFIX, as DestinationS3Uri has it")
+        head = (match.group(2) or "").strip("/")
+        return cls(match.group(1), "/".join([*([head] if head else []), endpoint, variant, ""]))
+
+    @property
+    def name(self) -> str:
+        """Its address; also the name under which its progress is kept."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    def after(self, hour: float) -> str:
+        """What StartAfter must be to list an hour (seconds since the epoch) and what follows.
+
+        >>> Place("b", "chat/blue/").after(0.0)
+        'chat/blue/1970/01/01/00'
+        """
+        return self.prefix + datetime.fromtimestamp(hour, UTC).strftime("%Y/%m/%d/%H")
+
+    def hour_of(self, key: str) -> float | None:
+        """The hour that a key belongs to; None: this is no file of captures.
+
+        >>> Place("b", "chat/blue/").hour_of("chat/blue/1970/01/01/01/00-07-152.jsonl")
+        3600.0
+        """
+        match = _HOUR_OF_KEY.fullmatch(key.removeprefix(self.prefix))
+        if match is None:
+            return None
+        try:
+            found = datetime(*map(int, match.groups()), tzinfo=UTC)  # type: ignore[misc, arg-type]
+        except ValueError:
+            return None
+        return found.timestamp()
+
+
+def hour_start(moment: float) -> float:
+    """The start of the hour of a moment."""
+    return math.floor(moment / HOUR) * HOUR
+
+
+def settled_until(now: float) -> float:
+    """Hours before this one are not listed again.
+
+    >>> settled_until(10 * 3600.0 + 5)
+    28800.0
+    """
+    return hour_start(now) - LISTED_AGAIN_HOURS * HOUR
