@@ -8,10 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from nibai.histogram import OVERFLOW_BUCKET, SCALE, ZERO_BUCKET, BlockHistograms, bucket_index
+from nibai.model import Provenance
 from nibai.store.rows import WAL_SCHEMA
 
 Key = tuple[str, str, str, str, str]
 """Endpoint, variant, replica, segment and metric."""
+
+
+_PROVENANCES = [Provenance.EXACT.value, Provenance.EXPLICIT.value]
 
 
 class Columns:
@@ -45,6 +49,7 @@ class Columns:
             max=unknown,
             errors=(lost & ~timed_out).astype(np.int64),
             timeouts=timed_out.astype(np.int64),
+            provenance=np.zeros(n, dtype=np.int32),
         )
 
     def add_histogram(
@@ -56,8 +61,12 @@ class Columns:
         *,
         failed: bool,
         timeout: bool,
+        explicit: bool = False,
     ) -> None:
-        """One row per bucket; the sum stands in the first row."""
+        """One row per bucket; the sum stands in the first row.
+
+        `explicit`: the buckets were made from counts between other bounds.
+        """
         used = np.flatnonzero(histogram.counts[0])
         buckets = np.concatenate([[ZERO_BUCKET], histogram.offset + used, [OVERFLOW_BUCKET]])
         counts = np.concatenate([histogram.zero, histogram.counts[0][used], histogram.overflow])
@@ -82,6 +91,7 @@ class Columns:
             max=unknown,
             errors=np.zeros(n, dtype=np.int64) if timeout else lost.astype(np.int64),
             timeouts=lost.astype(np.int64) if timeout else np.zeros(n, dtype=np.int64),
+            provenance=np.full(n, explicit and not failed, dtype=np.int32),
         )
 
     def batch(self) -> pa.RecordBatch | None:
@@ -96,7 +106,8 @@ class Columns:
                 texts = [key[_TEXTS.index(column.name)] for key in keys]
                 arrays.append(_dictionary(series, texts))
             elif column.name == "provenance":
-                arrays.append(_dictionary(np.zeros(len(series), dtype=np.int32), ["exact"]))
+                number = np.concatenate([part[column.name] for part in self._parts])
+                arrays.append(_dictionary(number, _PROVENANCES))
             else:
                 values = np.concatenate([part[column.name] for part in self._parts])
                 arrays.append(pa.array(values, column.type))

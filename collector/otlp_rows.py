@@ -264,7 +264,13 @@ class Mapper:
         minute = int(point.time // NANOS_A_MINUTE)
         seconds = max(total, 0.0) * UNIT_FACTORS[point.unit]
         columns.add_histogram(
-            key, minute, histogram, seconds, failed=error or timeout, timeout=timeout
+            key,
+            minute,
+            histogram,
+            seconds,
+            failed=error or timeout,
+            timeout=timeout,
+            explicit=explicit,
         )
 
     def _delta(self, point: Point, counts: np.ndarray) -> tuple[np.ndarray, float]:

@@ -30,6 +30,25 @@ class UnitKind(StrEnum):
     DAY = "day"
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedAs:
+    """Requests of which no bucket of their own was recorded.
+
+    `fitted`: buckets made from percentiles; `spread`: from counts between explicit bounds;
+    `unbinned`: only count, sum, minimum and maximum are known (they are in no histogram).
+    """
+
+    fitted: int = 0
+    spread: int = 0
+    unbinned: int = 0
+
+    def __add__(self, other: RecordedAs) -> RecordedAs:
+        """Of both together."""
+        return RecordedAs(
+            self.fitted + other.fitted, self.spread + other.spread, self.unbinned + other.unbinned
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockSeries:
     """One metric of one unit and segment in G blocks of equal length.
@@ -44,6 +63,7 @@ class BlockSeries:
     timeouts: NDArray[np.int64]
     sums: NDArray[np.float64]
     strata: tuple[BlockHistograms, ...] = ()
+    recorded: RecordedAs = RecordedAs()
 
     @property
     def blocks(self) -> int:

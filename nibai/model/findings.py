@@ -41,6 +41,8 @@ class Evidence:
     `variance_factor` is how much correlation between blocks of time widened the variance.
     `critical` is the critical value that the endpoint's past gave from `effective_windows` windows;
     `smallest_effect` the share by which a quantile must change to be found in 4 of 5 windows.
+    `recording_error`: factors by which the interval was widened below and above for how the
+    measurements were recorded (1.0: not at all; None there: without bound).
     `log_e_value` is set where the finding holds at any number of looks: ln of the evidence for its
     verdict (or for the side the estimate lies on); at a level of 95 % a verdict needs ln 20.
     """
@@ -73,6 +75,7 @@ class Evidence:
     effective_windows: float | None = None
     smallest_effect: float | None = None
     log_e_value: float | None = None
+    recording_error: tuple[float, float] | None = None
     predictions: PredictionEvidence | None = None
     cost: CostEvidence | None = None
     notes: tuple[str, ...] = ()

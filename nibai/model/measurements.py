@@ -10,10 +10,15 @@ from numpy.typing import NDArray
 
 
 class Provenance(StrEnum):
-    """How the buckets of a series came about; anything but exact widens an interval."""
+    """How the buckets of a series came about; anything but exact widens an interval.
+
+    Exact: of each request; tc: counted by CloudWatch; explicit: spread between the bounds of an
+    explicit histogram; percentile_fit: fitted; scalar: no buckets at all.
+    """
 
     EXACT = "exact"
     TC = "tc"
+    EXPLICIT = "explicit"
     PERCENTILE_FIT = "percentile_fit"
     SCALAR = "scalar"
 

@@ -43,6 +43,8 @@ class ReasonCode(StrEnum):
     SWEEP_ORDER = "sweep_order"
     SETUP_DEFECT = "setup_defect"
     SIDES_DIFFER = "sides_differ"
+    ONLY_PERCENTILES = "only_percentiles"
+    RECORDED_TOO_COARSE = "recorded_too_coarse"
     NOT_JUDGED_YET = "not_judged_yet"
     FIXED_WINDOW_ONLY = "fixed_window_only"
     OTHER_SENTENCES = "other_sentences"

@@ -22,7 +22,7 @@ from nibai.histogram import BlockHistograms, Int64Array
 from nibai.model import Window
 from nibai.stats.load import SLOT_SECONDS
 from nibai.store.connection import connect
-from nibai.store.grouped import Found, Grouped, assemble, per_slot
+from nibai.store.grouped import RECORDED_COLUMNS, Found, Grouped, assemble, per_slot
 from nibai.store.lake import Lake
 from nibai.store.sql import literal
 
@@ -169,7 +169,8 @@ class Engine:
         )
         cell = self._read(
             "cell", self._by_resolution(blocks), blocks, where,
-            "sum(sum) AS sum, sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",
+            "sum(sum) AS sum, sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts, "
+            + RECORDED_COLUMNS,
         )  # fmt: skip
         return assemble(hist, cell, blocks.total, 1 if slots is None else slots.strata)
 

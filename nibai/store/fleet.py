@@ -20,7 +20,7 @@ from nibai.histogram import BlockHistograms, Int64Array
 from nibai.model import Window
 from nibai.store.connection import connect
 from nibai.store.engine import Blocks, Engine, SeriesSpan, Slots, unreadable
-from nibai.store.grouped import Found, assemble, per_slot
+from nibai.store.grouped import RECORDED_COLUMNS, Found, assemble, per_slot
 from nibai.store.lake import Lake
 from nibai.store.rows import numbers
 from nibai.store.sql import literal
@@ -41,7 +41,8 @@ SUMS = {
     "hist": ("task, replica, segment, block, scale, bucket", "sum(count)::BIGINT AS count"),
     "cell": (
         "task, replica, segment, block",
-        "sum(sum) AS sum, sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",
+        "sum(sum) AS sum, sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts, "
+        + RECORDED_COLUMNS,
     ),
     "arrivals": ("task, replica, block", "sum(count)::BIGINT AS count"),
 }

@@ -8,9 +8,21 @@ import numpy as np
 import pyarrow as pa
 
 from nibai.histogram import BlockHistograms, Int64Array, merge
-from nibai.model import BlockSeries
+from nibai.model import BlockSeries, Provenance, RecordedAs
 from nibai.stats.cells import split
 from nibai.store.rows import numbers
+
+RECORDED = {
+    "fitted": Provenance.PERCENTILE_FIT,
+    "spread": Provenance.EXPLICIT,
+    "unbinned": Provenance.SCALAR,
+}
+
+RECORDED_COLUMNS = ", ".join(
+    f"coalesce(sum(count) FILTER (WHERE provenance = '{kind.value}'), 0)::BIGINT AS {name}"
+    for name, kind in RECORDED.items()
+)
+"""SQL: how many requests of the cells were recorded without buckets of their own."""
 
 Found = dict[str, dict[str, BlockSeries]]
 """replica -> segment -> blocks."""
@@ -19,17 +31,20 @@ Found = dict[str, dict[str, BlockSeries]]
 def assemble(hist: pa.Table | None, cell: pa.Table | None, count: int, strata: int = 1) -> Found:
     """Rows of one side as block series by replica and segment."""
     found: Found = {}
-    if hist is None or cell is None:
+    if cell is None:
         return found
-    h, c = Grouped(hist), Grouped(cell)
-    for key, rows in h.groups():
-        at = c.positions.get(key, np.zeros(0, dtype=np.int64))
+    h, c = None if hist is None else Grouped(hist), Grouped(cell)
+    for key, at in c.groups():
         block = c.column("block")[at]
         totals = {
             name: np.bincount(block, weights=c.column(name)[at], minlength=count)
             for name in ("sum", "errors", "timeouts")
         }
-        together = h.histograms(rows, count * strata)
+        rows = None if h is None else h.positions.get(key)
+        if h is None or rows is None:  # base statistics alone
+            together = BlockHistograms.empty(count * strata)
+        else:
+            together = h.histograms(rows, count * strata)
         parts = split(together, strata) if strata > 1 else ()
         found.setdefault(key[0], {})[key[1]] = BlockSeries(
             merge(parts) if parts else together,
@@ -37,6 +52,7 @@ def assemble(hist: pa.Table | None, cell: pa.Table | None, count: int, strata: i
             totals["timeouts"].astype(np.int64),
             totals["sum"].astype(np.float64),
             parts,
+            RecordedAs(**{name: int(c.column(name)[at].sum()) for name in RECORDED}),
         )
     return found
 

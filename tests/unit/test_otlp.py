@@ -245,6 +245,7 @@ def test_an_explicit_histogram_keeps_its_counts_between_its_bounds():
     low = sum(row["count"] for row in rows if row["bucket"] <= bucket_index([0.1])[0])
     assert (low, sum(row["count"] for row in rows)) == (60, 100)
     assert sum(row["value"] for row in rows) == pytest.approx(9.0)
+    assert {row["provenance"] for row in rows} == {"explicit"}, "its width enters the interval"
 
 
 def test_other_metrics_are_counted_as_left_out():

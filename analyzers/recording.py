@@ -1,0 +1,73 @@
+"""How measurements were recorded, said beside a verdict: widths of buckets, fitted percentiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from analyzers.sample import Sample
+from nibai.claims import quantile_label
+from nibai.histogram import SCALE
+from nibai.model import Reason, ReasonCode
+from nibai.stats.recorded import RecordingError
+
+
+def percentiles_gate(sample: Sample, p: float, error: RecordingError) -> Reason | None:
+    """Above p99 nothing is known of fitted percentiles."""
+    if math.isfinite(error.below) or not any(one.fitted for one in sample.recorded):
+        return None
+    return Reason(
+        ReasonCode.ONLY_PERCENTILES,
+        f"{quantile_label(p)}: only percentiles were recorded ({_who(sample, 'fitted')}), which "
+        "say nothing above p99: record buckets (CloudWatch: detail TC 109) and judge again",
+    )
+
+
+def recording_notes(sample: Sample, p: float, error: RecordingError) -> list[str]:
+    """What widened the interval, and by how much."""
+    if error.nothing:
+        return []
+    causes = list(_causes(sample))
+    if not math.isfinite(error.below + error.above):
+        return [f"as recorded ({'; '.join(causes)}), {quantile_label(p)} has no bound"]
+    said = (
+        f"the interval of {quantile_label(p)} is {_percent(error.below)} wider below and "
+        f"{_percent(error.above)} above than for requests one by one: {'; '.join(causes)}"
+    )
+    return [said]
+
+
+def too_coarse(sample: Sample) -> str:
+    """Why more data would not decide."""
+    return (
+        f"more data would not decide: {'; '.join(_causes(sample))}; "
+        "finer buckets (CloudWatch: detail TC 109) would"
+    )
+
+
+def _causes(sample: Sample) -> Iterable[str]:
+    scale = sample.scale
+    if scale < SCALE:
+        yield f"buckets are {100 * (2 ** (1 / 2**scale) - 1):.0f} % wide"
+    if any(one.spread for one in sample.recorded):
+        yield f"counts between explicit bounds ({_who(sample, 'spread')})"
+    if any(one.fitted for one in sample.recorded):
+        yield f"fitted from percentiles ({_who(sample, 'fitted')})"
+    if any(one.unbinned for one in sample.recorded):
+        yield f"only base statistics ({_who(sample, 'unbinned')})"
+
+
+def _who(sample: Sample, name: str) -> str:
+    """The share of each side's requests that were recorded so."""
+    said = []
+    for role, one, n in zip(
+        ("the baseline's", "the candidate's"), sample.recorded, sample.counts, strict=True
+    ):
+        count = getattr(one, name)
+        if count:
+            said.append(f"{count / max(n + one.unbinned, 1):.2g} of {role} requests")
+    return " and ".join(said)
+
+
+def _percent(octaves: float) -> str:
+    return f"{100 * (2**octaves - 1):.2g} %"
