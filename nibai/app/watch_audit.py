@@ -11,7 +11,7 @@ from nibai.app.audit import Desk, new_id
 from nibai.app.compare import load_analyzers
 from nibai.app.resting import resting
 from nibai.app.watch import Followed, Watch
-from nibai.app.watch_words import missing_blocks, reason_of, subject
+from nibai.app.watch_words import RECORDING, missing_blocks, reason_of, subject
 from nibai.audit import run_audit
 from nibai.document import to_document
 from nibai.model import (
@@ -138,6 +138,9 @@ def _evidence(part: Followed, track: Track) -> Evidence:
         threshold=-plan.threshold if plan.shares else 2.0**plan.threshold,
         p_refute=track.p_refute,
         p_confirm=min(1.0, math.exp(-log_e) / 2) if up and log_e > 0 else 1.0,
+        recording_error=(
+            None if track.error.nothing else (2.0**track.error.below, 2.0**track.error.above)
+        ),
         log_e_value=log_e if math.isfinite(log_e) else None,
         notes=_notes(part, track),
     )
@@ -160,11 +163,20 @@ def _notes(part: Followed, track: Track) -> tuple[str, ...]:
         notes.append(
             "decided only where independent failures and bursts of them lead to the same verdict"
         )
+    if not track.error.nothing:
+        notes.append(
+            f"{subject(part.claim)}: the interval is {_wider(track.error.below)} wider below and "
+            f"{_wider(track.error.above)} above than for requests one by one: {RECORDING}"
+        )
     if track.thin:
         notes.append(
             f"{subject(part.claim)}: {track.thin} blocks held too few requests and were left out"
         )
     return tuple(notes)
+
+
+def _wider(octaves: float) -> str:
+    return f"{100 * (2**octaves - 1):.2g} %"
 
 
 def _share(trials: Trials) -> float:

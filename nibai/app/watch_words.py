@@ -13,6 +13,8 @@ from nibai.stats.following import Track
 
 NO_BOUND = "no bound"
 
+RECORDING = "buckets are wide, or were fitted, and hide where in them the quantile is"
+
 
 def subject(claim: Claim) -> str:
     """What a part is about: quantile or errors, metric, segment.
@@ -103,6 +105,12 @@ def _undecided(watch: Watch, part: Followed, track: Track, said: str) -> Reason:
         return Reason(
             ReasonCode.TOO_FEW_BLOCKS,
             f"{said}: {track.sums.blocks} blocks so far, the first bound needs about 8",
+        )
+    if track.error.bar(track.value, track.plan.threshold) is None:
+        return Reason(
+            ReasonCode.RECORDED_TOO_COARSE,
+            f"{said}: undecided, and more blocks would not decide: {RECORDING}; record finer "
+            "buckets (CloudWatch: detail TC 109)",
         )
     return Reason(ReasonCode.INTERVAL_STRADDLES, f"{said}: undecided so far{_more(track)}")
 

@@ -8,14 +8,18 @@ Source: nibai's statistics.md, section 7.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from nibai.histogram import Float64Array
+from nibai.histogram import SCALE, BlockHistograms, Float64Array
+from nibai.model import RecordedAs
+from nibai.stats.inversion import REACH
+from nibai.stats.recorded import AS_MEASURED, RecordedShare, RecordingError, recording_error
+from nibai.stats.score import pooled_table
 from nibai.stats.sequential_rates import Trials
-from nibai.stats.sides import Segments, requests, run_log2_quantiles
+from nibai.stats.sides import Segments, requests, run_log2_quantiles, whole
 
 LEAST_REQUESTS = 20
 """Requests per side that any block needs."""
@@ -27,17 +31,25 @@ MIN_COVERAGE = 0.9
 """Share of the usual traffic that the segments present on both sides must stand for."""
 
 
+Recorded = tuple[RecordedShare, RecordedShare]
+"""Of baseline and candidate."""
+
+RECORDED_EXACTLY: Recorded = (RecordedShare(RecordedAs(), 0),) * 2
+
+
 @dataclass(frozen=True, slots=True)
 class BlockReading:
     """One block of both sides.
 
     `value` is NaN where the block holds too little, and infinite where a quantile lies among failed
-    requests. The trials count failed and all requests.
+    requests. The trials count failed and all requests. `error`: how far the value may be from that
+    of the requests one by one.
     """
 
     value: float
     baseline: Trials
     candidate: Trials
+    error: RecordingError = AS_MEASURED
 
 
 def requests_needed(quantile: float | None) -> int:
@@ -59,10 +71,12 @@ def block_reading(
     weights: Mapping[str, float],
     *,
     higher_is_better: bool = False,
+    recorded: Recorded = RECORDED_EXACTLY,
 ) -> BlockReading:
     """The reading of one block; segments hold one block each, quantile None asks for errors.
 
     `weights` are the usual shares of the segments; those that one side lacks are left out.
+    `recorded`: what of the requests around the block has no buckets of its own.
     """
     sides = trials_of(baseline), trials_of(candidate)
     needed = requests_needed(quantile)
@@ -83,8 +97,10 @@ def block_reading(
     before, after = (run_log2_quantiles([side], quantile, common)[0] for side in kept)
     if not (math.isfinite(before) and math.isfinite(after)):
         return BlockReading(math.inf, *sides)
-    ratio = before - after
-    return BlockReading(-ratio if higher_is_better else ratio, *sides)
+    error = _error(kept, quantile, recorded)
+    if higher_is_better:
+        before, after, error = after, before, RecordingError(error.above, error.below)
+    return BlockReading(before - after, *sides, error)
 
 
 def block_values(
@@ -113,6 +129,22 @@ def block_values(
         with np.errstate(invalid="ignore"):
             found = np.where(enough, before - after, math.nan)
     return np.where(np.isfinite(found), found, math.nan)
+
+
+def _error(sides: Sequence[Segments], quantile: float, recorded: Recorded) -> RecordingError:
+    scale = min(part.scale for side in sides for part in side.values())
+    if scale >= SCALE and recorded == RECORDED_EXACTLY:
+        return AS_MEASURED
+    first, second = (
+        pooled_table((whole(side) or BlockHistograms.empty(1)).downscale(scale)) for side in sides
+    )
+    error = recording_error(
+        (first, second),
+        quantile,
+        (recorded[0].of, recorded[1].of),
+        (recorded[0].requests or first.requests, recorded[1].requests or second.requests),
+    )
+    return RecordingError(min(error.below, REACH), min(error.above, REACH))
 
 
 def _block(segments: Segments, number: int) -> Segments:

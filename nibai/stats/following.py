@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from nibai.model import Verdict
 from nibai.stats.block_values import BlockReading
+from nibai.stats.recorded import RecordingError
 from nibai.stats.sequential import BlockSums, ConfidenceSequence, MixtureTest
 from nibai.stats.sequential_rates import RateSequence, Trials
 from nibai.stats.verdict import decide
@@ -54,8 +55,9 @@ class Track:
     `low` and `high` are the running confidence sequence. For error shares it is the hull of the
     block sequence and the beta-binomial one, and evidence is the weaker of both: right when
     failures are independent, and right when they come in bursts that a block contains.
-    `decided` and `refuted` number the block that settled the verdict and that raised the evidence
-    against the claim (`log_e_refute`) to its highest.
+    `below` and `above` add up how far the blocks' values may be from those of the requests one by
+    one; their mean widens the sequence. `decided` and `refuted` number the block that settled the
+    verdict and that raised the evidence against the claim (`log_e_refute`) to its highest.
     """
 
     plan: FollowPlan
@@ -73,16 +75,28 @@ class Track:
     log_e_decided: float = 0.0
     log_e_refute: float = -math.inf
     refuted: int | None = None
+    below: float = 0.0
+    above: float = 0.0
+
+    @property
+    def error(self) -> RecordingError:
+        """How far the mean of the values may be from that of the requests one by one."""
+        blocks = max(self.sums.blocks, 1)
+        return RecordingError(self.below / blocks, self.above / blocks)
 
     @property
     def low(self) -> float:
         """Lower bound of the running confidence sequence."""
-        return min(self.block_low, self.rates.low) if self.plan.shares else self.block_low
+        if self.plan.shares:
+            return min(self.block_low, self.rates.low)
+        return self.block_low - self.error.below
 
     @property
     def high(self) -> float:
         """Upper bound of the running confidence sequence."""
-        return max(self.block_high, self.rates.high) if self.plan.shares else self.block_high
+        if self.plan.shares:
+            return max(self.block_high, self.rates.high)
+        return self.block_high + self.error.above
 
     @property
     def value(self) -> float:
@@ -105,7 +119,8 @@ class Track:
         An e-value at one stopping time, as e-BH over endpoints needs; minus infinity on the wrong
         side.
         """
-        blocks = self.plan.test.log_e_value(self.sums, threshold, above=above)
+        bar = self.error.bars(threshold)[int(above)]
+        blocks = self.plan.test.log_e_value(self.sums, bar, above=above)
         if not self.plan.shares:
             return blocks
         return min(blocks, self.rates.log_e_value(threshold, above=above))
@@ -128,7 +143,8 @@ class Track:
 
     def blocks_needed(self) -> int | None:
         """Roughly how many blocks in all decide if things go on as they are; None: no idea."""
-        pairs = self.plan.test.pairs_needed(self.sums, self.plan.threshold)
+        bar = self.error.bar(self.value, self.plan.threshold)
+        pairs = None if bar is None else self.plan.test.pairs_needed(self.sums, bar)
         if pairs is None or not self.plan.shares:
             return None if pairs is None else pairs + 1
         distance = abs(self.value - self.plan.threshold)
@@ -152,7 +168,13 @@ def _advanced(track: Track, reading: BlockReading) -> Track:
     if plan.shares:  # sides swapped: fewer failures of the candidate are better
         rates = rates.look(track.last, reading.candidate, reading.baseline)
     return replace(
-        track, sums=sequence.sums, block_low=sequence.low, block_high=sequence.high, rates=rates
+        track,
+        sums=sequence.sums,
+        block_low=sequence.low,
+        block_high=sequence.high,
+        rates=rates,
+        below=track.below + reading.error.below,
+        above=track.above + reading.error.above,
     )
 
 

@@ -29,6 +29,14 @@ NEGLIGIBLE_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedShare:
+    """What `of` a number of requests has no buckets of its own."""
+
+    of: RecordedAs
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """An interval of a log2 ratio."""
 

@@ -21,8 +21,9 @@ from nibai.errors import StoreError
 from nibai.histogram import BlockHistograms, Int64Array
 from nibai.model import Window
 from nibai.stats.load import SLOT_SECONDS
+from nibai.stats.recorded import RecordedShare
 from nibai.store.connection import connect
-from nibai.store.grouped import RECORDED_COLUMNS, Found, Grouped, assemble, per_slot
+from nibai.store.grouped import RECORDED_COLUMNS, Found, Grouped, assemble, per_slot, shares
 from nibai.store.lake import Lake
 from nibai.store.sql import literal
 
@@ -186,6 +187,17 @@ class Engine:
             return {}
         rows = Grouped(hist)
         return {key[1]: rows.histograms(at, blocks.total) for key, at in rows.groups()}
+
+    def recorded(
+        self, endpoint: str, metric: str, variant: str | None, window: Window
+    ) -> dict[str, RecordedShare]:
+        """By segment: how many requests were recorded without buckets of their own."""
+        blocks = Blocks(window, 1)
+        found = self._read(
+            "cell", self._by_resolution(blocks), blocks, _series(endpoint, metric, variant),
+            f"sum(count)::BIGINT AS count, {RECORDED_COLUMNS}", by="segment",
+        )  # fmt: skip
+        return {} if found is None else shares(found)
 
     def slot_seconds(self, blocks: Blocks) -> float:
         """Length of the slots that a window's load is looked at in."""

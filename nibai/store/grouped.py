@@ -10,6 +10,7 @@ import pyarrow as pa
 from nibai.histogram import BlockHistograms, Int64Array, merge
 from nibai.model import BlockSeries, Provenance, RecordedAs
 from nibai.stats.cells import split
+from nibai.stats.recorded import RecordedShare
 from nibai.store.rows import numbers
 
 RECORDED = {
@@ -54,6 +55,16 @@ def assemble(hist: pa.Table | None, cell: pa.Table | None, count: int, strata: i
             parts,
             RecordedAs(**{name: int(c.column(name)[at].sum()) for name in RECORDED}),
         )
+    return found
+
+
+def shares(cells: pa.Table) -> dict[str, RecordedShare]:
+    """Rows (segment, count, how they were recorded) by segment; the count is that of buckets."""
+    columns = {name: numbers(cells.column(name)).tolist() for name in ("count", *RECORDED)}
+    found = {}
+    for i, segment in enumerate(cells.column("segment").to_pylist()):
+        of = RecordedAs(**{name: int(columns[name][i]) for name in RECORDED})
+        found[str(segment)] = RecordedShare(of, int(columns["count"][i]) - of.unbinned)
     return found
 
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from nibai.conventions import METRICS
 from nibai.histogram import BlockHistograms
-from nibai.model import Change, Window
+from nibai.model import Change, RecordedAs, Window
 from nibai.stats.block_values import BlockReading, block_reading, block_values
 from nibai.stats.clock import DAY, WEEK_DAYS, is_weekend
 from nibai.stats.day_pairs import MAX_PLACEBOS, ClockPairs
+from nibai.stats.recorded import RecordedShare
 from nibai.stats.sides import Segments, in_segment
 from nibai.store.engine import Blocks, Engine, SeriesSpan
 from nibai.store.past import moment_of
@@ -63,6 +64,7 @@ class PairedBlocks:
         self._segment = segment
         self._changes = changes
         self._known: dict[tuple[str | None, float, int, float], Segments] = {}
+        self._shares: dict[tuple[str | None, float, int, float], RecordedShare] = {}
         known = METRICS.get(metric)
         self.higher_is_better = known is not None and known.higher_is_better
 
@@ -159,6 +161,12 @@ class PairedBlocks:
             if partner is None:
                 continue
             before = self._read(change.baseline_variant, partner, len(stretch), seconds)
+            recorded = (
+                self._recorded(change.baseline_variant, partner, len(stretch), seconds),
+                self._recorded(
+                    change.candidate_variant, pairs.start(numbers[0]), len(numbers), seconds
+                ),
+            )
             for i, number in enumerate(stretch):
                 found[number] = block_reading(
                     _block(before, i),
@@ -166,6 +174,7 @@ class PairedBlocks:
                     quantile,
                     weights,
                     higher_is_better=self.higher_is_better,
+                    recorded=recorded,
                 )
         return found
 
@@ -175,6 +184,29 @@ class PairedBlocks:
         if key not in self._known:
             self._known[key] = self._segments(*key)
         return self._known[key]
+
+    def _recorded(
+        self, variant: str | None, start: float, count: int, seconds: float
+    ) -> RecordedShare:
+        """What of a stretch was recorded without buckets of its own, read once."""
+        key = (variant, start, count, seconds)
+        if key not in self._shares:
+            window = Window(start, start + count * seconds)
+            found = self._engine.recorded(self._change.endpoint, self._metric, variant, window)
+            own = [one for label, one in found.items() if in_segment(label, self._segment)]
+            requests = sum(one.requests for one in own)
+            self._shares[key] = RecordedShare(sum((one.of for one in own), RecordedAs()), requests)
+        return self._shares[key]
+
+    def fitted(self, pairs: ClockPairs) -> bool:
+        """Whether the days before the change were recorded as percentiles."""
+        oldest = max(pairs.begin - WEEK_DAYS * DAY, pairs.since)
+        seconds = pairs.begin - oldest
+        return (
+            self._recorded(self._change.baseline_variant, oldest, 1, seconds).of.fitted > 0
+            if seconds > 0
+            else False
+        )
 
     def _segments(self, variant: str | None, start: float, count: int, seconds: float) -> Segments:
         change = self._change

@@ -91,14 +91,17 @@ def test_the_widened_interval_always_holds_that_of_the_buckets():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["ar10", "incid"])
-def test_coarse_recordings_cover_as_often_as_the_requests_themselves(scenario, capsys):
+def test_coarse_recordings_cover_as_often_as_the_requests_themselves(scenario, figure):
     found = coverage(scenario, 200)
-    with capsys.disabled():
-        for (name, p), (covered, half) in found.items():
-            print(
-                f"{scenario} {name:12} p{100 * p:g}: covered {covered[0]:.3f} as they are, "
-                f"{covered[1]:.3f} with the error; half-width {half[0]:.1f} and {half[1]:.1f} %"
-            )
+    for name in ("exact", *SCALES, "percentiles"):
+        plain, wide, before, after = (
+            "/".join(f"{found[name, p][kind][which]:{form}}" for p in PS)
+            for kind, which, form in ((0, 0, ".3f"), (0, 1, ".3f"), (1, 0, ".1f"), (1, 1, ".1f"))
+        )
+        figure(
+            f"recorded as {name}, {scenario}, R=200: covers {plain}, with the error {wide}; "
+            f"half-width {before} and {after} %"
+        )
     for (name, p), (covered, _) in found.items():
         # Two standard errors (3 points) below what the requests one by one reach.
         assert covered[1] >= min(found["exact", p][0][0], 0.95) - 0.03, (name, p)

@@ -18,17 +18,19 @@ def batch(
     replica="r1",
     segment="",
     metric="latency",
+    scale=5,
+    provenance="exact",
 ):
     """One row per value; infinite values are errors."""
     values = np.asarray(values, dtype=np.float64)
     n = len(values)
-    buckets = bucket_index(values)
+    buckets = bucket_index(values, scale)
     failed = buckets == OVERFLOW_BUCKET
     finite = np.where(failed, np.nan, values)
     columns = {
         "endpoint": endpoint, "variant": variant, "replica": replica, "segment": segment,
-        "metric": metric, "provenance": "exact",
-        "minute": np.broadcast_to(minute, n).astype(np.int32), "scale": np.full(n, 5, np.int8),
+        "metric": metric, "provenance": provenance,
+        "minute": np.broadcast_to(minute, n).astype(np.int32), "scale": np.full(n, scale, np.int8),
         "bucket": buckets.astype(np.int16), "count": np.ones(n, np.int64),
         "value": np.nan_to_num(finite), "min": finite, "max": finite,
         "errors": failed.astype(np.int64), "timeouts": np.zeros(n, np.int64),

@@ -52,6 +52,12 @@ def lake(tmp_path_factory):
     ingest.append(batch(seconds, minute=minutes, endpoint="onprem/tokyo/same"))
     seconds, minutes = traffic(3, speedup=1.0, failing=0.7)
     ingest.append(batch(seconds, minute=minutes, endpoint="onprem/tokyo/failing"))
+    for name, how in (
+        ("coarse", {"scale": 1, "provenance": "tc"}),
+        ("fitted", {"provenance": "percentile_fit"}),
+    ):
+        seconds, minutes = traffic(1)
+        ingest.append(batch(seconds, minute=minutes, endpoint=f"onprem/tokyo/{name}", **how))
     for variant, host in (("fp32", "a"), ("int8", "b")):
         seconds, minutes = traffic(4, speedup=1.0)
         ingest.append(
@@ -281,6 +287,38 @@ def test_what_blocks_cannot_decide_says_so_and_is_not_waited_for(desk, clock, gi
     assert audit.findings[0].reason.code is code
     assert audit.verdict in (Verdict.INCONCLUSIVE, Verdict.NOT_COMPARABLE)
     assert clock.naps == []
+
+
+def test_how_the_blocks_were_recorded_widens_the_sequence(desk):
+    tracks = {}
+    for name in ("ocr", "coarse", "fitted"):
+        watch = Watch(desk, declared(desk, "2.2x faster", endpoint=f"onprem/tokyo/{name}"), 0.95)
+        watch.look(CUT + DAY)
+        tracks[name] = watch.parts[1].track
+        finding = watched_audit(desk, watch).findings[1]
+        noted = [note for note in finding.evidence.notes if "wider below" in note]
+        assert bool(noted) == (finding.evidence.recording_error is not None) == (name != "ocr")
+    assert tracks["ocr"].error.nothing
+    assert tracks["fitted"].error.below == pytest.approx(np.log2(1.03))
+    coarse = tracks["coarse"]
+    assert coarse.low == coarse.block_low - coarse.error.below
+    assert coarse.low < np.log2(SPEEDUP) < coarse.high
+    assert coarse.error.above > 0.01
+
+
+def test_a_claim_within_the_width_of_the_buckets_is_not_waited_for_with_a_figure(desk):
+    watch = Watch(desk, declared(desk, "2x faster at p50", endpoint="onprem/tokyo/coarse"), 0.95)
+    watch.look(CUT + DAY / 2)
+    (finding,) = watched_audit(desk, watch).findings
+    assert finding.reason.code is ReasonCode.RECORDED_TOO_COARSE
+    assert "more blocks would not decide: buckets are wide" in finding.reason.text
+
+
+def test_above_p99_percentiles_are_no_basis_for_a_watch(desk, clock):
+    change = declared(desk, "2x faster at p99.9", endpoint="onprem/tokyo/fitted")
+    (finding,) = watched(desk, clock, change).findings
+    assert finding.reason.code is ReasonCode.ONLY_PERCENTILES
+    assert "only percentiles were recorded before the change" in finding.reason.text
 
 
 def test_the_next_change_ends_the_watch(desk):
