@@ -19,7 +19,7 @@ from nibai.app.resting import resting
 from nibai.audit import run_audit
 from nibai.claims import parse
 from nibai.document import decode, encode, from_document, to_document
-from nibai.errors import UsageError
+from nibai.errors import StoreError, UsageError
 from nibai.fleet import FleetAudit
 from nibai.model import Audit, Change, Sentence, SideCost, Window
 from nibai.prediction_plans import plans_of
@@ -85,8 +85,9 @@ class Desk:
         level: float = 0.95,
         costs: tuple[SideCost, SideCost] | None = None,
         evidently: Path | None = None,
+        keep: bool = True,
     ) -> Audit:
-        """Judge a change by its own claims (or other ones) and store the audit.
+        """Judge a change by its own claims (or other ones) and store the audit (`keep`).
 
         `evidently` is where Evidently's report of the pairs of answers goes; it decides nothing.
         """
@@ -112,7 +113,21 @@ class Desk:
         if evidently is not None:
             rows = next((one.rows for one in found.predictions() if one.rows is not None), None)
             audit = with_evidently(audit, rows, evidently)
-        self.state.put_audit(to_document(audit), audit.created_at)
+        return self.keep(audit) if keep else audit
+
+    def keep(self, audit: Audit) -> Audit:
+        """Store an audit; the one that counts.
+
+        An audit made by the schedule is named after what it is about: of two processes that made
+        it, one stores it, and the other learns that it is there.
+        """
+        try:
+            self.state.put_audit(to_document(audit), audit.created_at)
+        except StoreError:
+            document = self.state.audit(audit.id)
+            if document is None:
+                raise
+            return from_document(document)
         return audit
 
     def windows(self, change: Change, *, keep_rows: int = 0) -> LakeWindows:

@@ -13,7 +13,6 @@ from nibai.app.resting import resting
 from nibai.app.watch import Followed, Watch
 from nibai.app.watch_words import RECORDING, missing_blocks, reason_of, subject
 from nibai.audit import run_audit
-from nibai.document import to_document
 from nibai.model import (
     Audit,
     Change,
@@ -69,28 +68,35 @@ class Shown:
         return ()
 
 
-def watched_audit(desk: Desk, watch: Watch) -> Audit:
-    """The audit of what was seen so far, stored."""
-    findings = tuple(
+def findings_of(watch: Watch) -> tuple[Finding, ...]:
+    """What is known of every part that blocks are about."""
+    return tuple(
         finding_of(watch, part)
         for part in watch.parts
         if part.track is not None or part.reason is not None or part.waiting
     )
+
+
+def watched_audit(desk: Desk, watch: Watch, audit_id: str | None = None) -> Audit:
+    """The audit of what was seen so far, stored once under its id (default: a fresh one)."""
     change, now = _with_windows(watch), desk.clock()
     # Answers are not read block by block: their intervals hold at any look anyway.
     answers = {"predictions": load_analyzers(watch.level).get("predictions", Followers(()))}
+    known = {
+        "anytime": Followers(findings_of(watch)),
+        **resting(answers, desk.state, watch.level, now),
+    }
     audit = run_audit(
         change,
         Shown(desk.windows(change)),
-        {"anytime": Followers(findings), **resting(answers, desk.state, watch.level, now)},
-        audit_id=new_id("aud"),
+        known,
+        audit_id=audit_id or new_id("aud"),
         created_at=now,
         version=nibai.__version__,
         level=watch.level,
         notes=(WATCHED_NOTE,),
     )
-    desk.state.put_audit(to_document(audit), audit.created_at)
-    return audit
+    return desk.keep(audit)
 
 
 def finding_of(watch: Watch, part: Followed) -> Finding:

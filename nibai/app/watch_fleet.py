@@ -39,6 +39,7 @@ def watch_fleet(
     q: float = DEFAULT_Q,
     level: float = 0.95,
     progress: Progress = lambda _done, _all: None,
+    audit_id: str | None = None,
 ) -> FleetAudit:
     """Look at the selected declared changes, decide over all of them together, store the audit.
 
@@ -53,7 +54,7 @@ def watch_fleet(
         progress(len(results), len(changes))
     audit = fleet_audit(
         results,
-        audit_id=f"{FLEET}-{secrets.token_hex(4)}",
+        audit_id=audit_id or f"{FLEET}-{secrets.token_hex(4)}",
         created_at=now,
         claims=tuple(dict.fromkeys(s.text for change in changes for s in change.sentences)),
         scope=f"{selection.text}, watched block by block",

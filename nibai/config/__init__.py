@@ -22,7 +22,10 @@ from nibai.config.fields import (
 )
 from nibai.config.otlp import MappingRules, Otlp, PredictionRules
 from nibai.config.sagemaker import DEFAULT_CLAIM, SageMaker
+from nibai.config.schedule import Schedule, Slots
 from nibai.config.sources import CloudWatch
+from nibai.config.telemetry import Telemetry
+from nibai.config.web import Web
 from nibai.config.whole import (
     SECRET_KEY,
     Config,
@@ -54,9 +57,13 @@ __all__ = [
     "Price",
     "Redact",
     "SageMaker",
+    "Schedule",
     "SecretReference",
     "Section",
     "Size",
+    "Slots",
+    "Telemetry",
+    "Web",
     "environment",
     "is_loopback",
     "load_config",

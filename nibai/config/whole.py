@@ -19,7 +19,10 @@ from nibai.config.data_capture import DataCapture
 from nibai.config.fields import Duration, Section, Size
 from nibai.config.otlp import Otlp
 from nibai.config.sagemaker import SageMaker
+from nibai.config.schedule import Schedule
 from nibai.config.sources import CloudWatch
+from nibai.config.telemetry import Telemetry
+from nibai.config.web import Web
 from nibai.errors import ConfigError
 
 SECRET_KEY = re.compile(r"tok|secret|pass|key|auth|cred", re.IGNORECASE)
@@ -40,6 +43,9 @@ class Config(Section):
     sagemaker: tuple[SageMaker, ...] = ()
     cost: Cost = Cost()
     data_capture: tuple[DataCapture, ...] = ()
+    schedule: Schedule = Schedule()
+    web: Web = Web()
+    telemetry: Telemetry = Telemetry()
 
     @property
     def state_address(self) -> str:

@@ -1,0 +1,140 @@
+"""Folds closed minutes, keeps the lake in order, knows how the receiver stands."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import nibai
+from nibai.app.onwatch.standing import Board, Reading
+from nibai.app.onwatch.tally import Tally
+from nibai.config import Config
+from nibai.errors import NibaiError
+from nibai.store.ingest import Ingest
+from nibai.store.lake import Lake
+from nibai.store.maintenance import maintain
+from nibai.store.state import State
+
+LOG = logging.getLogger("nibai.run")
+
+FOLD_EVERY_SECONDS = 5.0
+"""How often closed minutes are looked for."""
+
+MAINTAIN_EVERY_SECONDS = 3600.0
+STALE_FOLD_SECONDS = 180.0
+LEASE_SECONDS = 60.0
+MAINTAINER = "maintainer"
+WAIT_SECONDS = 30.0
+
+
+class Keeper:
+    """A thread that folds until it is stopped; `health` may be asked from any other."""
+
+    def __init__(
+        self,
+        config: Config,
+        ingest: Ingest,
+        state: State,
+        *,
+        owner: str,
+        board: Board,
+        tally: Tally,
+        clock: Callable[[], float],
+    ) -> None:
+        self._config = config
+        self._ingest = ingest
+        self._state = state
+        self._owner = owner
+        self._board = board
+        self._tally = tally
+        self._clock = clock
+        self._started = clock()
+        self._problem: str | None = None
+        self._maintained = 0.0
+        self._warned = False
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="nibai-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to fold."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Fold no more; the fold at hand is finished."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(WAIT_SECONDS)
+        for lease in (MAINTAINER, self._config.collector_id):
+            self._state.lease(lease, self._owner, self._clock(), 0.0)
+
+    def health(self) -> tuple[bool, Mapping[str, object]]:
+        """Whether data are accepted and folded, and the facts."""
+        stats = self._ingest.stats()
+        now = self._clock()
+        lag = now - (stats.last_fold_seconds or self._started)
+        sound = self._problem is None and lag < STALE_FOLD_SECONDS
+        facts = {
+            "status": "ok" if sound else "failing",
+            "version": nibai.__version__,
+            "collector": self._config.collector_id,
+            "uptime_seconds": round(now - self._started, 1),
+            "fold_lag_seconds": round(lag, 1),
+            "wal_bytes": stats.waiting_bytes,
+            "batches": stats.batches,
+            "rows": stats.rows,
+            "repeated_batches": stats.repeated,
+            "folded_segments": stats.folded_segments,
+        }
+        if self._problem is not None:
+            facts["problem"] = self._problem
+        return sound, facts
+
+    def _work(self) -> None:
+        """Until stopped: fold, renew the lease, and once an hour the upkeep."""
+        while not self._stopping.is_set():
+            try:
+                self._round()
+                self._problem = None
+            except NibaiError as error:
+                self._problem = str(error)
+                LOG.error("%s", error)  # noqa: TRY400 - the text is the message
+            except Exception:
+                self._problem = "unexpected error, see the log"
+                LOG.exception("the fold failed and is tried again")
+            self._board.read(self._config.collector_id, self._reading())
+            self._stopping.wait(FOLD_EVERY_SECONDS)
+
+    def _reading(self) -> Reading:
+        folded = self._ingest.stats().last_fold_seconds
+        # Closed minutes are folded a moment after their end.
+        until = None if folded is None else folded - folded % 60.0
+        return Reading(until, 60.0, self._problem)
+
+    def _round(self) -> None:
+        now = self._clock()
+        name = self._config.collector_id
+        if not self._state.lease(name, self._owner, now, LEASE_SECONDS) and not self._warned:
+            LOG.warning("collector_id %s is used by another process: give each its own", name)
+            self._warned = True
+        began = time.perf_counter()
+        folded = self._ingest.fold()
+        if folded:
+            self._tally.observe("nibai_commit_seconds", time.perf_counter() - began)
+            LOG.info("folded %d segment(s)", folded)
+        if now - self._maintained >= MAINTAIN_EVERY_SECONDS:
+            self._maintained = now
+            self._maintain(now)
+
+    def _maintain(self, now: float) -> None:
+        """One process keeps the lake; another goes on when its lease has run out."""
+        if self._state.lease(MAINTAINER, self._owner, now, 2 * MAINTAIN_EVERY_SECONDS):
+            done = maintain(
+                Lake(self._config.data / "lake"),
+                self._state,
+                now,
+                retention_seconds=self._config.minute_horizon,
+                prediction_seconds=self._config.prediction_retention,
+            )
+            LOG.info("maintained the lake: %s", done)

@@ -1,0 +1,120 @@
+"""Pulled sources: one thread each, on its own interval; one that fails stops no other."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from nibai.app.collect import Collected, Source, collect
+from nibai.app.onwatch.standing import Board, Reading
+from nibai.app.onwatch.tally import Tally
+from nibai.config import Config
+from nibai.errors import CollectError, NibaiError, StoreError
+from nibai.store.state import State
+
+LOG = logging.getLogger("nibai.collect")
+
+LEASE_SECONDS = 60.0
+WAIT_SECONDS = 20.0
+"""How long stopping waits for a source; what it was reading is read again by the next process."""
+
+
+class SourceThreads:
+    """Reads every source on until it is stopped."""
+
+    def __init__(
+        self,
+        config: Config,
+        sources: Sequence[Source],
+        state: State,
+        *,
+        owner: str,
+        board: Board,
+        tally: Tally,
+        clock: Callable[[], float],
+    ) -> None:
+        self._config = config
+        self._state = state
+        self._owner = owner
+        self._board = board
+        self._tally = tally
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._sources = tuple(sources)
+        self._threads = [
+            threading.Thread(target=self._work, args=(source,), name=source.name, daemon=True)
+            for source in sources
+        ]
+        for source in sources:
+            board.read(source.name, Reading(self._final_until(source), source.every_seconds))
+
+    def start(self) -> None:
+        """Begin; every source is read on at once."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ask nothing more; the part at hand is stored."""
+        self._stopping.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(WAIT_SECONDS)
+        for source in self._sources:
+            self._state.lease(_lease(source), self._owner, self._clock(), 0.0)
+
+    def _work(self, source: Source) -> None:
+        while not self._stopping.is_set():
+            began = self._clock()
+            # Of several replicas one reads; another goes on when its lease has run out.
+            lease = 2 * source.every_seconds + LEASE_SECONDS
+            if self._state.lease(_lease(source), self._owner, began, lease):
+                self.read_once(source)
+            else:
+                self._board.read(
+                    source.name, Reading(self._final_until(source), source.every_seconds)
+                )
+            self._stopping.wait(max(source.every_seconds - (self._clock() - began), 1.0))
+
+    def read_once(self, source: Source) -> None:
+        """Read a source on and say how it went."""
+        problem = None
+        try:
+            reading = collect(self._config, [source], clock=self._clock, stop=self._stopping.is_set)
+            for _, done in reading:
+                problem = self._told(source, done)
+        except NibaiError as error:
+            problem = str(error)
+            self._failed(source, error)
+        except Exception as error:
+            problem = "unexpected error, see the log"
+            LOG.exception("%s: reading failed and is tried again", source.name)
+            self._failed(source, error)
+        self._board.read(
+            source.name, Reading(self._final_until(source), source.every_seconds, problem)
+        )
+
+    def _told(self, source: Source, done: Collected) -> str | None:
+        for text in done.problems:
+            LOG.error("%s: %s", source.name, text)
+            self._tally.add("nibai_collector_errors_total", collector=source.name, reason="source")
+        if done.dollars:
+            self._tally.add("nibai_collector_dollars_total", done.dollars, collector=source.name)
+        LOG.info("%s: %d minutes in %d calls", source.name, done.minutes, done.calls)
+        return done.problems[0] if done.problems else None
+
+    def _failed(self, source: Source, error: Exception) -> None:
+        if isinstance(error, NibaiError):
+            LOG.error("%s: %s", source.name, error)
+        known = error.reason if isinstance(error, CollectError) else "unexpected"
+        reason = "store" if isinstance(error, StoreError) else known
+        self._tally.add("nibai_collector_errors_total", collector=source.name, reason=reason)
+
+    def _final_until(self, source: Source) -> float | None:
+        """Until when all series of a source were read."""
+        known = self._state.read_until(source.name)
+        return min(known.values(), default=None)
+
+
+def _lease(source: Source) -> str:
+    return f"source {source.name}"

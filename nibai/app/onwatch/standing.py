@@ -1,0 +1,80 @@
+"""How everything stood at the last look, for whoever shows or tells it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+
+from nibai.model import CollectorStanding, Round, Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a collector stands: until when its minutes are final, how often it reads, what failed."""
+
+    final_until: float | None = None
+    every_seconds: float = 0.0
+    problem: str | None = None
+
+
+class Board:
+    """The newest standings and the newest reading of every collector; thread-safe."""
+
+    def __init__(self, quiet_seconds: float, since: float) -> None:
+        self._lock = threading.Lock()
+        self._quiet = quiet_seconds
+        self._since = since
+        self._standings: tuple[Standing, ...] = ()
+        self._at: float | None = None
+        self._readings: dict[str, Reading] = {}
+
+    def looked(self, at: float, standings: tuple[Standing, ...]) -> None:
+        """A look at all changes is over."""
+        with self._lock:
+            self._at, self._standings = at, standings
+
+    def read(self, collector: str, reading: Reading) -> None:
+        """A collector has read on, or failed to; what it held final before stays so."""
+        with self._lock:
+            known = self._readings.get(collector, Reading())
+            until = reading.final_until if reading.final_until is not None else known.final_until
+            self._readings[collector] = replace(reading, final_until=until)
+
+    def readings(self) -> dict[str, Reading]:
+        """The newest reading of every collector."""
+        with self._lock:
+            return dict(self._readings)
+
+    def final_until(self) -> float | None:
+        """Until when every collector's minutes are final; None before one said so."""
+        known = [reading.final_until for reading in self.readings().values()]
+        found = [until for until in known if until is not None]
+        return min(found) if found and len(found) == len(known) else None
+
+    def allowed_seconds(self, endpoint: str) -> float:
+        """How old the newest minute of an endpoint may be: its source reads only so often."""
+        scope = "-".join(endpoint.split("/")[1:2]).replace(".", "-")
+        own = [r.every_seconds for name, r in self.readings().items() if scope and scope in name]
+        return self._quiet + 2 * max(own, default=0.0)
+
+    def round(self, now: float) -> Round | None:
+        """Everything as it is known now; None before the first look."""
+        with self._lock:
+            at, standings = self._at, self._standings
+        if at is None:
+            return None
+        collectors = tuple(
+            self._collector(name, reading, now) for name, reading in sorted(self.readings().items())
+        )
+        return Round(at, standings, collectors)
+
+    def _collector(self, name: str, reading: Reading, now: float) -> CollectorStanding:
+        until = reading.final_until
+        quiet_since = until if until is not None else self._since
+        allowed = self._quiet + 2 * reading.every_seconds
+        return CollectorStanding(
+            collector=name,
+            lag_seconds=None if until is None else max(now - until, 0.0),
+            quiet_since=quiet_since if now - quiet_since > allowed else None,
+            problem=reading.problem,
+        )
