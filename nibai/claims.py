@@ -92,6 +92,16 @@ def print_sentence(parts: Sequence[Claim]) -> str:
     return ", ".join(_print_group(group) for group in groups)
 
 
+def claim_name(sentence: Sentence) -> str:
+    """A stable name of a sentence for labels: the same promises have the same one.
+
+    >>> claim_name(parse("2x faster at p50 and p99.9"))
+    '2x-faster-at-p50-and-p99.9'
+    """
+    text = print_sentence(sentence.parts).lower().replace("%", "pct")
+    return re.sub(r"[^a-z0-9.]+", "-", text).strip("-.")[:64].rstrip("-.")
+
+
 def _print_group(group: Sequence[Claim]) -> str:
     labels = [quantile_label(part.quantile) for part in group if part.quantile is not None]
     text = print_claim(group[0])

@@ -87,14 +87,28 @@ class StoreError(NibaiError):
 
 
 class NotifyError(NibaiError):
-    """An alert could not be delivered; `retryable` says whether trying again can help."""
+    """An alert could not be delivered; `retryable` says whether trying again can help.
+
+    `retry_after_seconds`: what the receiver asked for. `message_id`: the message was told, only
+    what belongs to it (a thread, a picture) was not.
+    """
 
     exit_code = 7
 
-    def __init__(self, message: str, *, retryable: bool, reason: str) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool,
+        reason: str,
+        retry_after_seconds: float | None = None,
+        message_id: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+        self.message_id = message_id
 
 
 class HistogramMismatchError(NibaiError):

@@ -24,6 +24,7 @@ GROUPS = (
     "nibai.prediction_readers",
     "nibai.analyzers",
     "nibai.scanners",
+    "nibai.rules",
     "nibai.notifiers",
     "nibai.renderers",
     "nibai.artifacts",

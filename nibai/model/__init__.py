@@ -6,7 +6,7 @@ One file a stage of the pipeline; everything is imported from here.
 
 from __future__ import annotations
 
-from nibai.model.alerts import Alert, AlertState, Resolution, Severity
+from nibai.model.alerts import Alert, AlertState, Notice, Resolution, Severity, Silence
 from nibai.model.audits import Audit, SideSummary
 from nibai.model.comparison import (
     BlockSeries,
@@ -64,6 +64,7 @@ __all__ = [
     "Finding",
     "History",
     "LoadStrata",
+    "Notice",
     "Observation",
     "Outcome",
     "Promise",
@@ -82,6 +83,7 @@ __all__ = [
     "Side",
     "SideCost",
     "SideSummary",
+    "Silence",
     "Standing",
     "TimelinePoint",
     "UnitKind",

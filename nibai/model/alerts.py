@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 
 class AlertState(StrEnum):
@@ -42,7 +43,8 @@ class Alert:
 
     `labels` hold stable ids only (alertname, endpoint, variant, change, claim, quantile, segment,
     severity): they identify the alert, and a number among them would make a new one every time.
-    Estimates, intervals and sentences are `annotations`. Times are seconds since the epoch.
+    Estimates, intervals and sentences are `annotations`. `fired_at` is None for one that never
+    fired: nobody is told of it. Times are seconds since the epoch.
     """
 
     labels: Mapping[str, str]
@@ -52,9 +54,65 @@ class Alert:
     changed_at: float
     annotations: Mapping[str, str] = field(default_factory=dict)
     resolution: Resolution | None = None
+    fired_at: float | None = None
 
     @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that depend on the labels alone."""
         text = json.dumps(sorted(self.labels.items()), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def group(self) -> str:
+        """What is told together: the change, or the alert alone where it is about none."""
+        change = self.labels.get("change")
+        return self.fingerprint if change is None else f"change:{change}"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What one receiver is to be told now: the alerts of one group, in the order they began.
+
+    `told` holds the state in which the receiver knows an alert (by fingerprint); one that is
+    missing is news. `message_id` is what the notifier answered when it last told this group; None:
+    no message is open.
+    """
+
+    group: str
+    alerts: tuple[Alert, ...]
+    told: Mapping[str, AlertState] = field(default_factory=dict)
+    message_id: str | None = None
+
+    @property
+    def news(self) -> tuple[Alert, ...]:
+        """Alerts that the receiver does not know in their present state."""
+        return tuple(a for a in self.alerts if self.told.get(a.fingerprint) is not a.state)
+
+    @property
+    def firing(self) -> tuple[Alert, ...]:
+        """Alerts that still fire."""
+        return tuple(a for a in self.alerts if a.state is AlertState.FIRING)
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Alerts whose labels match all patterns (`*` and `?`) are not told before `until`."""
+
+    id: str
+    matchers: Mapping[str, str]
+    since: float
+    until: float
+    comment: str = ""
+
+    def covers(self, alert: Alert, now: float) -> bool:
+        """Whether the alert is silenced now.
+
+        >>> alert = Alert({"endpoint": "a/b/chat"}, AlertState.FIRING, Severity.INFO, 0.0, 0.0)
+        >>> quiet = Silence("s", {"endpoint": "a/*"}, 0.0, 60.0)
+        >>> quiet.covers(alert, 59.0), quiet.covers(alert, 60.0)
+        (True, False)
+        """
+        return self.since <= now < self.until and all(
+            fnmatchcase(alert.labels.get(name, ""), pattern)
+            for name, pattern in self.matchers.items()
+        )

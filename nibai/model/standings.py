@@ -16,8 +16,8 @@ class Standing:
     `findings` are those of its parts, with estimate, interval and evidence; they hold at any number
     of looks. `decided_at` is the end of the block that decided, `audit` the id of the audit stored
     then; both None before. `no_data_since`: the endpoint's newest final minute, where that is
-    older than it should be. `superseded_by` is a newer change of the same endpoint.
-    Times are seconds since the epoch.
+    older than it should be. `superseded_by` is a newer change of the same endpoint, which takes
+    this one back where it is `rolled_back`. Times are seconds since the epoch.
     """
 
     change: Change
@@ -31,6 +31,7 @@ class Standing:
     audit: str | None = None
     no_data_since: float | None = None
     superseded_by: str | None = None
+    rolled_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,9 +41,10 @@ from nibai.protocols.sources import (
     Receiver,
     Sink,
 )
-from nibai.protocols.telling import Alerting, Notifier, Renderer
+from nibai.protocols.telling import Addressee, Alerting, Notifier, Renderer, Repeating, RuleBook
 
 __all__ = [
+    "Addressee",
     "Alerting",
     "Analyzer",
     "Answer",
@@ -72,7 +73,9 @@ __all__ = [
     "PushResponse",
     "Receiver",
     "Renderer",
+    "Repeating",
     "ReplayInput",
+    "RuleBook",
     "Scanner",
     "Sighting",
     "Sink",

@@ -2,18 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from nibai.model import Alert, Audit, Round
+from nibai.model import Alert, Audit, Change, Notice, Round, Sentence
 
 
 @runtime_checkable
 class Notifier(Protocol):
-    """Tells somebody (entry point group `nibai.notifiers`); raises NotifyError."""
+    """Tells somebody (entry point group `nibai.notifiers`)."""
 
-    def notify(self, alerts: Sequence[Alert]) -> None:
-        """Deliver alerts; resolved ones too."""
+    def notify(self, notice: Notice) -> str | None:
+        """Deliver the alerts of one group, resolved ones too.
+
+        The answer identifies the message, so that the next notice can update it; None where a
+        receiver has no such thing. Raises NotifyError.
+        """
+        ...
+
+
+@runtime_checkable
+class Repeating(Protocol):
+    """A notifier whose receiver forgets alerts that are not told again and again."""
+
+    @property
+    def repeat_seconds(self) -> float:
+        """How often firing alerts are told anew."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """One way to tell: the notifier's entry point and its options, secrets as references."""
+
+    name: str
+    notifier: str
+    options: Mapping[str, object]
+
+
+@runtime_checkable
+class RuleBook(Protocol):
+    """A file of rules (entry point group `nibai.rules`, built with its `path`)."""
+
+    @property
+    def receivers(self) -> Sequence[Addressee]:
+        """Everybody who may be told."""
+        ...
+
+    def claims(self, change: Change) -> Sequence[Sentence]:
+        """What the rules claim of a change, whether it was declared or not."""
+        ...
+
+    def advance(self, known: Sequence[Alert], seen: Round) -> Sequence[Alert]:
+        """Alerts that are new or stand differently after a look; a pure function."""
+        ...
+
+    def forgotten(self, known: Sequence[Alert], seen: Round) -> Sequence[str]:
+        """Fingerprints of alerts that need not be kept any longer."""
+        ...
+
+    def route(self, alert: Alert) -> Sequence[str]:
+        """Names of the receivers of an alert."""
+        ...
+
+    def export(self, form: str, options: Mapping[str, object]) -> str:
+        """The rules for another system: `prometheus` or `grafana`."""
         ...
 
 

@@ -1,0 +1,66 @@
+"""The plug-in `file` of `nibai.rules`: a rule file behind the seam that nibai knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from alerts import lifecycle
+from alerts.exports import grafana, prometheus
+from alerts.rules.matching import change_matches, route_matches
+from alerts.rules.reading import load_rules
+from alerts.rules.ruleset import RuleSet
+from nibai.errors import UsageError
+from nibai.model import Alert, Change, Round, Sentence
+from nibai.protocols import Addressee, RuleBook
+
+
+def build(options: Mapping[str, object]) -> RuleBook:
+    """The rules of the file `path`; ConfigError lists everything that is wrong with it."""
+    return Book(load_rules(Path(str(options["path"]))))
+
+
+class Book:
+    """A rule set, and what follows from it."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self.rules = rules
+
+    @property
+    def receivers(self) -> Sequence[Addressee]:
+        """Every way of every receiver."""
+        if self.rules.route is None:
+            return ()
+        return [Addressee(*way) for way in self.rules.route.ways()]
+
+    def claims(self, change: Change) -> Sequence[Sentence]:
+        """Sentences of all rules about a change; those that stand for declared ones have none."""
+        found = (r.sentence for r in self.rules.claim_rules if change_matches(r, change))
+        return [sentence for sentence in found if sentence is not None]
+
+    def advance(self, known: Sequence[Alert], seen: Round) -> Sequence[Alert]:
+        """Alerts that are new or stand differently."""
+        return lifecycle.advance(self.rules.claim_rules, self.rules.collectors, known, seen)
+
+    def forgotten(self, known: Sequence[Alert], seen: Round) -> Sequence[str]:
+        """Fingerprints of alerts that need not be kept."""
+        return lifecycle.forgotten(known, seen)
+
+    def route(self, alert: Alert) -> Sequence[str]:
+        """The ways of the first receiver whose branch matches, else of the default."""
+        route = self.rules.route
+        if route is None:
+            return ()
+        matching = (b.receiver for b in route.branches if route_matches(b.match, alert))
+        receiver = next(matching, route.default)
+        return [name for name, *_ in route.ways() if name.startswith(f"{receiver}[")]
+
+    def export(self, form: str, options: Mapping[str, object]) -> str:
+        """The rules for Prometheus (`keep_firing_for`) or Grafana (`folder`, `datasource`)."""
+        if form == "prometheus":
+            keep = bool(options.get("keep_firing_for", True))
+            return prometheus.export(self.rules, keep_firing_for=keep)
+        if form == "grafana":
+            texts = {k: str(options[k]) for k in ("folder", "datasource") if k in options}
+            return grafana.export(self.rules, **texts)
+        raise UsageError(f"no export {form!r}: choose prometheus or grafana")

@@ -1,0 +1,1 @@
+"""Rules in the language of other systems, for those who alert there."""

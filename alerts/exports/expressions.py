@@ -1,0 +1,171 @@
+"""Rules about claims as PromQL over the gauges that nibai exports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from alerts import facts
+from alerts.rules.matching import endpoint_pattern
+from alerts.rules.ruleset import ClaimRule, Group, PrometheusRule, Quiet, RuleSet
+from nibai.claims import claim_name
+from nibai.metric_registry import VERDICT_CODES
+from nibai.model import Severity, Verdict
+
+LAG_SECONDS = 900.0
+"""A collector is quiet above it where the rule file says nothing."""
+
+GAP = "15m"
+"""A restart of nibai must not look like the end of an alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """One alert, or one recorded series, in Prometheus' terms."""
+
+    name: str
+    expr: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    for_: str | None = None
+    keep_firing_for: str | None = None
+    record: bool = False
+
+
+def of_group(rules: RuleSet, group: Group) -> Iterator[Expression]:
+    """The rules of a group in their order; an earlier rule of the file has a sentence first."""
+    for rule in group.rules:
+        if isinstance(rule, PrometheusRule):
+            yield _plain(rule)
+        else:
+            earlier = rules.claim_rules[: rules.claim_rules.index(rule)]
+            yield from _claim(rule, [one for one in earlier if _may_be_one(one, rule)])
+
+
+def own(rules: RuleSet) -> Iterator[Expression]:
+    """What watches nibai itself: a dead nibai must not look like good news."""
+    yield Expression(
+        "NibaiDown",
+        "absent(nibai_build_info)",
+        {"severity": Severity.CRITICAL.value},
+        {
+            "title": "nibai is down or not scraped",
+            "todo": "Until it is back, silence about claims means nothing: check its log.",
+        },
+        for_="5m",
+    )
+    if rules.collectors is not None:
+        yield _quiet(rules.collectors)
+
+
+def literal(text: str) -> str:
+    """A text as a string of PromQL.
+
+    >>> print(literal('chat"} or vector(1) #').replace(chr(92), "BACKSLASH "))
+    "chatBACKSLASH "} or vector(1) #"
+    """
+    return json.dumps(text, ensure_ascii=False)
+
+
+def inert(text: str) -> str:
+    """A text in an annotation of Prometheus, where `{{` would begin a template.
+
+    >>> inert("{{ query }}")
+    '{{ "{{" }} query }}'
+    """
+    return text.replace("{{", '{{ "{{" }}')
+
+
+def _quiet(quiet: Quiet) -> Expression:
+    seconds = quiet.after or LAG_SECONDS
+    return Expression(
+        facts.QUIET,
+        f"nibai_collector_lag_seconds > {seconds:g}",
+        {"severity": quiet.severity.value},
+        {
+            "title": "collector {{ $labels.collector }} has gone quiet",
+            "todo": inert(facts.TODO[facts.QUIET]),
+        },
+        keep_firing_for="5m",
+    )
+
+
+def _plain(rule: PrometheusRule) -> Expression:
+    return Expression(
+        rule.alert or rule.record or "",
+        rule.expr,
+        rule.labels,
+        rule.annotations,
+        for_=rule.for_,
+        keep_firing_for=rule.keep_firing_for,
+        record=rule.record is not None,
+    )
+
+
+def _claim(rule: ClaimRule, earlier: Sequence[ClaimRule]) -> Iterator[Expression]:
+    sentence = "the claim {{ $labels.claim }}" if rule.sentence is None else f"“{rule.claim}”"
+    said = sentence if rule.sentence is None else inert(sentence)
+    if rule.alert.refuted:
+        yield Expression(
+            facts.REFUTED,
+            _verdict(rule, Verdict.REFUTED, earlier),
+            _labels(rule, rule.alert.refuted.severity),
+            _annotations(f"{said} is refuted on", facts.REFUTED),
+            keep_firing_for=GAP,
+        )
+    if rule.alert.inconclusive:
+        age = f"(time() - nibai_change_effective_timestamp_seconds > {rule.deadline:g})"
+        yield Expression(
+            facts.UNDECIDED,
+            f"{_verdict(rule, Verdict.INCONCLUSIVE, earlier)} and on (endpoint, change) {age}",
+            _labels(rule, rule.alert.inconclusive.severity),
+            _annotations(f"{said} is still undecided on", facts.UNDECIDED),
+            keep_firing_for=GAP,
+        )
+
+
+def _verdict(rule: ClaimRule, verdict: Verdict, earlier: Sequence[ClaimRule]) -> str:
+    text = f"{_selector(rule)} == {VERDICT_CODES[verdict]}"
+    kinds = _kinds(rule)
+    if kinds:
+        text += f" and {kinds}"
+    for one in earlier:
+        taken = " and ".join(part for part in (_selector(one), _kinds(one)) if part)
+        text = f"({text}) unless ({taken})"
+    return text
+
+
+def _selector(rule: ClaimRule) -> str:
+    matchers = []
+    if rule.sentence is not None:
+        matchers.append(f"claim={literal(claim_name(rule.sentence))}")
+    if rule.where.endpoint != "**":
+        matchers.append(f"endpoint=~{literal(endpoint_pattern(rule.where.endpoint))}")
+    return f"nibai_claim_verdict{{{', '.join(matchers)}}}" if matchers else "nibai_claim_verdict"
+
+
+def _kinds(rule: ClaimRule) -> str:
+    kinds = "|".join(kind.value for kind in rule.where.change.kinds)
+    return f"on (endpoint, change) nibai_change_info{{kind=~{literal(kinds)}}}" if kinds else ""
+
+
+def _may_be_one(earlier: ClaimRule, rule: ClaimRule) -> bool:
+    """Whether both rules may be about one sentence."""
+    first, second = earlier.sentence, rule.sentence
+    return first is None or second is None or claim_name(first) == claim_name(second)
+
+
+def _labels(rule: ClaimRule, severity: Severity) -> dict[str, str]:
+    labels = {"severity": severity.value}
+    if rule.sentence is not None:
+        labels["claim"] = rule.name
+    return labels
+
+
+def _annotations(title: str, name: str) -> dict[str, str]:
+    return {
+        "title": f"{title} {{{{ $labels.endpoint }}}}",
+        "todo": inert(facts.TODO[name]),
+        "change": "{{ $labels.change }}",
+    }

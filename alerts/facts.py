@@ -1,0 +1,93 @@
+"""What an alert says: annotations made of a standing, plain text without any markup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from alerts import figures
+from alerts.rules.ruleset import ClaimRule
+from alerts.rules.texts import fill
+from nibai.errors import UsageError
+from nibai.model import CollectorStanding, Finding, Standing, Verdict
+
+REFUTED, UNDECIDED, NO_DATA, QUIET = (
+    "NibaiClaimRefuted",
+    "NibaiClaimUndecided",
+    "NibaiNoData",
+    "NibaiCollectorQuiet",
+)
+"""Names of alerts."""
+
+TITLES = {
+    REFUTED: "“{{ sentence }}” is refuted on {{ endpoint }}",
+    UNDECIDED: "“{{ sentence }}” is still undecided on {{ endpoint }}",
+    NO_DATA: "“{{ sentence }}” cannot be decided: no data from {{ endpoint }}",
+    QUIET: "collector {{ collector }} has gone quiet",
+}
+
+TODO = {
+    REFUTED: "Read the audit; keep, roll back or correct the claim.",
+    UNDECIDED: "Nothing is wrong yet: wait for more traffic, or claim less.",
+    NO_DATA: "Check that the endpoint has traffic and that its collector reads it.",
+    QUIET: "Check the collector's log and permissions: nothing can be decided without it.",
+}
+
+
+def claim_facts(name: str, rule: ClaimRule, standing: Standing) -> dict[str, str]:
+    """Annotations of an alert about a claim."""
+    worst = leading(standing)
+    facts = {
+        "sentence": standing.sentence.text,
+        "endpoint": standing.change.endpoint,
+        "change": standing.change.id,
+        "description": standing.change.description,
+        "kinds": ", ".join(kind.value for kind in standing.change.kinds),
+        "verdict": standing.verdict.value,
+        "reason": standing.reason.text,
+        "figures": "\n".join(figures.figure(finding) for finding in standing.findings),
+        "level": f"{standing.level * 100:g} % at any number of looks",
+        "watched_since": figures.moment(standing.watched_since),
+        "audit": standing.audit or "",
+    }
+    if worst is not None:
+        facts["rests_on"] = figures.rests_on(worst.evidence)
+        facts["false_alarms"] = figures.false_alarms(worst.evidence)
+    if standing.decided_at is not None:
+        facts["decided_at"] = figures.moment(standing.decided_at)
+    if standing.no_data_since is not None:
+        facts["no_data_since"] = figures.moment(standing.no_data_since)
+    if standing.superseded_by is not None:
+        facts["superseded_by"] = standing.superseded_by
+    facts["title"] = _text(rule.message.title, TITLES[name], facts)
+    facts["todo"] = _text(rule.message.todo, TODO[name], facts)
+    return {key: value for key, value in facts.items() if value}
+
+
+def collector_facts(standing: CollectorStanding) -> dict[str, str]:
+    """Annotations of an alert about a collector."""
+    facts = {"collector": standing.collector}
+    if standing.quiet_since is not None:
+        facts["quiet_since"] = figures.moment(standing.quiet_since)
+        facts["reason"] = f"no final minute since {facts['quiet_since']}"
+    if standing.problem:
+        facts["problem"] = standing.problem
+    facts["title"] = fill(TITLES[QUIET], facts)
+    facts["todo"] = TODO[QUIET]
+    return facts
+
+
+def leading(standing: Standing) -> Finding | None:
+    """The finding that explains the verdict: one with the same verdict, else the first."""
+    same = [f for f in standing.findings if f.verdict is standing.verdict]
+    refuting = [f for f in standing.findings if f.verdict is Verdict.REFUTED]
+    return next(iter([*same, *refuting, *standing.findings]), None)
+
+
+def _text(own: str | None, usual: str, facts: Mapping[str, str]) -> str:
+    if own is not None:
+        known = {"no_data_since": "", "decided_at": "", "rests_on": "", "superseded_by": ""}
+        try:
+            return fill(own, {**known, **facts})
+        except UsageError:
+            pass  # a text of one's own that fails must not keep an alert back
+    return fill(usual, facts)
