@@ -47,6 +47,7 @@ ACTIONS = {
     "s3:HeadObject": "s3:GetObject",
     "s3:ListObjectsV2": "s3:ListBucket",
     "s3:HeadBucket": "s3:ListBucket",
+    "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
 }
 
 

@@ -22,6 +22,7 @@ PAGE = 100
 """The most that lists give at once; the default of ten would take ten times the calls."""
 
 AT_REST = "InService"
+ROLES = {"ProductionVariants": Role.PRODUCTION, "ShadowProductionVariants": Role.SHADOW}
 
 Raw = Mapping[str, Any]
 
@@ -45,6 +46,7 @@ class Describer:
         self._permitted = permitted
         self._configs: dict[str, Raw | None] = {}
         self._models: dict[str, Raw | None] = {}
+        self._recorded: tuple[Mapping[str, Raw], Mapping[str, Raw]] = ({}, {})
 
     def names(self, patterns: Iterable[str]) -> list[str]:
         """Endpoints of the account and region that match, sorted."""
@@ -69,8 +71,7 @@ class Describer:
         config = self._config(str(endpoint.get("EndpointConfigName", "")))
         unread: set[str] = set() if config is not None else {"config", "model"}
         units = [
-            *self._variants(endpoint, config, "ProductionVariants", Role.PRODUCTION, unread),
-            *self._variants(endpoint, config, "ShadowProductionVariants", Role.SHADOW, unread),
+            *(u for key in ROLES for u in self._variants(endpoint, config, key, unread)),
             *self._components(name, config, unread),
         ]
         snapshot = Snapshot(
@@ -87,13 +88,34 @@ class Describer:
         at_rest = snapshot.status == AT_REST and not pending
         return Described(snapshot, at_rest, pending, _alarms(endpoint))
 
+    def recorded(self, *, configs: Mapping[str, Raw], models: Mapping[str, Raw]) -> None:
+        """What was asked for when configurations and models were made, for those that are gone."""
+        self._recorded = (configs, models)
+
+    def configured(self, name: str, config_name: str, moment: float) -> Snapshot | None:
+        """An endpoint as a configuration makes it, without what only a running one knows.
+
+        None when nothing is left of the configuration.
+        """
+        config = self._config(config_name)
+        if config is None:
+            return None
+        unread = {"image"}
+        units = [
+            self._variant({"VariantName": one["VariantName"]}, one, role, unread)
+            for key, role in ROLES.items()
+            for one in config.get(key, ())
+        ]
+        ordered = tuple(sorted(units, key=lambda unit: unit.name))
+        return Snapshot(name, AT_REST, config_name, moment, ordered, {}, tuple(sorted(unread)))
+
     # -- parts ----------------------------------------------------------------------------
     def _variants(
-        self, endpoint: Raw, config: Raw | None, key: str, role: Role, unread: set[str]
+        self, endpoint: Raw, config: Raw | None, key: str, unread: set[str]
     ) -> list[Unit]:
         configured = {one["VariantName"]: one for one in (config or {}).get(key, ())}
         return [
-            self._variant(live, configured.get(live["VariantName"], {}), role, unread)
+            self._variant(live, configured.get(live["VariantName"], {}), ROLES[key], unread)
             for live in endpoint.get(key, ())
         ]
 
@@ -109,6 +131,8 @@ class Describer:
         if model := configured.get("ModelName"):
             names["model"] = str(model)
             facts |= self._model_facts(str(model), unread)
+            if "image" in unread and (made := self._models[str(model)]) is not None:
+                facts |= _images({"SpecifiedImage": c.get("Image")} for c in containers(made))
         return _unit(str(live["VariantName"]), role, facts, names)
 
     def _components(self, endpoint: str, config: Raw | None, unread: set[str]) -> list[Unit]:
@@ -160,9 +184,13 @@ class Describer:
             self._models[name] = self._permitted.ask(
                 lambda: self._caller.call("DescribeModel", ModelName=name),
                 "weights, precision and environment of models are not seen",
+                self._recorded[1].get(name),
             )
         model = self._models[name]
-        if model is None:
+        hidden = model is None or not all(
+            isinstance(one.get("Environment", {}), Mapping) for one in containers(model)
+        )
+        if model is None or hidden:
             unread.add("model")
             return {}
         return model_facts(model, self._salt)
@@ -172,15 +200,20 @@ class Describer:
             self._configs[name] = self._permitted.ask(
                 lambda: self._caller.call("DescribeEndpointConfig", EndpointConfigName=name),
                 "instance types, routing, drivers and models are not seen",
+                self._recorded[0].get(name),
             )
         return self._configs[name]
 
 
+def containers(model: Raw) -> list[Raw]:
+    """The containers of a model, one or several in a row."""
+    return list(model.get("Containers") or [model.get("PrimaryContainer") or {}])
+
+
 def model_facts(model: Raw, salt: str) -> dict[str, str]:
     """What a model is made of, container by container."""
-    containers = model.get("Containers") or [model.get("PrimaryContainer") or {}]
     facts: dict[str, str] = {}
-    for number, container in enumerate(containers):
+    for number, container in enumerate(containers(model)):
         here = f"model[{number}]"
         facts |= flat(here, container, without=NOT_SERVING)
         facts |= environment(f"{here}.env", container.get("Environment", {}), salt)

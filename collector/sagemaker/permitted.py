@@ -20,8 +20,11 @@ class Permitted:
     def __init__(self) -> None:
         self.problems: dict[str, str] = {}
 
-    def ask(self, question: Callable[[], T], without: str) -> T | None:
-        """The answer; None where it is refused or not there any more, `without` says what lacks."""
+    def ask(self, question: Callable[[], T], without: str, otherwise: T | None = None) -> T | None:
+        """The answer; None where it is refused or not there any more, `without` says what lacks.
+
+        `otherwise` is known from elsewhere and stands in for what is gone.
+        """
         try:
             return question()
         except DeniedError as error:
@@ -29,5 +32,7 @@ class Permitted:
         except CollectError as error:
             if error.reason not in GONE:
                 raise
+            if otherwise is not None:
+                return otherwise
             self.problems[str(error)] = f"{error}: {without}"
         return None

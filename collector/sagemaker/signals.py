@@ -15,13 +15,17 @@ SLACK_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One thing heard about an endpoint (or one of its components), seconds since the epoch."""
+    """One thing heard about an endpoint (or one of its components), seconds since the epoch.
+
+    `begins`: a deployment was asked for or runs; otherwise it may be over.
+    """
 
     endpoint: str
     at: float
     source: str
     text: str
     component: str = ""
+    begins: bool = False
 
     @property
     def document(self) -> dict[str, Any]:
@@ -52,7 +56,8 @@ def dated(
     seen at rest and after its configuration was created; the later of them leaves out too much
     rather than too little.
     """
-    inside = [s for s in signals if last_seen - SLACK_SECONDS <= s.at <= modified + SLACK_SECONDS]
+    window = (last_seen - SLACK_SECONDS, modified + SLACK_SECONDS)
+    inside = [s for s in signals if s.begins and window[0] <= s.at <= window[1]]
     exact = [s.at for s in inside] + ([] if pending_since is None else [pending_since])
     if exact:
         started = min(exact)

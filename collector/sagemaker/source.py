@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
+from collector.aws.pace import Spaced
 from collector.aws.session import AwsClient, Caller
+from collector.sagemaker.advice import Advice
 from collector.sagemaker.changes import change_of
-from collector.sagemaker.describe import AT_REST, Described, Describer
-from collector.sagemaker.diff import Step, context_moved, steps
+from collector.sagemaker.describe import Described, Describer
+from collector.sagemaker.diff import Step, steps
+from collector.sagemaker.events import Queue
 from collector.sagemaker.jobs import Job, Jobs, explained
+from collector.sagemaker.looks import (
+    DELETED,
+    Seen,
+    first_words,
+    notes,
+    settled,
+    underway,
+)
+from collector.sagemaker.past import Past, Served
 from collector.sagemaker.permitted import Permitted
 from collector.sagemaker.signals import Signal, about, dated, from_documents, joined
 from collector.sagemaker.snapshot import Role, Snapshot, from_document, to_document
+from collector.sagemaker.trail import REACH_SECONDS, SECONDS_A_CALL, Trail
 from nibai.errors import CollectError
 from nibai.model import Change
 from nibai.protocols import Deployment, Discoverer, Sighting
 
-DELETED = "Deleted"
 JOBS_BACK_SECONDS = 180 * 86400.0
 KEPT_SIGNALS_SECONDS = 600.0
 """A message about a deployment may come before the endpoint says that it is updating."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """An endpoint at rest, what it was when it was last seen, and what was heard since."""
-
-    earlier: Deployment
-    before: Snapshot
-    after: Snapshot
-    signals: Sequence[Signal]
-
-
 class SageMakerSource:
-    """Endpoints of one account and region that match `patterns`."""
+    """Endpoints of one account and region that match `patterns`.
+
+    `queue` is asked for messages of EventBridge (client and address), `trail` is CloudTrail.
+    """
 
     def __init__(
         self,
@@ -45,10 +50,15 @@ class SageMakerSource:
         *,
         salt: str,
         clock: Callable[[], float],
+        queue: tuple[Caller, str] | None = None,
+        trail: Caller | None = None,
     ) -> None:
         self._permitted = Permitted()
+        self._queue = None if queue is None else Queue(*queue, self._permitted)
+        self._trail = None if trail is None else Trail(trail, self._permitted)
         self._describer = Describer(caller, salt, self._permitted)
         self._jobs = Jobs(caller, self._permitted)
+        self._advice = Advice(caller, self._permitted)
         self._scope = f"sagemaker/{account_region}/"
         self._patterns = tuple(patterns)
         self._clock = clock
@@ -63,14 +73,17 @@ class SageMakerSource:
         self, known: Mapping[str, Deployment], *, since: float | None = None
     ) -> Iterator[Sighting]:
         """One look at every endpoint; one that cannot be read is told and stops no other."""
-        del since
         self._permitted.problems.clear()
         self._failed.clear()
+        if self._trail is not None:
+            self._trail.forget()
         heard: dict[str, list[Signal]] = {}
+        for signal in [] if self._queue is None else self._queue.receive():
+            heard.setdefault(signal.endpoint, []).append(signal)
         names = self._describer.names(self._patterns)
         for name in names:
             try:
-                found = self._look(name, known.get(self._scope + name), heard.get(name, ()))
+                found = self._look(name, known.get(self._scope + name), heard.get(name, ()), since)
             except CollectError as error:
                 self._failed.append(f"{name}: {error}")
                 continue
@@ -79,11 +92,13 @@ class SageMakerSource:
         yield from self._gone(known, names)
 
     def settle(self) -> None:
-        """Nothing is waited for."""
+        """What the last look heard is kept: its messages may go."""
+        if self._queue is not None:
+            self._queue.forget()
 
     # -- one endpoint ---------------------------------------------------------------------
     def _look(
-        self, name: str, earlier: Deployment | None, heard: Sequence[Signal]
+        self, name: str, earlier: Deployment | None, heard: Sequence[Signal], since: float | None
     ) -> Sighting | None:
         described = self._describer.describe(name)
         if described is None:
@@ -92,13 +107,49 @@ class SageMakerSource:
         if earlier is None:
             if not described.at_rest:
                 return None  # whatever served before is not told by now
-            return Sighting(
-                self._deployment(described.snapshot, now), (), (first_words(described),)
-            )
+            return self._first(described, now, since)
         signals = joined(from_documents(earlier.underway.get("signals", ())), heard)
         if not described.at_rest:
             return Sighting(replace(earlier, underway=underway(described, earlier, signals)))
         return self._compared(described, earlier, signals, now)
+
+    def _first(self, described: Described, now: float, since: float | None) -> Sighting:
+        """An endpoint at first sight, with what CloudTrail knows of its past when it is asked."""
+        deployment = self._deployment(described.snapshot, now)
+        words = first_words(described)
+        if since is None or self._trail is None:
+            return Sighting(deployment, (), (words,))
+        served = list(
+            Past(self._trail, self._describer).of(
+                described.snapshot.name, max(since, now - REACH_SECONDS), now
+            )
+        )
+        past = [
+            replace(
+                self._deployment(one.snapshot, one.signal.at),
+                document={**to_document(one.snapshot), "source": "CloudTrail"},
+            )
+            for one in served
+        ]
+        found: list[Change] = []
+        for before, after in itertools.pairwise(served):
+            found += self._past_changes(deployment.endpoint, before, after)
+        return Sighting(deployment, found, (words,), past)
+
+    def _past_changes(self, endpoint: str, before: Served, after: Served) -> list[Change]:
+        moved = [step for step in steps(before.snapshot, after.snapshot) if step.moved]
+        jobs = self._jobs.since(after.signal.at - JOBS_BACK_SECONDS) if moved else []
+        found = []
+        for step in moved:
+            told, job = explained(step, jobs)
+            prints = (before.snapshot.fingerprint, after.snapshot.fingerprint)
+            found.append(
+                change_of(
+                    endpoint, told, after.dated, job=job, signals=[after.signal],
+                    fingerprints=prints,
+                )
+            )  # fmt: skip
+        return found
 
     def _compared(
         self, described: Described, earlier: Deployment, signals: Sequence[Signal], now: float
@@ -122,20 +173,31 @@ class SageMakerSource:
     def _change(self, step: Step, job: Job | None, seen: Seen) -> Change:
         after = step.after
         component = after.name.removeprefix("ic:") if after.role is Role.COMPONENT else ""
+        modified = seen.after.modified if after.modified is None else after.modified
         own = about(seen.signals, component)
+        if self._trail is not None:
+            asked = self._trail.signals(
+                seen.after.name, component, seen.earlier.last_seen, modified
+            )
+            own = joined(own, asked)
         when = dated(
             seen.earlier.last_seen,
-            seen.after.modified if after.modified is None else after.modified,
+            modified,
             pending_since=None if component else seen.earlier.underway.get("start"),
             created=None if component else seen.after.created,
             signals=own,
         )
+        figures = self._advice.figures(step)
+        promised = [one.sentence for one in figures]
+        said = [*(one.said for one in figures), *self._advice.benchmarks(seen.after.name)]
         return change_of(
             seen.earlier.endpoint,
             step,
             when,
             job=job,
             signals=own,
+            sentences=[one for one in promised if one is not None],
+            told=[(f"AWS's figure {i + 1}", text) for i, text in enumerate(said)],
             fingerprints=(seen.before.fingerprint, seen.after.fingerprint),
         )
 
@@ -162,68 +224,6 @@ class SageMakerSource:
         return Sighting(gone, (), ("was deleted",))
 
 
-def underway(
-    described: Described, earlier: Deployment, signals: Sequence[Signal]
-) -> dict[str, Any]:
-    """What is known of a deployment in progress, added up over the looks at it."""
-    pending = described.pending
-    started = pending["StartTime"].timestamp() if "StartTime" in pending else None
-    starts = [s for s in (earlier.underway.get("start"), started) if s is not None]
-    statuses = [
-        f"{variant['VariantName']} {one['Status']}"
-        for variant in pending.get("ProductionVariants", ())
-        for one in variant.get("VariantStatus", ())
-    ]
-    known = earlier.underway.get("statuses", [])
-    return {
-        **({"start": min(starts)} if starts else {}),
-        "config": str(pending.get("EndpointConfigName") or earlier.underway.get("config", "")),
-        "statuses": list(dict.fromkeys([*known, described.snapshot.status, *statuses])),
-        "signals": [signal.document for signal in signals],
-    }
-
-
-def settled(before: Snapshot, after: Snapshot) -> Snapshot:
-    """A snapshot in which what is being updated, or cannot be read now, is what it was before."""
-    units = []
-    for unit in after.units:
-        earlier = before.unit(unit.name)
-        if earlier is None:
-            units.append(unit)
-        elif unit.names.get("status", AT_REST) != AT_REST:
-            units.append(earlier)
-        else:
-            lost = {
-                path: value
-                for path, value in earlier.facts.items()
-                if path.partition(".")[0].partition("[")[0] in after.unread
-            }
-            units.append(replace(unit, facts={**lost, **unit.facts}) if lost else unit)
-    still = tuple(part for part in after.unread if part in before.unread)
-    return replace(after, units=tuple(units), unread=still)
-
-
-def notes(seen: Seen, *, changed: bool) -> tuple[str, ...]:
-    """What is no optimization but may matter to whoever reads the figures."""
-    before, after, earlier = seen.before, seen.after, seen.earlier
-    said = []
-    for step in steps(before, after):
-        if not step.moved and not step.side_by_side:
-            said += [f"{step.after.name}: {one} (a covariate)" for one in step.covariates]
-    said += [f"{one} (a covariate)" for one in context_moved(before, after)]
-    if before.status == DELETED:
-        said.append("was made again after it had been deleted")
-    if (config := earlier.underway.get("config")) and not changed and config != after.config:
-        said.append(f"the deployment of {config} did not stay: {before.config} serves on")
-    return tuple(said)
-
-
-def first_words(described: Described) -> str:
-    """What is said of an endpoint at first sight."""
-    units = ", ".join(f"{unit.name} ({unit.role.value})" for unit in described.snapshot.units)
-    return f"seen for the first time: {units or 'no variant'}; changes are told from here on"
-
-
 def build(options: Mapping[str, object]) -> Discoverer:
     """One account and region; `options` are those of `sagemaker` in nibai.yaml and a `salt`."""
     import time  # noqa: PLC0415 - the plug-in's own clock
@@ -232,10 +232,19 @@ def build(options: Mapping[str, object]) -> Discoverer:
     endpoint_url = None if url is None else str(url)
     patterns = options.get("endpoints") or ("*",)
     assert isinstance(patterns, list | tuple)  # noqa: S101 - checked with the configuration
+    queue = options.get("queue")
+    trail = None
+    if options.get("cloudtrail"):
+        client = AwsClient("cloudtrail", region, endpoint_url=endpoint_url)
+        trail = Spaced(client, SECONDS_A_CALL, clock=time.monotonic, wait=time.sleep)
     return SageMakerSource(
         AwsClient("sagemaker", region, endpoint_url=endpoint_url),
         f"{options['account']}.{region}",
         [str(one) for one in patterns],
         salt=str(options["salt"]),
         clock=time.time,
+        queue=None
+        if queue is None
+        else (AwsClient("sqs", region, endpoint_url=endpoint_url), str(queue)),
+        trail=trail,
     )

@@ -1,0 +1,211 @@
+"""Messages of EventBridge, CloudTrail and AWS's own figures: heard once, dated, labelled."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from fakeaws.cloudtrail import CloudTrail
+from fakeaws.sagemaker import arn, at, variant
+from fakeaws.server import FakeAws
+from fakeaws.sqs import Queue, endpoint_event
+from support.sagemaker import NOW, SCOPE, Account
+
+from collector.aws.pace import Spaced
+from collector.aws.session import AwsClient
+from collector.sagemaker.events import DEPLOYMENT, STATE, signals
+from nibai.model import ChangeKind
+
+ROOT = Path(__file__).parents[2]
+URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/nibai"
+
+
+@pytest.fixture(scope="module")
+def service():
+    with pytest.MonkeyPatch.context() as patch, FakeAws() as fake:
+        patch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-real-one")
+        clients = {
+            name: AwsClient(name, "eu-west-1", endpoint_url=fake.url, tries=1)
+            for name in ("sagemaker", "sqs", "cloudtrail")
+        }
+        yield fake, clients
+
+
+class Heard(Account):
+    """An account with a queue and a trail; waits are counted, nobody sleeps."""
+
+    def __init__(self, fake, clients):
+        self.waited = []
+        trail = Spaced(clients["cloudtrail"], 0.5, clock=lambda: 0.0, wait=self.waited.append)
+        super().__init__(fake, clients["sagemaker"], queue=(clients["sqs"], URL), trail=trail)
+        self.queue = fake.backends["sqs"] = Queue()
+        self.trail = fake.backends["cloudtrail"] = CloudTrail(NOW + 86_400)
+
+
+@pytest.fixture
+def account(service):
+    made = Heard(*service)
+    made.aws.config("c1", variant("blue", made.aws.model("m1")))
+    made.aws.endpoint("chat", "c1")
+    made.look()
+    return made
+
+
+def test_a_message_dates_a_deployment_that_no_look_saw(account):
+    account.aws.config("c2", variant("blue", "m1", kind="ml.g6.xlarge"))
+    account.aws.now += 40
+    began = account.aws.now
+    account.queue.put(endpoint_event("chat", "UPDATING", began))
+    account.queue.put(endpoint_event("chat", "UPDATING", began + 9, pending={"blue": "Baking"}))
+    account.aws.update("chat", "c2")
+    account.queue.put(endpoint_event("chat", "IN_SERVICE", account.aws.now))
+    [change] = account.changes()
+    assert (change.started_at, change.effective_at) == (began, account.aws.now - 60)
+    assert change.evidence["dated"].startswith("start told by EventBridge;")
+    heard = [text for key, text in change.evidence.items() if key.startswith("signal")]
+    assert [text.rpartition("Z: ")[2] for text in heard] == [
+        "UPDATING", "UPDATING, blue Baking", "IN_SERVICE",
+    ]  # fmt: skip
+    assert account.queue.messages == {}
+
+
+def test_messages_are_deleted_only_when_what_they_said_is_kept(account):
+    account.queue.put(endpoint_event("chat", "UPDATING", account.aws.now))
+    list(account.source.discover(account.known))  # killed before anything is kept
+    account.queue.appear_again()
+    assert len(account.queue.messages) == 1
+    account.look()
+    assert account.queue.messages == {}
+    assert account.known[f"{SCOPE}chat"].underway["signals"][0]["text"] == "UPDATING"
+
+
+def test_a_message_before_its_deployment_is_seen_is_kept_for_it(account):
+    began = account.aws.now
+    account.queue.put(endpoint_event("chat", "UPDATING", began))
+    account.look()
+    account.aws.config("c2", variant("blue", "m1", kind="ml.g6.xlarge"))
+    account.aws.update("chat", "c2")
+    [change] = account.changes()
+    assert change.started_at == began
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "no JSON", "[]", '{"detail-type": "Other", "time": "1", "detail": {}}',
+     '{"detail-type": "SageMaker Endpoint State Change", "time": "x", "detail": {}}'],
+)  # fmt: skip
+def test_messages_about_something_else_say_nothing(body):
+    assert signals(body) == []
+
+
+def test_a_queue_that_may_not_be_read_is_named_and_stops_nothing(account):
+    account.queue.denied = {"ReceiveMessage"}
+    assert len(account.look()) == 1
+    [problem] = account.source.problems
+    assert problem == (
+        "sqs:ReceiveMessage is refused: messages of EventBridge are not read; allow it"
+    )
+
+
+def test_cloudtrail_says_who_deployed_and_when(account):
+    account.aws.config("c2", variant("blue", "m1", kind="ml.g6.xlarge"))
+    account.aws.now += 25
+    began = account.aws.now
+    account.trail.record("UpdateEndpoint", began, {"endpointName": "chat"})
+    account.trail.record("UpdateEndpoint", began, {"endpointName": "other"})
+    account.trail.record("UpdateEndpoint", began - 1, {"endpointName": "chat"}, errorCode="Denied")
+    account.aws.update("chat", "c2")
+    [change] = account.changes()
+    assert change.started_at == began
+    assert change.evidence["signal 1"].endswith(
+        "UpdateEndpoint by arn:aws:iam::123456789012:user/ada"
+    )
+    assert "signal 2" not in change.evidence
+    assert account.trail.calls == 1
+
+
+def test_cloudtrail_is_asked_at_its_pace_and_once_a_look(account):
+    for number in range(120):
+        account.trail.record("UpdateEndpoint", account.aws.now + number / 10, {"endpointName": "x"})
+    account.aws.config("c2", variant("blue", "m1", kind="ml.g6.xlarge"))
+    account.aws.update("chat", "c2")
+    account.look()
+    assert account.trail.calls == 3, "pages of fifty"
+    assert account.waited == [0.0, 0.5, 0.5]
+
+
+def test_the_past_is_rebuilt_from_cloudtrail_even_of_what_was_deleted(service):
+    account = Heard(*service)
+    aws, trail = account.aws, account.trail
+    day = NOW - 30 * 86_400
+    aws.model("m2", env={"OPTION_QUANTIZE": "fp8"})
+    for number, (config, kind, model) in enumerate(
+        [("a", "ml.g5.xlarge", "m1"), ("b", "ml.g6.xlarge", "m1"), ("c", "ml.g6.xlarge", "m2")]
+    ):
+        made = day + number * 86_400
+        request = [{"variantName": "blue", "modelName": model, "instanceType": kind}]
+        trail.record(
+            "CreateEndpointConfig",
+            made,
+            {"endpointConfigName": config, "productionVariants": request},
+        )
+        name = "UpdateEndpoint" if number else "CreateEndpoint"
+        trail.record(name, made + 60, {"endpointName": "chat", "endpointConfigName": config})
+    container = {"image": "repo/vllm:1", "modelDataUrl": "s3://models/base/", "environment": {}}
+    trail.record("CreateModel", day - 60, {"modelName": "m1", "primaryContainer": container})
+    aws.config("c", variant("blue", "m2", kind="ml.g6.xlarge"))
+    aws.endpoint("chat", "c")
+    [sighting] = account.look(since=day - 86_400)
+    assert [change.kinds for change in sighting.changes] == [
+        (ChangeKind.INSTANCE_TYPE,), (ChangeKind.PRECISION,),
+    ]  # fmt: skip
+    assert [change.started_at for change in sighting.changes] == [
+        day + 86_460, day + 2 * 86_400 + 60,
+    ]  # fmt: skip
+    assert len(sighting.past) == 3
+    assert "end assumed an hour later" in sighting.changes[0].evidence["dated"]
+
+
+def test_awss_own_figures_become_claims_labelled_as_awss(account):
+    def recommendation(kind, latency, cost):
+        return {
+            "EndpointConfiguration": {
+                "EndpointName": "test", "VariantName": "v", "InstanceType": kind,
+                "InitialInstanceCount": 1,
+            },
+            "ModelConfiguration": {},
+            "Metrics": {"ModelLatency": latency, "CostPerInference": cost},
+        }  # fmt: skip
+
+    account.aws.recommendations["r1"] = {
+        "JobName": "r1", "JobType": "Default", "JobArn": arn("inference-recommendations-job", "r1"),
+        "RoleArn": arn("role", "somebody-who-recommends"), "Status": "COMPLETED",
+        "CreationTime": at(NOW), "LastModifiedTime": at(NOW), "InputConfig": {},
+        "InferenceRecommendations": [
+            recommendation("ml.g5.xlarge", 50, 0.002), recommendation("ml.g6.xlarge", 20, 0.003),
+        ],
+    }  # fmt: skip
+    account.aws.benchmarks["bench"] = {
+        "AIBenchmarkJobName": "bench", "AIBenchmarkJobArn": arn("ai-benchmark-job", "bench"),
+        "AIBenchmarkJobStatus": "Completed", "CreationTime": at(NOW),
+        "BenchmarkTarget": {"Endpoint": {"Identifier": "chat"}},
+        "OutputConfig": {"S3OutputLocation": "s3://bench/out"},
+        "AIWorkloadConfigIdentifier": "w", "RoleArn": arn("role", "somebody-who-benchmarks"),
+    }  # fmt: skip
+    account.aws.config("c2", variant("blue", "m1", kind="ml.g6.xlarge"))
+    account.aws.update("chat", "c2")
+    [change] = account.changes()
+    assert [sentence.text for sentence in change.sentences] == ["model_latency 2.5x faster at p50"]
+    figures = [text for key, text in change.evidence.items() if key.startswith("AWS's figure")]
+    cost = "CostPerInference 0.002 $ on ml.g5.xlarge, 0.003 $ on ml.g6.xlarge"
+    assert figures == [
+        "Inference Recommender job r1: ModelLatency 50 ms on ml.g5.xlarge, 20 ms on ml.g6.xlarge",
+        f"Inference Recommender job r1: {cost}",
+        "AI benchmark job bench: figures in s3://bench/out, not read",
+    ]
+
+
+def test_the_template_asks_for_the_messages_that_are_read():
+    text = (ROOT / "deploy" / "aws" / "nibai-events.yaml").read_text(encoding="utf-8")
+    rule = yaml.safe_load(text)["Resources"]["Rule"]["Properties"]["EventPattern"]
+    assert rule == {"source": ["aws.sagemaker"], "detail-type": [STATE, DEPLOYMENT]}
