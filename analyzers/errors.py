@@ -12,7 +12,7 @@ import numpy as np
 
 from analyzers.gates import first_gate, no_data, verdict_of
 from analyzers.sample import Sample, sample_of
-from nibai.conventions import DEFAULT_LEVEL
+from nibai.conventions import DEFAULT_LEVEL, REQUEST_METRICS
 from nibai.model import (
     Change,
     Claim,
@@ -49,7 +49,7 @@ class Errors:
     def analyze(self, change: Change, windows: Windows) -> Sequence[Finding]:
         """One finding per error part of the change's sentences."""
         return [
-            self.judge(part, windows.comparison(part.metric))
+            self.judge(part, _counted(part, windows))
             for sentence in change.sentences
             for part in sentence.parts
             if part.promise is Promise.ERRORS
@@ -94,6 +94,13 @@ class Errors:
             for side in (comparison.candidate, comparison.baseline)
         ]
         return run_interval(*shares, matched=comparison.matched, level=self.level)
+
+
+def _counted(claim: Claim, windows: Windows) -> Comparison | None:
+    """The requests that a claim is about: those of its metric, or of the first one known."""
+    names = (claim.metric,) if claim.metric_named else (claim.metric, *REQUEST_METRICS)
+    found = (windows.comparison(name) for name in dict.fromkeys(names))
+    return next((one for one in found if one is not None), None)
 
 
 def build(options: Mapping[str, object]) -> Analyzer:

@@ -27,6 +27,9 @@ WAL_COLUMNS = (
 )  # fmt: skip
 """Columns of a write-ahead-log batch: additive rows, one per span or per bucket."""
 
+REQUEST_METRICS = ("latency", "model_latency")
+"""Metrics with one value a request: errors of no named metric are those of the first one known."""
+
 PREDICTION_LABELS = "prediction"
 """Metric of the counts of labels per minute in the lake's table `category`."""
 

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Protocol
 
 from collector.cloudwatch.pace import Pace
-from collector.cloudwatch.plan import Call
+from collector.cloudwatch.plan import Call, Wanted
+from collector.cloudwatch.series import Series
 from nibai.errors import AuthError, CollectError, SchemaError, ThrottledError
 
 MOST_TRIES = 6
@@ -43,7 +45,7 @@ class Metered:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answered:
     """A call with what came back: points (seconds since the epoch -> value) per query, in order.
 
@@ -57,17 +59,23 @@ class Answered:
     messages: tuple[str, ...]
     metered: Metered
 
-    def statistics(self, number: int) -> dict[str, Points]:
-        """Points of one series of the call by statistic."""
-        start = sum(len(one.statistics) for one in self.call.wanted[:number])
-        names = self.call.wanted[number].statistics
-        return dict(zip(names, self.points[start : start + len(names)], strict=True))
+    @cached_property
+    def _numbers(self) -> dict[Series, dict[str, int]]:
+        found: dict[Series, dict[str, int]] = {}
+        for number, (series, statistic) in enumerate(self.call.asked):
+            found.setdefault(series, {})[statistic] = number
+        return found
 
-    def whole(self, number: int) -> bool:
-        """Whether everything of a series of the call came."""
-        start = sum(len(one.statistics) for one in self.call.wanted[:number])
-        end = start + len(self.call.wanted[number].statistics)
-        return not any(start <= query < end for query in self.incomplete)
+    def statistics(self, series: Series) -> dict[str, Points]:
+        """Points of one series of the call by statistic."""
+        return {name: self.points[number] for name, number in self._numbers[series].items()}
+
+    def whole(self, wanted: Wanted) -> bool:
+        """Whether everything of a series of the call came, its failures too."""
+        return not any(
+            self.incomplete.intersection(self._numbers[one].values())
+            for one in (wanted.series, *wanted.failures)
+        )
 
 
 class Executor:
@@ -200,16 +208,14 @@ class _Pages:
 
 def _request(call: Call) -> dict[str, object]:
     queries: list[dict[str, object]] = []
-    for one in call.wanted:
-        published = one.series.published
+    for series, statistic in call.asked:
         metric = {
-            "Namespace": published.namespace,
-            "MetricName": published.name,
-            "Dimensions": [{"Name": n, "Value": v} for n, v in one.series.dimensions],
+            "Namespace": series.published.namespace,
+            "MetricName": series.published.name,
+            "Dimensions": [{"Name": n, "Value": v} for n, v in series.dimensions],
         }
-        for statistic in one.statistics:
-            stat = {"Metric": metric, "Period": int(call.period_seconds), "Stat": statistic}
-            queries.append({"Id": f"q{len(queries)}", "MetricStat": stat, "ReturnData": True})
+        stat = {"Metric": metric, "Period": int(call.period_seconds), "Stat": statistic}
+        queries.append({"Id": f"q{len(queries)}", "MetricStat": stat, "ReturnData": True})
     return {
         "MetricDataQueries": queries,
         "StartTime": datetime.fromtimestamp(call.window.start, UTC),

@@ -10,6 +10,7 @@ import itertools
 import math
 from dataclasses import dataclass
 from decimal import Context, Decimal
+from functools import cache
 
 WIDEST_SECONDS = (0.0051, 60.0)
 """What is covered while the range of a series is not known: 109, 55 or 28 buckets."""
@@ -51,16 +52,21 @@ class Grid:
         >>> Grid(1, -1, 0).statistics(1000.0)
         ('TC(:707.106781187)', 'TC(707.106781187:1000)', 'TC(1000:1414.21356237)', 'TC(1414.21356237:)')
         """  # noqa: E501 - one result
-        edges = [
-            _literal(2.0 ** (k / 2**self.scale) * units_per_second)
-            for k in range(self.first, self.last + 2)
-        ]
-        inner = [f"TC({low}:{high})" for low, high in itertools.pairwise(edges)]
-        return (f"TC(:{edges[0]})", *inner, f"TC({edges[-1]}:)")
+        return _statistics(self, units_per_second)
 
     def numbers(self) -> tuple[int, ...]:
         """Bucket numbers of `statistics`; the outer ones count as their inner neighbours' next."""
         return tuple(range(self.first - 1, self.last + 2))
+
+
+@cache
+def _statistics(grid: Grid, units_per_second: float) -> tuple[str, ...]:
+    edges = [
+        _literal(2.0 ** (k / 2**grid.scale) * units_per_second)
+        for k in range(grid.first, grid.last + 2)
+    ]
+    inner = [f"TC({low}:{high})" for low, high in itertools.pairwise(edges)]
+    return (f"TC(:{edges[0]})", *inner, f"TC({edges[-1]}:)")
 
 
 def _literal(value: float) -> str:

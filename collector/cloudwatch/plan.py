@@ -9,8 +9,9 @@ Source: aws.md, sections 4 and 6 (service model of botocore; price text of Cloud
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from collector.cloudwatch.grid import WIDEST_SECONDS, Grid
@@ -51,11 +52,16 @@ _SCALES = {Detail.BUCKETS_109: 3, Detail.BUCKETS_55: 2, Detail.BUCKETS_28: 1}
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One series, in how much detail, over which range of values (seconds)."""
+    """One series, in how much detail, over which range of values (seconds).
+
+    `failures`: the series that count all requests, then those that count failed ones; they are
+    asked in the same call.
+    """
 
     series: Series
     detail: Detail = Detail.BUCKETS_109
     range_seconds: tuple[float, float] = WIDEST_SECONDS
+    failures: tuple[Series, ...] = ()
 
     @property
     def grid(self) -> Grid | None:
@@ -76,9 +82,15 @@ class Wanted:
         return (*BASE, *PERCENTILES) if self.detail is Detail.PERCENTILES else BASE
 
     @property
+    def asked(self) -> tuple[tuple[Series, str], ...]:
+        """Series and statistic of every query, those of the failures last."""
+        own = tuple((self.series, statistic) for statistic in self.statistics)
+        return (*own, *((one, "Sum") for one in self.failures))
+
+    @property
     def billed_metrics(self) -> int:
-        """What each call that holds the series is billed for it."""
-        return math.ceil(len(self.statistics) / STATISTICS_PER_BILLED_METRIC)
+        """What a call that holds nothing else is billed."""
+        return _billed(self.asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +102,14 @@ class Call:
     period_seconds: float
 
     @property
+    def asked(self) -> tuple[tuple[Series, str], ...]:
+        """Series and statistic of every query; what several series need is asked once."""
+        return tuple(dict.fromkeys(query for one in self.wanted for query in one.asked))
+
+    @property
     def queries(self) -> int:
         """Queries in the request."""
-        return sum(len(one.statistics) for one in self.wanted)
+        return len(self.asked)
 
     @property
     def datapoints(self) -> int:
@@ -102,7 +119,7 @@ class Call:
     @property
     def billed_metrics(self) -> int:
         """What the request is billed."""
-        return sum(one.billed_metrics for one in self.wanted)
+        return _billed(self.asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +149,7 @@ def plan(wanted: Sequence[Wanted], window: Window, now: float) -> Plan:
         call
         for period, stretch in stretches(window, now)
         for group in _alike(wanted)
-        for piece in _pieces(stretch, period, len(group[0].statistics))
+        for piece in _pieces(stretch, period, len(group[0].asked))
         for call in _packed(group, piece, period)
     ]
     return Plan(tuple(sorted(calls, key=lambda call: call.window.start)))
@@ -159,13 +176,16 @@ def stretches(window: Window, now: float) -> list[tuple[float, Window]]:
 def monthly_dollars(wanted: Iterable[Wanted], every_seconds: float) -> float:
     """What reading series again and again costs in a month of 730 hours.
 
+    The minutes of one reading fit into a call: only the number of series makes it several.
+
     >>> from collector.cloudwatch.series import PUBLISHED, variant_series
     >>> one = Wanted(variant_series(PUBLISHED[0], "1.eu-west-1", "chat", "blue"))
     >>> round(monthly_dollars([one], 3600.0), 3)
     0.168
     """
-    per_call = sum(one.billed_metrics for one in wanted) * DOLLARS_PER_BILLED_METRIC
-    return per_call * MONTH_HOURS * 3600.0 / every_seconds
+    each = [call for group in _alike(list(wanted)) for call in _packed(group, Window(0, 60), 60.0)]
+    dollars = sum(call.billed_metrics for call in each) * DOLLARS_PER_BILLED_METRIC
+    return dollars * MONTH_HOURS * 3600.0 / every_seconds
 
 
 def within_budget(
@@ -178,10 +198,7 @@ def within_budget(
     """
     fitted = list(wanted)
     for detail in Detail:
-        fitted = [
-            Wanted(one.series, max(one.detail, detail, key=_ORDER.index), one.range_seconds)
-            for one in wanted
-        ]
+        fitted = [replace(one, detail=max(one.detail, detail, key=_ORDER.index)) for one in wanted]
         if monthly_dollars(fitted, every_seconds) <= dollars_per_month:
             return fitted
     return fitted
@@ -194,7 +211,7 @@ def _alike(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
     """Series with as many statistics: they fill calls of the same length of time."""
     groups: dict[int, list[Wanted]] = {}
     for one in wanted:
-        groups.setdefault(len(one.statistics), []).append(one)
+        groups.setdefault(len(one.asked), []).append(one)
     return list(groups.values())
 
 
@@ -210,7 +227,21 @@ def _pieces(window: Window, period: float, statistics: int) -> list[Window]:
 
 def _packed(wanted: Sequence[Wanted], window: Window, period: float) -> list[Call]:
     """Whole series, as many to a call as its limits allow."""
-    each = len(wanted[0].statistics)
-    points = each * round(window.seconds / period)
-    fit = max(1, min(MAX_QUERIES // each, MAX_DATAPOINTS // points))
-    return [Call(tuple(wanted[i : i + fit]), window, period) for i in range(0, len(wanted), fit)]
+    most = min(MAX_QUERIES, MAX_DATAPOINTS // round(window.seconds / period))
+    groups: list[list[Wanted]] = []
+    asked: set[tuple[Series, str]] = set()
+    for one in wanted:
+        together = asked | set(one.asked)
+        if groups and len(together) <= most:
+            groups[-1].append(one)
+            asked = together
+        else:
+            groups.append([one])
+            asked = set(one.asked)
+    return [Call(tuple(group), window, period) for group in groups]
+
+
+def _billed(asked: Iterable[tuple[Series, str]]) -> int:
+    """Up to five statistics of one metric are billed as one."""
+    statistics = Counter(series for series, _ in asked)
+    return sum(math.ceil(n / STATISTICS_PER_BILLED_METRIC) for n in statistics.values())

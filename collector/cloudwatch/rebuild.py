@@ -7,13 +7,17 @@ minute says how it came about. Source: aws.md, sections 5 and 14 (R7).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from collector.cloudwatch.execute import Answered, Points
-from collector.cloudwatch.plan import BASE, PERCENTILES, Wanted
+from collector.cloudwatch.failures import failures_of, joined
+from collector.cloudwatch.plan import BASE, PERCENTILES, Detail, Wanted
+from collector.cloudwatch.series import Series
+from nibai.histogram import SCALE
 from nibai.model import Observation, Provenance, SeriesKey
 from nibai.stats.percentile_fit import rebuilt_counts
 
@@ -29,6 +33,7 @@ class Tally:
     inconsistent: int = 0
     partial: int = 0
     outside_grid: int = 0
+    failed: int = 0
     messages: dict[str, int] = field(default_factory=dict)
 
 
@@ -40,17 +45,37 @@ def observations(answered: Answered, tally: Tally) -> Iterator[Observation]:
     """
     for text in answered.messages:
         tally.messages[text] = tally.messages.get(text, 0) + 1
-    for number, wanted in enumerate(answered.call.wanted):
-        statistics = answered.statistics(number)
+    for wanted in answered.call.wanted:
+        statistics = answered.statistics(wanted.series)
         if "SampleCount" not in statistics:
             continue
-        whole = answered.whole(number)
-        for at in sorted(statistics["SampleCount"]):
+        whole, failures = answered.whole(wanted), failures_of(answered, wanted)
+        for at in sorted({*statistics["SampleCount"], *failures.failed}):
             made = _minute(wanted, statistics, at, tally)
-            if made is not None:
-                tally.minutes += 1
-                tally.partial += not whole
-                yield made
+            failed, without_latency = failures.at(at, 0 if made is None else made.count)
+            if made is None and not without_latency:
+                continue
+            tally.minutes += 1
+            tally.partial += not whole
+            tally.failed += failed
+            yield joined(_nothing(wanted, at) if made is None else made, failed, without_latency)
+
+
+def _nothing(wanted: Wanted, at: float) -> Observation:
+    """A period in which no request has a latency."""
+    grid, nan = wanted.grid, math.nan
+    scale = SCALE if grid is None else grid.scale
+    kind = Provenance.PERCENTILE_FIT if grid is None else Provenance.TC
+    if wanted.detail is Detail.BASE:
+        kind = Provenance.SCALAR
+    return Observation(
+        _key(wanted.series), int(at // 60), NO_BUCKETS, NO_COUNTS, 0, 0.0, nan, nan,
+        scale=scale, provenance=kind,
+    )  # fmt: skip
+
+
+def _key(series: Series) -> SeriesKey:
+    return SeriesKey(series.endpoint, series.variant, series.replica, "", series.metric)
 
 
 def _minute(
@@ -62,9 +87,8 @@ def _minute(
         return None
     n = round(count)
     buckets, counts, scale, provenance = _distribution(wanted, statistics, at, n, tally)
-    series = wanted.series
     return Observation(
-        SeriesKey(series.endpoint, series.variant, series.replica, "", series.metric),
+        _key(wanted.series),
         int(at // 60),
         buckets,
         counts,
@@ -95,8 +119,8 @@ def _distribution(
     low, high = (statistics[name][at] / units for name in ("Minimum", "Maximum"))
     if fitted and 0 < low <= high:
         buckets, counts = rebuilt_counts(n, fitted, low, high)
-        return buckets, counts, 5, Provenance.PERCENTILE_FIT
-    return NO_BUCKETS, NO_COUNTS, 5, Provenance.SCALAR
+        return buckets, counts, SCALE, Provenance.PERCENTILE_FIT
+    return NO_BUCKETS, NO_COUNTS, SCALE, Provenance.SCALAR
 
 
 def _trimmed_counts(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from collector.cloudwatch.execute import Answered, Executor, MetricsClient
 from collector.cloudwatch.pace import Pace
@@ -21,7 +22,7 @@ from collector.cloudwatch.plan import (
     within_budget,
 )
 from collector.cloudwatch.rebuild import Tally, observations
-from collector.cloudwatch.series import PUBLISHED, Series, variant_series
+from collector.cloudwatch.series import PUBLISHED, SAGEMAKER, Series, variant_series
 from nibai.errors import ConfigError
 from nibai.model import Observation, Window
 from nibai.protocols import Preview, Pulled, Puller
@@ -38,6 +39,10 @@ PUBLISHING_DELAY_SECONDS = 180.0
 DEFAULT_METRICS = ("ModelLatency", "OverheadLatency")
 
 
+FAILURES = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
+"""All requests, then the failed ones."""
+
+
 class CloudWatchSource:
     """Series of one account and region.
 
@@ -48,7 +53,7 @@ class CloudWatchSource:
     def __init__(
         self,
         client: MetricsClient,
-        series: Sequence[Series],
+        series: Sequence[Series | Wanted],
         *,
         clock: Callable[[], float],
         wait: Callable[[float], None],
@@ -59,7 +64,10 @@ class CloudWatchSource:
     ) -> None:
         self._clock = clock
         self._executor = Executor(client, pace or Pace(), clock=clock, wait=wait)
-        wanted = [Wanted(one, detail) for one in series]
+        wanted = [
+            Wanted(one, detail) if isinstance(one, Series) else replace(one, detail=detail)
+            for one in series
+        ]
         fitted = within_budget(wanted, every_seconds, dollars_per_month)
         self._wanted = {name(one.series): one for one in fitted}
         self._every = every_seconds
@@ -111,7 +119,7 @@ class CloudWatchSource:
     def _pulled(self, answered: Answered) -> Pulled:
         tally = Tally()
         found: list[Observation] = list(observations(answered, tally))
-        whole = [i for i in range(len(answered.call.wanted)) if answered.whole(i)]
+        whole = [wanted for wanted in answered.call.wanted if answered.whole(wanted)]
         notes = {f"CloudWatch: {text}": n for text, n in tally.messages.items()}
         notes |= {
             text: n
@@ -119,6 +127,7 @@ class CloudWatchSource:
                 ("minutes whose buckets do not add up to SampleCount", tally.inconsistent),
                 ("minutes of which something is missing", tally.partial),
                 ("requests outside the grid", tally.outside_grid),
+                ("failed requests, the slowest of all", tally.failed),
             )
             if n
         }
@@ -126,7 +135,7 @@ class CloudWatchSource:
         return Pulled(
             observations=found,
             window=window,
-            read_until={name(answered.call.wanted[i].series): window.end for i in whole},
+            read_until={name(wanted.series): window.end for wanted in whole},
             dollars=answered.metered.billed_metrics * DOLLARS_PER_BILLED_METRIC,
             notes=notes,
         )
@@ -167,9 +176,9 @@ def build(options: Mapping[str, object]) -> Puller:
     )
 
 
-def configured_series(options: Mapping[str, object]) -> list[Series]:
-    """Every metric of every variant that the configuration names."""
-    published = {one.name: one for one in PUBLISHED}
+def configured_series(options: Mapping[str, object]) -> list[Wanted]:
+    """Every metric of every variant that the configuration names, its failures beside it."""
+    published = {one.name: one for one in PUBLISHED if one.namespace == SAGEMAKER}
     metrics = options.get("metrics") or DEFAULT_METRICS
     assert isinstance(metrics, list | tuple)  # noqa: S101 - checked with the configuration
     unknown = sorted(set(metrics) - set(published))
@@ -180,8 +189,14 @@ def configured_series(options: Mapping[str, object]) -> list[Series]:
     account_region = f"{options['account']}.{options['region']}"
     endpoints = options["endpoints"]
     assert isinstance(endpoints, Mapping)  # noqa: S101 - same
+    counted = [published[one] for one in FAILURES] if options.get("errors", True) else []
     return [
-        variant_series(published[metric], account_region, endpoint, variant)
+        Wanted(
+            variant_series(published[metric], account_region, endpoint, variant),
+            failures=tuple(
+                variant_series(one, account_region, endpoint, variant) for one in counted
+            ),
+        )
         for endpoint, variants in endpoints.items()
         for variant in variants
         for metric in metrics

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from nibai.app.audit import Desk
 from nibai.app.watch_plan import LATER, plan_part
 from nibai.claims import print_claim
+from nibai.conventions import REQUEST_METRICS
 from nibai.document import decode
 from nibai.errors import UsageError
 from nibai.model import Change, Claim, Promise, Reason, Sentence, Verdict
@@ -24,6 +25,7 @@ from nibai.stats.day_pairs import ClockPairs
 from nibai.stats.following import FollowPlan, Track, new_track
 from nibai.stats.sequential_rates import Trials
 from nibai.stats.verdict import Part, conjunction
+from nibai.store.engine import Engine
 from nibai.store.paired_blocks import PairedBlocks
 from nibai.store.windows import require_sides
 
@@ -104,9 +106,17 @@ class Watch:
         """Where the blocks of each part are read, from the lake as it is now."""
         others = self._desk.other_changes(self.change) if self._others is None else self._others
         engine = self._desk.engine()
-        about = [(part.claim.metric, part.claim.segment) for part in self.parts]
+        about = [(self._metric(part.claim, engine), part.claim.segment) for part in self.parts]
         once = {key: PairedBlocks(engine, self.change, *key, others) for key in about}
         return [once[key] for key in about]
+
+    def _metric(self, claim: Claim, engine: Engine) -> str:
+        """The metric whose requests a part is about: errors of no named one, the first known."""
+        if claim.promise is not Promise.ERRORS or claim.metric_named:
+            return claim.metric
+        names = dict.fromkeys((claim.metric, *REQUEST_METRICS))
+        known = (name for name in names if engine.spans(self.change.endpoint, name))
+        return next(known, claim.metric)
 
     def _may_have_closed(self, part: Followed, now: float) -> bool:
         """Whether the lake has to be asked: most looks fall between two ends of blocks."""

@@ -16,6 +16,7 @@ class CloudWatch(Section):
     """Endpoints of one AWS account and region, read from classic CloudWatch metrics.
 
     `endpoints` maps an endpoint to its variants. `detail`: what is bought of a distribution.
+    `errors`: failed requests are read beside latencies.
     """
 
     account: str = Field(pattern=r"^\d{12}$")
@@ -23,6 +24,7 @@ class CloudWatch(Section):
     endpoints: Mapping[str, tuple[str, ...]]
     metrics: tuple[str, ...] = ("ModelLatency", "OverheadLatency")
     detail: Literal["TC 109", "TC 55", "TC 28", "percentiles", "base statistics"] = "TC 109"
+    errors: bool = True
     every: Duration = 3600.0
     dollars_per_month: float = Field(default=100.0, gt=0)
     endpoint_url: str | None = None

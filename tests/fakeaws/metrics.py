@@ -8,7 +8,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from itertools import count
 
-from fakeaws.statistics import UnknownStatisticError, statistic
+from fakeaws.statistics import UnknownStatisticError, parsed
 
 MAX_QUERIES = 500
 MAX_DATAPOINTS = 100_800
@@ -41,6 +41,7 @@ class Metrics:
         self.faults = faults or Faults()
         self.empty_bucket_is_zero = empty_bucket_is_zero
         self.values = defaultdict(dict)
+        self._sorted = {}
         self.requests = 0
         self.billed_metrics = 0
         self._numbers = count()
@@ -49,6 +50,7 @@ class Metrics:
     def publish(self, namespace, name, dimensions, minute, values):
         """Raw values of one minute (epoch minutes)."""
         self.values[namespace, name, tuple(sorted(dimensions))][minute] = list(values)
+        self._sorted.clear()
 
     def get_metric_data(self, **request):
         """One page; raises ServiceError as the service answers errors."""
@@ -87,7 +89,12 @@ class Metrics:
     def _points(self, stat, start, end):
         metric, period = stat["Metric"], stat["Period"]
         dimensions = tuple(sorted((d["Name"], d["Value"]) for d in metric["Dimensions"]))
-        minutes = self.values.get((metric["Namespace"], metric["MetricName"], dimensions), {})
+        series = metric["Namespace"], metric["MetricName"], dimensions
+        minutes = self.values.get(series, {})
+        try:
+            made = parsed(stat["Stat"])
+        except UnknownStatisticError as error:
+            raise ServiceError(400, "ValidationError", f"statistic {error}") from error
         found = []
         begun = {minute * 60 // period * period for minute in minutes}
         for at in sorted(at for at in begun if start - start % period <= at < end):
@@ -95,16 +102,19 @@ class Metrics:
             finest = next((step for kept, step in KEPT if age <= kept), None)
             if finest is None or period < finest:
                 continue  # too fine for its age: nothing, and no error
-            values = [v for m in range(at // 60, (at + period) // 60) for v in minutes.get(m, ())]
-            try:
-                value = statistic(
-                    stat["Stat"], values, empty_bucket_is_zero=self.empty_bucket_is_zero
-                )
-            except UnknownStatisticError as error:
-                raise ServiceError(400, "ValidationError", f"statistic {error}") from error
+            values = self._of_period(series, minutes, at, period)
+            value = made(values, self.empty_bucket_is_zero) if values else None
             if value is not None:
                 found.append((at, value))
         return found
+
+    def _of_period(self, series, minutes, at, period):
+        """Sorted values of a period: every statistic of a call wants the same."""
+        key = series, at, period
+        if key not in self._sorted:
+            inside = range(at // 60, (at + period) // 60)
+            self._sorted[key] = sorted(float(v) for m in inside for v in minutes.get(m, ()))
+        return self._sorted[key]
 
     def _paged(self, results, number):
         internal, partial = number in self.faults.internal, number in self.faults.partial

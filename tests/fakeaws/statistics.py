@@ -2,24 +2,26 @@
 
 Absolute ranges are (lo, hi], percent ranges become quantiles and are inclusive at both ends,
 percentiles interpolate linearly, WM clips, TM of an empty range has no value. What is not
-documented can be switched: `empty_bucket_is_zero`.
+documented can be switched: `empty_bucket_is_zero`. Values are sorted once per period by the caller.
 """
 
 import math
 import re
+from bisect import bisect_left, bisect_right
+from functools import cache
 
 import numpy as np
 
-BASE = {
-    "SampleCount": len,
-    "Sum": np.sum,
-    "Average": np.mean,
-    "Minimum": np.min,
-    "Maximum": np.max,
-}
 RANGE = re.compile(r"(TM|TC|TS|WM|PR)\(([^:)]*):([^:)]*)\)")
 SHORT = re.compile(r"(tm|tc|ts|wm)(\d+(?:\.\d+)?)")
 PERCENTILE = re.compile(r"p(\d+(?:\.\d{1,10})?)")
+BASE = {
+    "SampleCount": len,
+    "Sum": math.fsum,
+    "Average": lambda values: math.fsum(values) / len(values),
+    "Minimum": lambda values: values[0],
+    "Maximum": lambda values: values[-1],
+}
 
 
 class UnknownStatisticError(ValueError):
@@ -28,44 +30,54 @@ class UnknownStatisticError(ValueError):
 
 def statistic(name, values, *, empty_bucket_is_zero=True):
     """The value of a statistic over a period's raw values; None: no datapoint."""
-    values = np.asarray(values, dtype=float)
-    if not len(values):
-        return None
+    ordered = np.sort(np.asarray(values, dtype=float)).tolist()
+    return parsed(name)(ordered, empty_bucket_is_zero) if ordered else None
+
+
+@cache
+def parsed(name):
+    """What computes a statistic of sorted values (a list) and `empty_bucket_is_zero`."""
     if name in BASE:
-        return float(BASE[name](values))
+        return lambda values, _zero: float(BASE[name](values))
     if name == "IQM":
         name = "TM(25%:75%)"
     if match := PERCENTILE.fullmatch(name):
         share = float(match.group(1)) / 100
         if not 0 <= share <= 1:
             raise UnknownStatisticError(name)
-        return None if values.min() < 0 else float(np.quantile(values, share))
+        return lambda values, _zero: None if values[0] < 0 else _quantile(values, share)
     if match := SHORT.fullmatch(name):
         name = f"{match.group(1).upper()}(:{match.group(2)}%)"
     if match := RANGE.fullmatch(name):
-        return _over_range(*match.groups(), values, empty_bucket_is_zero)
+        kind, low, high = match.groups()
+        percent = "%" in low + high
+        ends = [float(end.rstrip("%")) if end else default for end, default in (
+            (low, 0.0 if percent else -math.inf), (high, 100.0 if percent else math.inf),
+        )]  # fmt: skip
+        return lambda values, zero: _over_range(kind, ends, values, percent=percent, zero=zero)
     raise UnknownStatisticError(name)
 
 
-def _over_range(kind, low, high, values, empty_bucket_is_zero):
-    if values.min() < 0:
+def _over_range(kind, ends, values, *, percent, zero):
+    if values[0] < 0:
         return None
-    bounds, inclusive = _bounds(low, high, values)
+    bounds = [_quantile(values, end / 100) for end in ends] if percent else ends
     if kind == "WM":
         return float(np.mean(np.clip(values, *bounds)))
-    above = values >= bounds[0] if inclusive else values > bounds[0]
-    inside = values[above & (values <= bounds[1])]
+    first = bisect_left(values, bounds[0]) if percent else bisect_right(values, bounds[0])
+    count = max(bisect_right(values, bounds[1]) - first, 0)
     if kind == "PR":
-        return 100 * len(inside) / len(values)
+        return 100 * count / len(values)
     if kind == "TC":
-        return float(len(inside)) if len(inside) or empty_bucket_is_zero else None
-    if not len(inside):
+        return float(count) if count or zero else None
+    if not count:
         return None
-    return float(inside.mean() if kind == "TM" else inside.sum())
+    total = math.fsum(values[first : first + count])
+    return total / count if kind == "TM" else total
 
 
-def _bounds(low, high, values):
-    if "%" in low + high:
-        shares = [float((low or "0").rstrip("%")), float((high or "100").rstrip("%"))]
-        return [float(np.quantile(values, share / 100)) for share in shares], True
-    return [float(low) if low else -math.inf, float(high) if high else math.inf], False
+def _quantile(values, share):
+    position = share * (len(values) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(values) - 1)
+    return values[below] + (values[above] - values[below]) * (position - below)

@@ -261,6 +261,37 @@ def test_percentiles_are_fitted_where_no_buckets_are_bought():
         assert merged.quantile([p])[0] == pytest.approx(np.quantile(raw, p), rel=off)
 
 
+def test_failures_are_asked_with_their_latencies_and_once_for_all_of_them():
+    counted = tuple(
+        variant_series(one, ACCOUNT, "chat", "blue")
+        for one in PUBLISHED
+        if one.name in {"Invocations", "Invocation4XXErrors", "Invocation5XXErrors"}
+    )
+    metrics = [series(), variant_series(PUBLISHED[1], ACCOUNT, "chat", "blue")]
+    wanted = [Wanted(one, failures=counted[:3]) for one in metrics]
+    (call,) = plan(wanted, window(60), NOW).calls
+    assert call.queries == 2 * 115 + 3
+    assert call.billed_metrics == 2 * 23 + 3
+    assert monthly_dollars(wanted, 3600.0) == pytest.approx(730 * 49e-5)
+
+
+def test_a_minute_of_failures_alone_is_a_minute():
+    one = series()
+    counted = tuple(
+        variant_series(next(p for p in PUBLISHED if p.name == name), ACCOUNT, "chat", "blue")
+        for name in ("Invocations", "Invocation5XXErrors")
+    )
+    metrics, _ = filled(one, 2)
+    for name, values in (("Invocations", np.ones(9)), ("Invocation5XXErrors", np.ones(9))):
+        metrics.publish("AWS/SageMaker", name, one.dimensions, int(NOW // 60) - 3, values)
+    [answer] = executor(metrics).run(plan([Wanted(one, failures=counted)], window(3), NOW).calls)
+    tally = Tally()
+    first, *rest = observations(answer, tally)
+    assert (first.count, first.errors, first.bucket_counts.tolist()) == (9, 9, [9])
+    assert [one.count for one in rest] == [40, 40]
+    assert tally.failed == 9
+
+
 def test_aggregates_by_type_have_a_metric_name_of_their_own():
     one = by_type_series(LATENCY, ACCOUNT, "chat", "blue", zone="eu-west-1a", kind="ml.g5.xlarge")
     metrics, _ = filled(one, 2)

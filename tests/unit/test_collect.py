@@ -109,7 +109,7 @@ def test_the_plan_is_said_first_and_the_meter_agrees(account):
     done = account.nibai("collect", "--once")
     metered = float(re.search(r"metered \$([\d.]+)", done.output).group(1))
     assert metered == float(said.group(2)) == round(account.metrics.billed_metrics * 1e-5, 4)
-    assert said.group(3) == "0.05"
+    assert said.group(3) == "0.07"
 
 
 def test_the_second_reading_asks_only_for_the_last_hours_and_finds_nothing_new(account):
@@ -117,7 +117,44 @@ def test_the_second_reading_asks_only_for_the_last_hours_and_finds_nothing_new(a
     billed = account.metrics.billed_metrics
     again = account.nibai("collect", "--once")
     assert minutes_said(again.output) == [180, 0, 0]
-    assert account.metrics.billed_metrics - billed == 7
+    assert account.metrics.billed_metrics - billed == 7 + 3, "buckets, and failures"
+
+
+@pytest.mark.parametrize("with_latency", [True, False])
+def test_failed_requests_are_judged_and_are_the_slowest(account, with_latency):
+    """Whether CloudWatch gives a failed request a latency is not documented: both ways."""
+    rng = np.random.default_rng(5)
+    minutes = sorted(account.truth)
+    dimensions = account.series[2]
+    for minute in minutes:
+        values = account.truth[minute]
+        failed = rng.random(len(values)) < (0.01 if minute < minutes[MINUTES // 2] else 0.08)
+        values = np.where(failed, 0.001, values)  # a failure answers at once
+        account.publish(minute, values if with_latency else values[~failed])
+        for name, counted in (
+            ("Invocations", np.ones(50)),
+            ("Invocation4XXErrors", failed & (np.arange(50) % 2 == 0)),
+            ("Invocation5XXErrors", failed & (np.arange(50) % 2 == 1)),
+        ):
+            account.metrics.publish("AWS/SageMaker", name, dimensions, minute, counted)
+        account.truth[minute] = np.where(failed, np.inf, values)
+    result = account.nibai("collect", "--once", detail="TC 109")
+    assert "failed requests, the slowest of all" in result.output
+    raw = np.concatenate([account.truth[minute] for minute in minutes])
+    found = account.histogram(minutes[0], minutes[-1] + 1)
+    assert found.n.sum() == len(raw)
+    assert found.overflow.sum() == np.isinf(raw).sum()
+    assert found.quantile([0.5])[0] == pytest.approx(np.quantile(raw, 0.5), rel=0.01)
+    declared = account.nibai(
+        "changes", "declare", "--endpoint", ENDPOINT, "--kind", "instance_type",
+        "--at", str(minutes[MINUTES // 2] * 60), "--claim", "errors up at most 1pp",
+    )  # fmt: skip
+    audit = json.loads(account.nibai("audit", declared.stdout.strip(), "--format", "json").stdout)
+    (claim,) = audit["claims"]
+    assert claim["estimate"]["value"] == pytest.approx(0.07, abs=0.01)
+    assert claim["estimate"]["low"] > 0.01
+    again = account.nibai("collect", "--once", detail="TC 109")
+    assert minutes_said(again.output) == [180, 0, 0]
 
 
 def test_a_late_and_a_revised_minute_arrive_once(account):
@@ -196,7 +233,7 @@ def test_the_change_is_audited_from_trimmed_counts(account):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"dollars_per_month": 0.001}, "even base statistics of 1 series cost $0.01 a month"),
+        ({"dollars_per_month": 0.001}, "even base statistics of 1 series cost $0.03 a month"),
         ({"metrics": ["Latency"]}, "metric 'Latency' is not known; there are ModelLatency"),
         ({"account": "12"}, "cloudwatch[0].account"),
         ({"detail": "all"}, "cloudwatch[0].detail"),
@@ -210,7 +247,7 @@ def test_a_configuration_that_cannot_work_is_refused_in_words(account, settings,
 
 
 def test_a_budget_buys_less_detail(account):
-    result = account.nibai("collect", "--dry-run", detail="TC 109", dollars_per_month=0.1)
+    result = account.nibai("collect", "--dry-run", detail="TC 109", dollars_per_month=0.13)
     assert "1 series, TC 55, read every 60 minutes" in result.output
 
 
