@@ -26,6 +26,7 @@ GROUPS = (
     "nibai.scanners",
     "nibai.rules",
     "nibai.notifiers",
+    "nibai.annotators",
     "nibai.renderers",
     "nibai.artifacts",
     "nibai.dashboards",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dashboards.grafana import build as files
+from nibai.config import Grafana, resolve_secret
 from nibai.errors import UsageError
 
 
@@ -38,6 +40,38 @@ def check(paths: Sequence[Path]) -> list[str]:
     if found:
         raise UsageError("\n".join(["dashboards have problems", *map(str, found)]))
     return [f"{len(texts)} dashboards, {len(lint.RULES) + 1} rules: nothing wrong"]
+
+
+def push(
+    section: Grafana, environment: Mapping[str, str], message: str, *, verify: bool
+) -> list[str]:
+    """Bring the installed dashboards to the Grafana of a configuration; raises NotifyError.
+
+    `message` stands in the history of each dashboard.
+    """
+    from dashboards.grafana.client import LegacyGrafana  # noqa: PLC0415 - requests
+    from dashboards.grafana.push import push as bring  # noqa: PLC0415 - same
+    from dashboards.grafana.transport import Transport  # noqa: PLC0415 - same
+
+    if not section.url:
+        raise UsageError("no Grafana is known: give --url, or grafana.url in nibai.yaml")
+    if section.token is None:
+        raise UsageError(
+            "no token for Grafana: give --token env:NAME, or grafana.token in nibai.yaml"
+        )
+    transport = Transport(
+        section.url,
+        resolve_secret(section.token, environment),
+        org_id=section.org_id,
+        timeout_seconds=section.timeout,
+    )
+    with contextlib.closing(transport):
+        lines = bring(
+            LegacyGrafana(transport), files.committed(), section.folder, message, verify=verify
+        )
+    if section.url.startswith("http://"):
+        lines.append("note: http:// sends the token unencrypted")
+    return lines
 
 
 def _text(path: Path) -> str:

@@ -41,7 +41,7 @@ COMMANDS = {
     "collect": ("nibai.cli.collect", "Read CloudWatch and captures on; says the cost."),
     "dashboards": (
         "nibai.cli.dashboards",
-        "Dashboards for Grafana: build and check them.",
+        "Dashboards for Grafana: build, check and push them.",
     ),
     "lake": ("nibai.cli.lake", "What is stored, and how to remove it."),
     "check-config": (

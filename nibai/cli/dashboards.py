@@ -8,6 +8,9 @@ from types import ModuleType
 
 import click
 
+from nibai.cli.common import configuration, data_options
+from nibai.errors import UsageError
+
 
 @click.group("dashboards")
 def command() -> None:
@@ -35,6 +38,37 @@ def check(files: tuple[str, ...]) -> int:
     Exits 2 when something is wrong; every problem is one line. Needs promql-parser.
     """
     return _say(_grafana().check([Path(file) for file in files]))
+
+
+@command.command("push")
+@click.option("--url", metavar="URL", help="Start page of Grafana (default: nibai.yaml).")
+@click.option("--token", metavar="REF", help="Service-account token: env:NAME or file:PATH.")
+@click.option("--folder", metavar="TITLE", help="Folder of the dashboards (default: nibai).")
+@click.option("--verify", is_flag=True, help="Read back what was pushed; exit 7 if it differs.")
+@data_options
+def push(
+    *,
+    url: str | None,
+    token: str | None,
+    folder: str | None,
+    verify: bool,
+    config_file: str | None,
+    data: str | None,
+) -> int:
+    """Bring the dashboards to a Grafana; doing it again changes nothing.
+
+    The token needs the role Editor. It is given as a reference and never printed.
+    """
+    from nibai import __version__  # noqa: PLC0415 - reads package metadata
+    from nibai.config import Grafana, environment  # noqa: PLC0415 - pydantic
+
+    given = {"url": url, "token": token, "folder": folder}
+    configured = configuration(config_file, data).grafana.model_dump()
+    chosen = configured | {key: value for key, value in given.items() if value is not None}
+    if token is not None and not token.startswith(("env:", "file:")):
+        raise UsageError("--token is a reference, env:NAME or file:PATH, never the token itself")
+    section = Grafana.model_validate({**chosen, "timeout": f"{chosen['timeout']:g}s"})
+    return _say(_grafana().push(section, environment(), f"nibai {__version__}", verify=verify))
 
 
 def _grafana() -> ModuleType:

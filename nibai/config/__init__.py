@@ -20,6 +20,7 @@ from nibai.config.fields import (
     Size,
     is_loopback,
 )
+from nibai.config.grafana import Grafana
 from nibai.config.otlp import MappingRules, Otlp, PredictionRules
 from nibai.config.sagemaker import DEFAULT_CLAIM, SageMaker
 from nibai.config.schedule import Schedule, Slots
@@ -51,6 +52,7 @@ __all__ = [
     "DataCapture",
     "Duration",
     "EndpointPrice",
+    "Grafana",
     "MappingRules",
     "Otlp",
     "PredictionRules",

@@ -17,6 +17,7 @@ from pydantic import (
 from nibai.config.cost import Cost
 from nibai.config.data_capture import DataCapture
 from nibai.config.fields import Duration, Section, Size
+from nibai.config.grafana import Grafana
 from nibai.config.otlp import Otlp
 from nibai.config.sagemaker import SageMaker
 from nibai.config.schedule import Schedule
@@ -40,6 +41,7 @@ class Config(Section):
     prediction_retention: Duration = 7 * 86400.0
     otlp: Otlp = Otlp()
     cloudwatch: tuple[CloudWatch, ...] = ()
+    grafana: Grafana = Grafana()
     sagemaker: tuple[SageMaker, ...] = ()
     cost: Cost = Cost()
     data_capture: tuple[DataCapture, ...] = ()

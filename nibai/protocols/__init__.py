@@ -41,12 +41,21 @@ from nibai.protocols.sources import (
     Receiver,
     Sink,
 )
-from nibai.protocols.telling import Addressee, Alerting, Notifier, Renderer, Repeating, RuleBook
+from nibai.protocols.telling import (
+    Addressee,
+    Alerting,
+    Annotator,
+    Notifier,
+    Renderer,
+    Repeating,
+    RuleBook,
+)
 
 __all__ = [
     "Addressee",
     "Alerting",
     "Analyzer",
+    "Annotator",
     "Answer",
     "CaptureReader",
     "CaptureRequest",

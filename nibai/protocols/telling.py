@@ -85,6 +85,15 @@ class Alerting(Protocol):
 
 
 @runtime_checkable
+class Annotator(Protocol):
+    """Marks the windows of a change where people look (entry point group `nibai.annotators`)."""
+
+    def annotate(self, audit: Audit) -> None:
+        """Draw or bring up to date; the same audit again changes nothing. Raises NotifyError."""
+        ...
+
+
+@runtime_checkable
 class Renderer(Protocol):
     """An audit as a document (entry point group `nibai.renderers`)."""
 

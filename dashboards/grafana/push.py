@@ -1,0 +1,101 @@
+"""Dashboards onto a Grafana, and whether they arrived."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from dashboards.grafana.port import Grafana, GrafanaError
+from nibai.errors import NotifyError
+
+FOLDER_UID = "nibai"
+OLDEST, NEWEST = 10, 13
+FORBIDDEN = 403
+
+
+def push(
+    grafana: Grafana, texts: Mapping[str, str], folder: str, message: str, *, verify: bool
+) -> list[str]:
+    """Bring dashboards to a folder; the lines to print. Doing it again changes nothing."""
+    lines = [_greeting(grafana), *_sources(grafana)]
+    grafana.upsert_folder(FOLDER_UID, folder)
+    documents = [json.loads(text) for text in texts.values()]
+    for document in documents:
+        page = grafana.upsert_dashboard(document, FOLDER_UID, message)
+        lines.append(f"pushed {document['title']}: {page}")
+    if verify:
+        differences = [one for document in documents for one in differing(grafana, document)]
+        if differences:
+            raise NotifyError(
+                "\n".join(["Grafana does not hold what was pushed", *differences]),
+                retryable=False,
+                reason="verify",
+            )
+        lines.append(f"read back: {len(documents)} dashboards are there as they were pushed")
+    return lines
+
+
+def differing(grafana: Grafana, document: Mapping[str, Any]) -> list[str]:
+    """What Grafana holds otherwise than given: place, title, panels, queries.
+
+    Newer versions rewrite a dashboard when they take it, so that files are not compared by letter.
+    """
+    uid = document["uid"]
+    held = grafana.read_dashboard(uid)
+    if held is None:
+        return [f"{uid}: is not there"]
+    found = []
+    if held.get("folderUid") != FOLDER_UID:
+        found.append(f"{uid}: is in the folder {held.get('folderUid')!r}, not {FOLDER_UID!r}")
+    if held.get("title") != document["title"]:
+        found.append(f"{uid}: has the title {held.get('title')!r}")
+    wanted, given = _queries(document), _queries(held)
+    for panel in sorted({*wanted} | {*given}):
+        if panel not in given:
+            found.append(f"{uid}: the panel {panel!r} is missing")
+        elif panel not in wanted:
+            found.append(f"{uid}: the panel {panel!r} is not ours")
+        elif wanted[panel] != given[panel]:
+            found.append(f"{uid}: the panel {panel!r} asks something else")
+    return found
+
+
+def _queries(document: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {
+        str(panel.get("title")): [str(one.get("expr")) for one in panel.get("targets", [])]
+        for panel in document.get("panels", [])
+        if panel.get("type") != "row"
+    }
+
+
+def _greeting(grafana: Grafana) -> str:
+    health = grafana.health()
+    if not health.database_ok:
+        raise GrafanaError(
+            "Grafana says that its database is not well: look there first",
+            retryable=True,
+            reason="server",
+        )
+    if health.major is not None and health.major < OLDEST:
+        raise GrafanaError(
+            f"Grafana {health.version} is too old: these dashboards need {OLDEST} or newer",
+            retryable=False,
+            reason="version",
+        )
+    if health.major is None:
+        return "Grafana hides its version; 10 to 13 are supported"
+    untried = f" (newer than {NEWEST}, not tried)" if health.major > NEWEST else ""
+    return f"Grafana {health.version}{untried}"
+
+
+def _sources(grafana: Grafana) -> list[str]:
+    try:
+        found = [one.name for one in grafana.data_sources() if one.kind == "prometheus"]
+    except GrafanaError as error:
+        if error.status != FORBIDDEN:
+            raise
+        return ["note: the token may not list data sources; the dashboards need a Prometheus"]
+    if not found:
+        return ["note: there is no Prometheus data source; add the one that scrapes nibai"]
+    return [f"Prometheus data sources: {', '.join(sorted(found))}"]
