@@ -49,6 +49,7 @@ from nibai.protocols.telling import (
     Renderer,
     Repeating,
     RuleBook,
+    Surroundings,
 )
 
 __all__ = [
@@ -88,6 +89,7 @@ __all__ = [
     "Scanner",
     "Sighting",
     "Sink",
+    "Surroundings",
     "Target",
     "Windows",
 ]

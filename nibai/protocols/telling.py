@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from nibai.model import Alert, Audit, Change, Notice, Round, Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a notifier is built with, as its option `surroundings`.
+
+    `environment` holds the secrets that options refer to, `chart` draws an audit (by its id) as a
+    PNG picture, None where there is none.
+    """
+
+    environment: Mapping[str, str]
+    chart: Callable[[str], bytes | None]
+    clock: Callable[[], float]
 
 
 @runtime_checkable

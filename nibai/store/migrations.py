@@ -76,16 +76,26 @@ AUDIT_SLOTS = sa.Table(
 ALERT_STATE = sa.Table(
     "alert_state",
     METADATA,
-    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("fingerprint", sa.String, primary_key=True),
     sa.Column("state", sa.String, nullable=False),
+    sa.Column("changed_at", sa.Float, nullable=False),
     sa.Column("document", sa.Text, nullable=False),
 )
 ALERT_DELIVERIES = sa.Table(
     "alert_deliveries",
     METADATA,
-    sa.Column("alert", sa.String, primary_key=True),
-    sa.Column("notifier", sa.String, primary_key=True),
+    sa.Column("told_together", sa.String, primary_key=True),
+    sa.Column("receiver", sa.String, primary_key=True),
+    sa.Column("due_at", sa.Float, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("message_id", sa.String),
+    sa.Column("document", sa.Text, nullable=False),
+)
+ALERT_SILENCES = sa.Table(
+    "alert_silences",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("until", sa.Float, nullable=False),
     sa.Column("document", sa.Text, nullable=False),
 )
 
@@ -161,6 +171,13 @@ def _capture_hours(connection: sa.Connection) -> None:
     CAPTURE_HOURS.create(connection, checkfirst=True)
 
 
+def _alerts(connection: sa.Connection) -> None:
+    # No version wrote into the tables of the first one.
+    for table in (ALERT_STATE, ALERT_DELIVERIES, ALERT_SILENCES):
+        table.drop(connection, checkfirst=True)
+        table.create(connection)
+
+
 STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _first,
     _watches,
@@ -168,6 +185,7 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _deployments,
     _slots,
     _capture_hours,
+    _alerts,
 )
 """Step i leads from version i to i + 1; steps are only ever added."""
 
