@@ -31,7 +31,7 @@ SECRET_KEY = re.compile(r"tok|secret|pass|key|auth|cred", re.IGNORECASE)
 
 
 class Config(Section):
-    """The whole configuration."""
+    """The whole configuration; `rules` is the rule file of the alerts."""
 
     data: Path = Path("nibai-data")
     state: str | None = None
@@ -48,6 +48,7 @@ class Config(Section):
     schedule: Schedule = Schedule()
     web: Web = Web()
     telemetry: Telemetry = Telemetry()
+    rules: Path | None = None
 
     @property
     def state_address(self) -> str:

@@ -256,7 +256,8 @@ def test_a_missing_driver_names_the_extra(monkeypatch):
 def test_every_table_of_the_specification_exists():
     assert set(migrations.METADATA.tables) == {
         "schema_version", "changes", "claims", "cursors", "audits", "alert_state",
-        "alert_deliveries", "alert_silences", "audit_slots", "maintenance", "payload_digests", "collectors",
+        "alert_deliveries", "alert_silences",
+        "audit_slots", "maintenance", "payload_digests", "collectors",
         "watches", "detectors", "deployments", "capture_hours",
     }  # fmt: skip
 
