@@ -18,6 +18,7 @@ from nibai.errors import PluginError
 GROUPS = (
     "nibai.collectors",
     "nibai.discoverers",
+    "nibai.examiners",
     "nibai.price_lists",
     "nibai.readers",
     "nibai.targets",

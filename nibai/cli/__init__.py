@@ -43,6 +43,10 @@ COMMANDS = {
         "nibai.cli.dashboards",
         "Dashboards for Grafana: build, check and push them.",
     ),
+    "doctor": (
+        "nibai.cli.doctor",
+        "What can be read, from where, at which cost; fixes for the rest.",
+    ),
     "lake": ("nibai.cli.lake", "What is stored, and how to remove it."),
     "check-config": (
         "nibai.cli.check_config",

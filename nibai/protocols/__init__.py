@@ -13,6 +13,7 @@ from nibai.protocols.analysis import (
     Scanner,
     Windows,
 )
+from nibai.protocols.checks import Capability, Effort, Examiner, Standing
 from nibai.protocols.discovery import Deployment, Discoverer, Sighting
 from nibai.protocols.files import (
     FileReader,
@@ -58,12 +59,15 @@ __all__ = [
     "Analyzer",
     "Annotator",
     "Answer",
+    "Capability",
     "CaptureReader",
     "CaptureRequest",
     "Captures",
     "Deployment",
     "Describer",
     "Discoverer",
+    "Effort",
+    "Examiner",
     "FileReader",
     "FileRequest",
     "FileWindows",
@@ -89,6 +93,7 @@ __all__ = [
     "Scanner",
     "Sighting",
     "Sink",
+    "Standing",
     "Surroundings",
     "Target",
     "Windows",

@@ -141,6 +141,17 @@ CAPTURE_HOURS = sa.Table(
     sa.Column("captured", sa.Integer, nullable=False),
 )
 
+CAPABILITIES = sa.Table(
+    "capabilities",
+    METADATA,
+    sa.Column("topic", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("standing", sa.String, nullable=False),
+    sa.Column("since", sa.Float, nullable=False),
+    sa.Column("checked_at", sa.Float, nullable=False),
+    sa.Column("said", sa.Text, nullable=False),
+)
+
 
 def _first(connection: sa.Connection) -> None:
     METADATA.create_all(connection)
@@ -178,6 +189,10 @@ def _alerts(connection: sa.Connection) -> None:
         table.create(connection)
 
 
+def _capabilities(connection: sa.Connection) -> None:
+    CAPABILITIES.create(connection, checkfirst=True)
+
+
 STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _first,
     _watches,
@@ -186,6 +201,7 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _slots,
     _capture_hours,
     _alerts,
+    _capabilities,
 )
 """Step i leads from version i to i + 1; steps are only ever added."""
 

@@ -258,7 +258,7 @@ def test_every_table_of_the_specification_exists():
         "schema_version", "changes", "claims", "cursors", "audits", "alert_state",
         "alert_deliveries", "alert_silences",
         "audit_slots", "maintenance", "payload_digests", "collectors",
-        "watches", "detectors", "deployments", "capture_hours",
+        "watches", "detectors", "deployments", "capture_hours", "capabilities",
     }  # fmt: skip
 
 
