@@ -16,7 +16,7 @@ from collector.replay.rows import (
     made,
     mapping,
 )
-from nibai.conventions import OTHER_SEGMENT
+from collector.segments import Segments
 from nibai.outputs import MISSING, UNPARSABLE, Output, OutputSpec, find, plain_text, read_output
 from nibai.predictions import PredictionRecord
 
@@ -42,23 +42,6 @@ class Extraction:
     inputs: str = ""
     segments: Mapping[str, str] = field(default_factory=dict)
     redaction: Redaction = field(default_factory=Redaction)
-
-
-@dataclass(slots=True)
-class Segments:
-    """At most so many segments in one reading; what comes later is joined as "other"."""
-
-    most: int = 50
-    joined: int = 0
-    _known: set[str] = field(default_factory=set)
-
-    def bounded(self, segment: str) -> str:
-        """The segment, or "other"."""
-        if segment in self._known or len(self._known) < self.most:
-            self._known.add(segment)
-            return segment
-        self.joined += 1
-        return OTHER_SEGMENT
 
 
 def answers_of(

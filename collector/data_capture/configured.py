@@ -6,9 +6,9 @@ import re
 
 from collector.data_capture.answers import Extraction
 from collector.data_capture.coverage import Captured
-from collector.data_capture.hours import Place
 from collector.data_capture.redact import Redaction
 from collector.data_capture.variant import Variant
+from collector.hourly.places import Place
 from nibai.config import DataCapture, environment, resolve_secret
 from nibai.outputs import OutputKind, OutputSpec
 from nibai.predictions import PredictionRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from collector.data_capture.coverage import Captured
-from collector.data_capture.hours import Place
+from collector.hourly.places import Place
 from nibai.predictions import PredictionRecord
 
 

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from collector.data_capture.answers import Extraction, Segments, answers_of
-from collector.data_capture.hours import Place, settled_until
+from collector.data_capture.answers import Extraction, answers_of
 from collector.data_capture.redact import Redaction
+from collector.hourly.places import Place, settled_until
 from collector.replay.rows import RejectedError, made
+from collector.segments import Segments
 from nibai.outputs import OutputKind, OutputSpec
 from nibai.predictions import PredictionRecord
 from nibai.stats.coverage import falls_short

@@ -1,8 +1,7 @@
-"""Where captures lie: keys by endpoint, variant and hour, and from where to list them.
+"""Where such files lie: keys by hour below a prefix, and from where to list them.
 
-Keys are `PREFIX/endpoint/variant/yyyy/mm/dd/hh/NAME.jsonl`, the hour being that of the request
-(UTC); they arrive some minutes late.
-https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture
+Keys are `PREFIX/yyyy/mm/dd/hh/NAME`, the hour being that of the request (UTC); they arrive some
+minutes late.
 """
 
 from __future__ import annotations
@@ -17,28 +16,30 @@ LISTED_AGAIN_HOURS = 2
 """Whole hours that are listed again, besides the present one: files arrive late."""
 
 _ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
-_HOUR_OF_KEY = re.compile(r"(\d{4})/(\d{2})/(\d{2})/(\d{2})/[^/]+\.jsonl")
+_HOUR_OF_KEY = re.compile(r"(\d{4})/(\d{2})/(\d{2})/(\d{2})/[^/]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The captures of one variant."""
+    """Files of one prefix (it ends with "/") whose names have one ending."""
 
     bucket: str
     prefix: str
+    ending: str = ".jsonl"
 
     @classmethod
-    def of(cls, destination: str, endpoint: str, variant: str) -> Place:
-        """The place below an endpoint's DestinationS3Uri.
+    def of(cls, destination: str, *below: str, ending: str = ".jsonl") -> Place:
+        """The place below an address.
 
         >>> Place.of("s3://captures/prod/", "chat", "blue").name
         's3://captures/prod/chat/blue/'
         """
         match = _ADDRESS.fullmatch(destination)
         if match is None:
-            raise ValueError("written like s3://BUCKET/PREFIX, as DestinationS3Uri has it")
+            raise ValueError("written like s3://BUCKET/PREFIX")
         head = (match.group(2) or "").strip("/")
-        return cls(match.group(1), "/".join([*([head] if head else []), endpoint, variant, ""]))
+        prefix = "/".join([*([head] if head else []), *below, ""])
+        return cls(match.group(1), prefix, ending)
 
     @property
     def name(self) -> str:
@@ -54,13 +55,13 @@ class Place:
         return self.prefix + datetime.fromtimestamp(hour, UTC).strftime("%Y/%m/%d/%H")
 
     def hour_of(self, key: str) -> float | None:
-        """The hour that a key belongs to; None: this is no file of captures.
+        """The hour that a key belongs to; None: this is another file.
 
         >>> Place("b", "chat/blue/").hour_of("chat/blue/1970/01/01/01/00-07-152.jsonl")
         3600.0
         """
         match = _HOUR_OF_KEY.fullmatch(key.removeprefix(self.prefix))
-        if match is None:
+        if match is None or not key.endswith(self.ending):
             return None
         try:
             found = datetime(*map(int, match.groups()), tzinfo=UTC)  # type: ignore[misc, arg-type]
