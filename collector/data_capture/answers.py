@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from collector.data_capture.redact import Redaction
+from collector.redact import Redaction
 from collector.replay.rows import (
     NO_INPUT,
     RejectedError,
     captured_identity,
     captured_payload,
-    made,
     mapping,
 )
 from collector.segments import Segments
@@ -84,14 +83,11 @@ def _record(
     n: int,
 ) -> PredictionRecord:
     redaction = extraction.redaction
-    digest = "" if asked is None else made("", asked).input_hash
-    if digest and redaction.key:
-        digest = redaction.digest(digest)
     labels = extraction.output.labels
     return replace(
         begun,
         request_id=begun.request_id if n == 1 else f"{begun.request_id}#{place}",
-        input_hash=digest,
+        input_hash="" if asked is None else redaction.input_hash(asked),
         label=redaction.text(output.label),
         score=output.score,
         margin=output.margin,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from collector.data_capture.answers import Extraction
 from collector.data_capture.coverage import Captured
-from collector.data_capture.redact import Redaction
 from collector.data_capture.variant import Variant
 from collector.hourly.places import Place
-from nibai.config import DataCapture, environment, resolve_secret
+from collector.redact import redaction
+from nibai.config import DataCapture
 from nibai.outputs import OutputKind, OutputSpec
 from nibai.predictions import PredictionRecord
 
@@ -33,8 +31,7 @@ def variants(chosen: DataCapture) -> list[Variant]:
 
 def extraction(chosen: DataCapture) -> Extraction:
     """How answers, segments and digests are made; ConfigError for a key that is not there."""
-    answer, redact = chosen.answer, chosen.redact
-    key = "" if redact.key is None else resolve_secret(redact.key, environment())
+    answer = chosen.answer
     return Extraction(
         OutputSpec(
             OutputKind(answer.kind),
@@ -46,10 +43,5 @@ def extraction(chosen: DataCapture) -> Extraction:
         answers=answer.list,
         inputs=chosen.input.list,
         segments=chosen.input.segments,
-        redaction=Redaction(
-            redact.remove,
-            redact.hash,
-            tuple(re.compile(pattern) for pattern in redact.patterns),
-            key.encode(),
-        ),
+        redaction=redaction(chosen.redact),
     )

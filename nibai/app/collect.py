@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nibai import plugins
+from nibai.app.audit import change_document
 from nibai.config import Config
 from nibai.errors import CollectError, ConfigError, PluginError
+from nibai.model import Change
+from nibai.prediction_plans import plans_of
 from nibai.protocols import Preview, Pulled, Puller
 from nibai.store.capture_coverage import put_coverage
 from nibai.store.ingest import Ingest
@@ -20,7 +23,7 @@ from nibai.store.quarantine import set_aside
 from nibai.store.state import State, open_state
 from nibai.store.stored import stored_minutes
 
-PULLED_SECTIONS = ("cloudwatch", "data_capture")
+PULLED_SECTIONS = ("cloudwatch", "data_capture", "bedrock")
 """Sections of nibai.yaml whose entries are sources, each of the plug-in of that name."""
 
 
@@ -46,6 +49,7 @@ class Collected:
     dollars: float = 0.0
     notes: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
 
     def add(self, pulled: Pulled, stored: _Stored) -> None:
         """Count one part."""
@@ -57,6 +61,7 @@ class Collected:
         self.new_answers += stored.new_answers
         self.dollars += pulled.dollars
         self.problems += pulled.problems
+        self.changes += stored.changes
         for text, n in pulled.notes.items():
             self.notes[text] = self.notes.get(text, 0) + n
 
@@ -68,6 +73,7 @@ class _Stored:
     new_minutes: int
     revised_minutes: int
     new_answers: int
+    changes: tuple[Change, ...] = ()
 
 
 def configured(config: Config) -> list[Source]:
@@ -82,7 +88,8 @@ def configured(config: Config) -> list[Source]:
     if not sources:
         raise ConfigError(
             "no source to read: add `cloudwatch` with account, region and endpoints to nibai.yaml "
-            "(docs/cloudwatch.md), or `data_capture` (docs/data-capture.md)"
+            "(docs/cloudwatch.md), or `data_capture` (docs/data-capture.md), or `bedrock` "
+            "(docs/bedrock.md)"
         )
     return sources
 
@@ -122,29 +129,24 @@ def collect(
                 max_bytes=config.max_wal,
             )
             try:
-                yield source, _read_on(source, config.data, ingest, state, (tick, stop))
+                keeper = _Keeper(config.data, ingest, state, clock)
+                yield source, _read_on(source, keeper, tick, stop)
             finally:
                 ingest.close()
 
 
 def _read_on(
     source: Source,
-    data: Path,
-    ingest: Ingest,
-    state: State,
-    hooks: tuple[Callable[[Source, Pulled], None], Callable[[], bool]],
+    keeper: _Keeper,
+    tick: Callable[[Source, Pulled], None],
+    stop: Callable[[], bool],
 ) -> Collected:
-    tick, stop = hooks
     # What an earlier process left in the log belongs to what is stored.
-    ingest.flush()
+    keeper.ingest.flush()
     done = Collected()
     try:
-        for part in source.puller.pull(state.read_until(source.name)):
-            stored = _store(part, ingest, state)
-            set_aside(data, source.name, part.rejected)
-            # Only now: killed before, the part is read again and differs by nothing.
-            state.set_read_until(source.name, part.read_until, part.finished)
-            done.add(part, stored)
+        for part in source.puller.pull(keeper.state.read_until(source.name)):
+            done.add(part, keeper.keep(source.name, part))
             tick(source, part)
             if stop():
                 break
@@ -153,17 +155,44 @@ def _read_on(
     return done
 
 
-def _store(part: Pulled, ingest: Ingest, state: State) -> _Stored:
-    endpoints = {one.key.endpoint for one in part.observations}
-    metrics = {one.key.metric for one in part.observations}
-    stored = stored_minutes(ingest.lake, endpoints, metrics, part.window)
-    found = difference(part.observations, stored)
-    answers = unknown_answers(ingest.lake, to_batch(part.predictions))
-    if found.rows.num_rows or answers.num_rows:
-        ingest.append(found.rows, None, answers if answers.num_rows else None)
-        ingest.flush()
-    put_coverage(state, ingest.lake, part.expected)
-    return _Stored(found.new_minutes, found.revised_minutes, answers.num_rows)
+@dataclass(frozen=True, slots=True)
+class _Keeper:
+    """Where a source's parts are kept."""
+
+    data: Path
+    ingest: Ingest
+    state: State
+    clock: Callable[[], float]
+
+    def keep(self, source: str, part: Pulled) -> _Stored:
+        """Make a part durable, then how far it goes."""
+        stored = self._store(part)
+        put_coverage(self.state, self.ingest.lake, part.expected)
+        changes = [change for change in part.changes if self._is_new(change)]
+        set_aside(self.data, source, part.rejected)
+        # Only now: killed before, the part is read again and differs by nothing.
+        self.state.set_read_until(source, part.read_until, part.finished)
+        return replace(stored, changes=tuple(changes))
+
+    def _store(self, part: Pulled) -> _Stored:
+        lake = self.ingest.lake
+        endpoints = {one.key.endpoint for one in part.observations}
+        metrics = {one.key.metric for one in part.observations}
+        stored = stored_minutes(lake, endpoints, metrics, part.window)
+        found = difference(part.observations, stored)
+        answers = unknown_answers(lake, to_batch(part.predictions))
+        if found.rows.num_rows or answers.num_rows:
+            self.ingest.append(found.rows, None, answers if answers.num_rows else None)
+            self.ingest.flush()
+        return _Stored(found.new_minutes, found.revised_minutes, answers.num_rows)
+
+    def _is_new(self, change: Change) -> bool:
+        """Store a change; seen again after an interruption, it is the same one."""
+        if self.state.change(change.id) is not None:
+            return False
+        stored = replace(change, declared_at=self.clock(), predictions=plans_of(change))
+        self.state.put_change(change_document(stored))
+        return True
 
 
 @contextmanager

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Only say what would be read and what it costs.")
 @data_options
 def command(*, once: bool, dry_run: bool, config_file: str | None, data: str | None) -> int:
-    """Read CloudWatch and captures on from where each stands; what is new or revised is stored.
+    """Read all sources on from where each stands; what is new or revised is stored.
 
     The bill is said before and metered after. A first reading goes back 15 days.
     """
@@ -70,6 +70,8 @@ def _read(
         problems: list[str] = []
         for source, done in collect(config, sources, clock=time.time, tick=tick):
             click.echo(done_line(source, done))
+            for change in done.changes:
+                click.echo(f"{source.name}: change {change.id} seen: {change.description}")
             problems += done.problems
     return problems
 

@@ -6,6 +6,7 @@ All problems are reported at once: file, dotted key, fact. A value is never echo
 
 from __future__ import annotations
 
+from nibai.config.bedrock import Bedrock, BedrockLogs
 from nibai.config.cost import Cost, EndpointPrice, Price
 from nibai.config.data_capture import CapturedAnswer, CapturedInput, DataCapture, Redact
 from nibai.config.fields import (
@@ -44,6 +45,8 @@ __all__ = [
     "SECRET_KEY",
     "SIZE",
     "Address",
+    "Bedrock",
+    "BedrockLogs",
     "CapturedAnswer",
     "CapturedInput",
     "CloudWatch",

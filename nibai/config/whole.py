@@ -14,6 +14,7 @@ from pydantic import (
     ValidationError,
 )
 
+from nibai.config.bedrock import Bedrock
 from nibai.config.cost import Cost
 from nibai.config.data_capture import DataCapture
 from nibai.config.fields import Duration, Section, Size
@@ -49,6 +50,7 @@ class Config(Section):
     web: Web = Web()
     telemetry: Telemetry = Telemetry()
     rules: Path | None = None
+    bedrock: tuple[Bedrock, ...] = ()
 
     @property
     def state_address(self) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from nibai.model import ExpectedAnswers, Observation, Window
+from nibai.model import Change, ExpectedAnswers, Observation, Window
 from nibai.predictions import PredictionRecord
 
 
@@ -20,6 +20,7 @@ class Pulled:
     keep it once the rows are durable, and forget the `finished` ones. `notes` count what was wrong,
     `rejected` describes some of it without quoting it; a problem (object, fact, remedy) is of one
     series, the others are read on. `expected`: how many requests there were to be answered.
+    `changes` were seen in what was read; each has an id of its own and is stored once.
     """
 
     observations: Sequence[Observation]
@@ -32,6 +33,7 @@ class Pulled:
     rejected: Sequence[Mapping[str, object]] = ()
     problems: Sequence[str] = ()
     expected: Sequence[ExpectedAnswers] = ()
+    changes: Sequence[Change] = ()
 
 
 @dataclass(frozen=True, slots=True)

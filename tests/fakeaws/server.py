@@ -24,6 +24,9 @@ SERVICES = {
     "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101": "cloudtrail",
 }
 
+POLL_SECONDS = 0.02
+"""How long closing may take; half a second is the default."""
+
 
 @cache
 def service_model(name):
@@ -37,7 +40,9 @@ class FakeAws:
         self.backends = backends
         self.seen = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True
+        )
 
     def __enter__(self):
         self._thread.start()

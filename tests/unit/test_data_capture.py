@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from collector.data_capture.answers import Extraction, answers_of
-from collector.data_capture.redact import Redaction
 from collector.hourly.places import Place, settled_until
+from collector.redact import Redaction
 from collector.replay.rows import RejectedError, made
 from collector.segments import Segments
 from nibai.outputs import OutputKind, OutputSpec

@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from collector.replay.rows import made
+from nibai.config import Redact, environment, resolve_secret
 from nibai.outputs import plain_text
 
 REMOVED = "[removed]"
@@ -54,6 +56,11 @@ class Redaction:
             return self.digest(text)
         return text
 
+    def input_hash(self, value: object) -> str:
+        """The digest that pairs equal inputs: without a key that of `nibai replay`."""
+        digest = made("", value).input_hash
+        return self.digest(digest) if self.key else digest
+
     def digest(self, value: object) -> str:
         """The digest of a value, with the key."""
         text = plain_text(value).encode("utf-8", "replace")
@@ -67,6 +74,13 @@ class Redaction:
         if isinstance(value, list):
             return [self._scrubbed(one) for one in value]
         return value
+
+
+def redaction(chosen: Redact) -> Redaction:
+    """What the configuration asks for; ConfigError for a key that is not there."""
+    key = "" if chosen.key is None else resolve_secret(chosen.key, environment())
+    patterns = tuple(re.compile(pattern) for pattern in chosen.patterns)
+    return Redaction(chosen.remove, chosen.hash, patterns, key.encode())
 
 
 def _steps(path: str) -> list[str]:

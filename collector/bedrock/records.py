@@ -1,0 +1,180 @@
+"""From one record of an invocation log to an answer, and to how it was asked for.
+
+The form: https://docs.aws.amazon.com/bedrock/latest/userguide/model-invocation-logging.html; public
+samples agree on it. Of bodies nothing is kept but digests, a class, and segments.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from collector.bedrock.series import Model, short
+from collector.redact import Redaction
+from collector.replay.rows import RejectedError, mapping
+from collector.segments import Segments
+from nibai.outputs import MISSING, Output, OutputSpec, find, plain_text, read_output
+from nibai.predictions import PredictionRecord
+
+OTHER_MODEL = "of a model that is not configured"
+NOT_A_LOG = "no invocation record"
+BAD_TIME = "no time"
+NO_ID = "no request id"
+ELSEWHERE = "its body lies in the large-data location"
+NO_ANSWER = "no answer"
+
+TEXTS = ("completion", "generation", "outputText", "text")
+"""Where models without a common form put their text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a request was asked for: `performance` and `tier` are "default" where nothing is said."""
+
+    endpoint: str
+    variant: str
+    at: float
+    performance: str
+    tier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is made of records; `models` by their own names."""
+
+    models: Mapping[str, Model]
+    output: OutputSpec
+    segments: tuple[str, ...] = ()
+    redaction: Redaction = field(default_factory=Redaction)
+
+
+def read_record(
+    line: bytes, reading: Reading, segments: Segments
+) -> tuple[PredictionRecord, Asked]:
+    """The answer of a record; raises RejectedError with the reason where it cannot be used."""
+    record = _document(line)
+    model = reading.models.get(short(str(record.get("modelId") or "")))
+    if model is None:
+        raise RejectedError(OTHER_MODEL)
+    identity, at = record.get("requestId"), _moment(record.get("timestamp"))
+    if not isinstance(identity, str) or not identity:
+        raise RejectedError(NO_ID)
+    asked, answered = mapping(record.get("input")), mapping(record.get("output"))
+    output = _output(record, answered, reading.output)
+    body = asked.get("inputBodyJson")
+    redaction = reading.redaction
+    found = PredictionRecord(
+        request_id=redaction.identity(identity),
+        input_hash="" if body is None else redaction.input_hash(redaction.payload(body)),
+        at=at,
+        endpoint=model.endpoint,
+        variant=model.variant,
+        segment=segments.bounded(_segment(mapping(record.get("requestMetadata")), reading)),
+        label=redaction.text(output.label),
+        invalid=output.invalid,
+    )
+    return found, Asked(model.endpoint, model.variant, at, *_how(record, body))
+
+
+def _output(
+    record: Mapping[str, object], answered: Mapping[str, object], spec: OutputSpec
+) -> Output:
+    error = record.get("errorCode")
+    if isinstance(error, str) and error:
+        return Output(invalid=error)
+    body = answered.get("outputBodyJson")
+    if body is None:
+        if any(name.endswith("S3Path") for name in answered):
+            raise RejectedError(ELSEWHERE)
+        return Output(invalid=NO_ANSWER)
+    value = find(body, spec.path) if spec.path else usual_text(body)
+    if value is MISSING or value is None:
+        return Output(invalid=NO_ANSWER)
+    return read_output(value, OutputSpec(spec.kind, labels=spec.labels))
+
+
+def usual_text(body: object) -> object:
+    """The text of the usual forms of answers; MISSING where it is none of them.
+
+    >>> usual_text({"output": {"message": {"content": [{"text": "Hello"}, {"text": "!"}]}}})
+    'Hello!'
+    >>> usual_text({"content": [{"type": "text", "text": "Hi"}], "id": "msg_1"})
+    'Hi'
+    """
+    if isinstance(body, list):
+        parts = [_streamed(one) for one in body]
+        return "".join(parts) or MISSING
+    for path in ("output.message.content", "content", "choices[0].message.content"):
+        found = find(body, path)
+        if isinstance(found, str):
+            return found
+        if isinstance(found, list) and found:
+            return "".join(map(_block, found))
+    for path in (*TEXTS, *(f"results[0].{name}" for name in TEXTS)):
+        found = find(body, path)
+        if isinstance(found, str):
+            return found
+    return MISSING
+
+
+def _block(block: object) -> str:
+    """A block of an answer as text; a tool's call as its name and arguments, without its id."""
+    if not isinstance(block, Mapping):
+        return plain_text(block)
+    text = block.get("text")
+    if isinstance(text, str):
+        return text
+    tool = block.get("toolUse", block)
+    if isinstance(tool, Mapping):
+        kept = {k: v for k, v in tool.items() if k in {"name", "input"}}
+        return plain_text(kept) if kept else ""
+    return ""
+
+
+def _streamed(chunk: object) -> str:
+    for path in ("delta.text", "contentBlockDelta.delta.text", "completion", "outputText"):
+        found = find(chunk, path)
+        if isinstance(found, str):
+            return found
+    return ""
+
+
+def _segment(metadata: Mapping[str, object], reading: Reading) -> str:
+    named = ((key, metadata[key]) for key in reading.segments if key in metadata)
+    return ",".join(f"{k}={reading.redaction.text(plain_text(value))[:80]}" for k, value in named)
+
+
+def _how(record: Mapping[str, object], body: object) -> tuple[str, str]:
+    """(performance, tier), from the record or, where it says nothing, from the request's body."""
+    places = (record, mapping(body))
+    performance = _first(places, ("performanceConfig.latency", "performanceConfigLatency"))
+    tier = _first(places, ("serviceTier.type", "serviceTier", "service_tier"))
+    return performance, tier
+
+
+def _first(places: Iterable[object], paths: Iterable[str]) -> str:
+    found = (find(place, path) for place in places for path in paths)
+    text = next((one for one in found if isinstance(one, str) and one), "default")
+    return "default" if text == "standard" else text
+
+
+def _document(line: bytes) -> Mapping[str, object]:
+    try:
+        found = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise RejectedError("not UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise RejectedError("not JSON") from error
+    if not isinstance(found, dict) or "modelId" not in found:
+        raise RejectedError(NOT_A_LOG)
+    return found
+
+
+def _moment(text: object) -> float:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError as error:
+        raise RejectedError(BAD_TIME) from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,180 @@
+"""Bedrock as a source that is pulled: minutes of latency and failures, then the invocation logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from collector.aws.errors import DeniedError
+from collector.aws.session import Caller
+from collector.bedrock.failures import dollars, failed_requests, with_failures
+from collector.bedrock.records import Reading, read_record
+from collector.bedrock.series import Model, model_series, models, short
+from collector.bedrock.settings import Settings
+from collector.cloudwatch.plan import Detail
+from collector.cloudwatch.source import CloudWatchSource
+from collector.hourly.objects import DOLLARS_A_LIST
+from collector.hourly.part import Part
+from collector.hourly.places import HOUR, Place
+from collector.hourly.reading import HourlyReading, first_hour
+from collector.redact import redaction
+from collector.segments import Segments
+from nibai.config import Bedrock, BedrockLogs
+from nibai.errors import AuthError, CollectError
+from nibai.outputs import OutputKind, OutputSpec
+from nibai.predictions import PredictionRecord
+from nibai.protocols import Preview, Pulled, Puller
+
+MONTH_SECONDS = 730 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Invocation logs: where, and what is made of a record."""
+
+    store: Caller
+    place: Place
+    reading: Reading
+    most_segments: int
+    since_seconds: float
+
+
+class BedrockSource:
+    """Models of one account and region; `logs` None: their logs are not read."""
+
+    def __init__(
+        self,
+        latencies: CloudWatchSource,
+        metrics: Caller,
+        wanted: Sequence[Model],
+        logs: Logs | None,
+        *,
+        clock: Callable[[], float],
+        every_seconds: float,
+    ) -> None:
+        self._latencies = latencies
+        self._metrics = metrics
+        self._models = wanted
+        self._logs = logs
+        self._clock = clock
+        self._every = every_seconds
+
+    @property
+    def series(self) -> Sequence[str]:
+        """Series of CloudWatch, and the place of the logs."""
+        logs = () if self._logs is None else (self._logs.place.name,)
+        return (*self._latencies.series, *logs)
+
+    def preview(self, read_until: Mapping[str, float]) -> Preview:
+        """What is asked of CloudWatch, and from which hour logs are listed."""
+        found = self._latencies.preview(read_until)
+        each = dollars(len(self._models)) * found.calls
+        monthly = dollars(len(self._models)) * MONTH_SECONDS / self._every
+        said, calls = found.said, 2 * found.calls
+        if self._logs is not None:
+            place = self._logs.place
+            start = first_hour(place, read_until, self._clock(), self._logs.since_seconds)
+            said += f"; lists {place.name} from {place.after(start)[-13:]}h (UTC)"
+            calls, each = calls + 1, each + DOLLARS_A_LIST
+        return replace(
+            found,
+            calls=calls,
+            dollars=found.dollars + each,
+            dollars_per_month=found.dollars_per_month + monthly,
+            said=said,
+        )
+
+    def pull(self, read_until: Mapping[str, float]) -> Iterator[Pulled]:
+        """Minutes first; what is refused of one is told and leaves the other."""
+        try:
+            for part in self._latencies.pull(read_until):
+                yield self._with_failures(part)
+        except DeniedError as error:
+            yield Part(problems=[str(error)]).taken()
+        if self._logs is not None:
+            yield from self._records(self._logs, read_until)
+
+    def _with_failures(self, part: Pulled) -> Pulled:
+        try:
+            failed = failed_requests(self._metrics, self._models, part.window)
+        except CollectError as error:
+            # Without its failures a minute says too little: it is read again.
+            problem = f"failed requests are not known, so minutes wait: {error}"
+            return replace(part, observations=(), read_until={}, problems=(problem,))
+        return replace(
+            part,
+            observations=with_failures(part.observations, failed),
+            dollars=part.dollars + dollars(len(self._models)),
+        )
+
+    def _records(self, logs: Logs, read_until: Mapping[str, float]) -> Iterator[Pulled]:
+        segments, settings = Segments(logs.most_segments), Settings(read_until)
+        part = Part()
+
+        def read_line(line: bytes) -> list[PredictionRecord]:
+            found, asked = read_record(line, logs.reading, segments)
+            settings.add(asked)
+            return [found]
+
+        reading = HourlyReading(logs.store, read_until, self._clock(), logs.since_seconds)
+        try:
+            yield from reading.read(logs.place, read_line, part)
+        except CollectError as error:
+            if isinstance(error, AuthError) and not isinstance(error, DeniedError):
+                raise
+            part.problems.append(f"{logs.place.name}: {error}")
+        if segments.joined:
+            part.notes["requests of further segments"] += segments.joined
+        judged = settings.judged()
+        part.read_until |= judged.marks
+        part.finished += judged.finished
+        yield replace(part.taken(), changes=judged.changes)
+
+
+def build(options: Mapping[str, object]) -> Puller:
+    """One account and region; `options` are those of `bedrock` in nibai.yaml."""
+    import time  # noqa: PLC0415 - the plug-in's own clock
+
+    from collector.aws.session import AwsClient  # noqa: PLC0415 - boto3
+    from collector.cloudwatch.client import CloudWatchClient  # noqa: PLC0415 - same
+
+    chosen = Bedrock.model_construct(None, **options)
+    address = chosen.endpoint_url
+    wanted = models(f"{chosen.account}.{chosen.region}", chosen.endpoints)
+    latencies = CloudWatchSource(
+        CloudWatchClient(chosen.region, endpoint_url=address),
+        [series for model in wanted for series in model_series(model, chosen.metrics)],
+        clock=time.time,
+        wait=time.sleep,
+        detail=Detail(chosen.detail),
+        every_seconds=chosen.every,
+        dollars_per_month=chosen.dollars_per_month,
+    )
+    logs = None
+    if chosen.logs is not None:
+        logs = _logs(AwsClient("s3", chosen.region, endpoint_url=address), chosen, chosen.logs)
+    return BedrockSource(
+        latencies,
+        AwsClient("cloudwatch", chosen.region, endpoint_url=address),
+        wanted,
+        logs,
+        clock=time.time,
+        every_seconds=chosen.every,
+    )
+
+
+def _logs(store: Caller, chosen: Bedrock, logs: BedrockLogs) -> Logs:
+    below = ("AWSLogs", chosen.account, "BedrockModelInvocationLogs", chosen.region)
+    wanted = models(f"{chosen.account}.{chosen.region}", chosen.endpoints)
+    return Logs(
+        store,
+        Place.of(logs.destination, *below, ending=".json.gz"),
+        Reading(
+            {short(one.model_id): one for one in wanted},
+            OutputSpec(OutputKind(logs.answer), logs.path),
+            logs.segments,
+            redaction(logs.redact),
+        ),
+        logs.most_segments,
+        logs.since,
+    )

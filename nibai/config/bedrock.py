@@ -1,0 +1,52 @@
+"""The section `bedrock`: models of one account and region, their metrics and invocation logs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from nibai.config.data_capture import Redact
+from nibai.config.fields import Duration, Section
+
+
+class BedrockLogs(Section):
+    """Invocation logs in S3, as the account's logging configuration names them.
+
+    `segments` are keys of `requestMetadata`, which callers put there. `path` leads to the answer in
+    `outputBodyJson`; without it the text of the usual forms is taken.
+    """
+
+    destination: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")
+    answer: Literal["text", "json", "class"] = "text"
+    path: str = ""
+    segments: tuple[str, ...] = ()
+    most_segments: int = Field(default=50, ge=1)
+    redact: Redact = Redact()
+    since: Duration = 7 * 86400.0
+
+
+class Bedrock(Section):
+    """Models of one AWS account and region; `endpoints` maps a name to the models that serve it.
+
+    Each model is a variant of the endpoint: its id, or the profile's behind the last slash.
+    """
+
+    account: str = Field(pattern=r"^\d{12}$")
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    endpoints: Mapping[str, tuple[str, ...]]
+    metrics: tuple[Literal["InvocationLatency", "TimeToFirstToken"], ...] = (
+        "InvocationLatency",
+        "TimeToFirstToken",
+    )
+    detail: Literal["TC 109", "TC 55", "TC 28", "percentiles", "base statistics"] = "TC 109"
+    every: Duration = 3600.0
+    dollars_per_month: float = Field(default=100.0, gt=0)
+    logs: BedrockLogs | None = None
+    endpoint_url: str | None = None
+
+    @property
+    def source_name(self) -> str:
+        """What its progress is kept under."""
+        return f"bedrock-{self.account}-{self.region}"

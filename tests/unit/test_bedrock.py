@@ -1,0 +1,281 @@
+"""Bedrock: latency with its failures from CloudWatch, answers and changes from invocation logs."""
+
+import gzip
+import json
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+import yaml
+from fakeaws.metrics import Metrics, ServiceError
+from fakeaws.s3 import S3
+from fakeaws.server import FakeAws
+
+from collector.bedrock.records import Asked, Reading, read_record, usual_text
+from collector.bedrock.series import Model
+from collector.bedrock.settings import ENOUGH, Settings
+from collector.replay.rows import RejectedError, made
+from collector.segments import Segments
+from nibai import cli
+from nibai.model import Window
+from nibai.outputs import MISSING, OutputKind, OutputSpec, digest
+from nibai.store.engine import Blocks, Engine
+from nibai.store.lake import Lake
+
+NOW = datetime(2026, 3, 1, 16, 20, tzinfo=UTC).timestamp()
+MODEL = "amazon.nova-lite-v1:0"
+ENDPOINT = "bedrock/123456789012.us-east-1/chat"
+READING = Reading({MODEL: Model(ENDPOINT, MODEL)}, OutputSpec(OutputKind.TEXT), ("tenant",))
+PLACE = "logs/AWSLogs/123456789012/BedrockModelInvocationLogs/us-east-1"
+
+
+def logged(identity="r1", text="Hello!", at=NOW, **more):
+    body = {"output": {"message": {"role": "assistant", "content": [{"text": text}]}}}
+    asked = {"messages": [{"role": "user", "content": [{"text": f"say {identity}"}]}]}
+    return {
+        "schemaType": "ModelInvocationLog", "schemaVersion": "1.0", "modelId": MODEL,
+        "timestamp": datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "requestId": identity, "operation": "Converse",
+        "input": {"inputContentType": "application/json", "inputBodyJson": asked},
+        "output": {"outputContentType": "application/json", "outputBodyJson": body},
+    } | more  # fmt: skip
+
+
+def read(record, reading=READING):
+    return read_record(json.dumps(record).encode(), reading, Segments())
+
+
+def test_a_record_becomes_an_answer_without_its_text():
+    record = logged(requestMetadata={"tenant": "acme", "note": "secret"})
+    found, asked = read(record)
+    assert (found.endpoint, found.variant, found.request_id) == (ENDPOINT, MODEL, "r1")
+    assert found.label == digest("Hello!")
+    assert found.segment == "tenant=acme"
+    assert found.at == NOW
+    assert found.input_hash == made("", record["input"]["inputBodyJson"]).input_hash
+    assert "Hello" not in repr(found)
+    assert asked == Asked(ENDPOINT, MODEL, NOW, "default", "default")
+
+
+def test_a_profiles_own_name_is_found_behind_its_address():
+    arn = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{MODEL}"
+    assert read(logged(modelId=arn))[0].variant == MODEL
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"content": [{"type": "text", "text": "a"}], "id": "x"}, "a"),
+        ({"choices": [{"message": {"content": "b"}}]}, "b"),
+        ({"generation": "c", "stop_reason": "stop"}, "c"),
+        ({"results": [{"outputText": "d"}]}, "d"),
+        ([{"type": "x"}, {"delta": {"text": "e"}}, {"delta": {"text": "f"}}], "ef"),
+        ([{"contentBlockDelta": {"delta": {"text": "g"}}}], "g"),
+        ({"content": [{"type": "tool_use", "id": "t1", "name": "n", "input": {"q": 1}}]},
+         '{"input":{"q":1},"name":"n"}'),
+        ({"embedding": [1.0]}, MISSING),
+    ],
+)  # fmt: skip
+def test_the_text_of_the_usual_forms(body, text):
+    assert usual_text(body) == text
+
+
+def test_errors_and_answers_of_other_forms_are_invalid_answers():
+    assert read(logged(errorCode="ModelTimeoutException"))[0].invalid == "ModelTimeoutException"
+    assert read(logged(output={"outputBodyJson": {"embedding": []}}))[0].invalid == "no answer"
+    assert read(logged(output={}))[0].invalid == "no answer"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"modelId": "other"}, "of a model that is not configured"),
+        ({"requestId": None}, "no request id"),
+        ({"timestamp": "now"}, "no time"),
+        ({"output": {"outputBodyS3Path": "s3://b/k"}}, "its body lies in the large-data location"),
+    ],
+)
+def test_what_is_no_answer_is_rejected_with_its_reason(change, reason):
+    with pytest.raises(RejectedError, match=reason):
+        read(logged(**change))
+
+
+@pytest.mark.parametrize(
+    ("more", "how"),
+    [
+        ({"performanceConfig": {"latency": "optimized"}}, ("optimized", "default")),
+        ({"performanceConfig": {"latency": "standard"}}, ("default", "default")),
+        ({"serviceTier": {"type": "flex"}}, ("default", "flex")),
+        ({"input": {"inputBodyJson": {"service_tier": "priority"}}}, ("default", "priority")),
+    ],
+)
+def test_how_it_was_asked_for_is_read_from_record_or_body(more, how):
+    _, asked = read(logged(**more))
+    assert (asked.performance, asked.tier) == how
+
+
+# -- settings that take over --------------------------------------------------------------------
+
+
+def judged(requests, known=None):
+    settings = Settings(known or {})
+    for at, performance in requests:
+        settings.add(Asked(ENDPOINT, MODEL, at, performance, "default"))
+    return settings.judged()
+
+
+def runs(*parts):
+    return [(start + i, value) for start, n, value in parts for i in range(n)]
+
+
+def test_a_setting_that_takes_over_is_a_change_once():
+    first = judged(runs((0, 50, "default")))
+    assert first.changes == ()
+    second = judged(runs((1000, 30, "optimized")), first.marks)
+    [change] = second.changes
+    assert (change.effective_at, change.started_at) == (1000, 49)
+    assert change.evidence["performance"] == "default -> optimized"
+    assert change.description == f"{MODEL}: latency optimization went from default to optimized"
+    assert change.baseline_variant == change.candidate_variant == MODEL
+    kept = {name: at for name, at in first.marks.items() if name not in second.finished}
+    kept |= second.marks
+    assert judged(runs((2000, 30, "optimized")), kept).changes == ()
+    [back] = judged(runs((3000, 30, "default")), kept).changes
+    assert back.evidence["performance"] == "optimized -> default"
+    assert back.id != change.id
+
+
+def test_a_change_inside_one_reading_is_dated():
+    [change] = judged(runs((0, 50, "default"), (1000, 50, "optimized"))).changes
+    assert change.effective_at == 1000
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [
+        [(i, "optimized" if i % 2 else "default") for i in range(200)],
+        runs((0, ENOUGH - 1, "optimized"), (0, 500, "default")),
+        runs((0, 50, "default"), (1000, ENOUGH - 1, "optimized")),
+    ],
+)
+def test_side_by_side_and_trials_are_no_change(requests):
+    first = judged(requests)
+    assert first.changes == ()
+    assert judged([(at + 1000, value) for at, value in requests], first.marks).changes == ()
+
+
+# -- end to end ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def account(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-real-one")
+    monkeypatch.setattr("time.time", lambda: NOW)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    return Account(tmp_path, capsys)
+
+
+class Account:
+    """A model that is asked 20 times a minute, of whose requests one a minute is throttled."""
+
+    def __init__(self, folder, capsys):
+        self.folder, self.capsys = folder, capsys
+        self.metrics, self.s3 = Metrics(NOW), S3()
+        self.first = int(NOW // 60) - 33
+        rng = np.random.default_rng(2)
+        self.values = {self.first + i: rng.lognormal(0, 0.4, 20) for i in range(30)}
+        for minute, values in self.values.items():
+            self.publish("InvocationLatency", minute, values * 1e3)
+            self.publish("InvocationThrottles", minute, [1.0])
+        self.publish("InvocationServerErrors", self.first - 1, [1.0, 1.0])
+
+    def publish(self, name, minute, values):
+        self.metrics.publish("AWS/Bedrock", name, (("ModelId", MODEL),), minute, values)
+
+    def log(self, hour, records, *, whole=True):
+        moment = datetime.fromtimestamp(hour, UTC).strftime("%Y/%m/%d/%H")
+        data = gzip.compress("\n".join(json.dumps(one) for one in records).encode(), mtime=0)
+        data = data if whole else data[:-20]
+        self.s3.put("bucket", f"{PLACE}/{moment}/20260301T_a.json.gz", data, hour)
+        self.s3.put("bucket", f"{PLACE}/{moment}/data/r1_input.json.gz", b"", hour)
+
+    def collect(self):
+        with FakeAws(s3=self.s3, cloudwatch=self.metrics) as fake:
+            section = {
+                "account": "123456789012", "region": "us-east-1", "endpoints": {"chat": [MODEL]},
+                "metrics": ["InvocationLatency"], "detail": "TC 28", "endpoint_url": fake.url,
+                "logs": {"destination": "s3://bucket/logs", "since": "6h"},
+            }  # fmt: skip
+            path = self.folder / "nibai.yaml"
+            document = {"data": str(self.folder / "data"), "bedrock": [section]}
+            path.write_text(yaml.safe_dump(document), encoding="utf-8")
+            code = cli.invoke(["collect", "--once", "--config", str(path)])
+        said = self.capsys.readouterr()
+        return code, said.out, said.err
+
+    def latency(self):
+        engine = Engine(Lake(self.folder / "data" / "lake"))
+        span = Blocks(Window((self.first - 1) * 60.0, (self.first + 30) * 60.0), 1)
+        return engine.pooled(ENDPOINT, "latency", MODEL, span)[""]
+
+
+def test_minutes_hold_their_failures_in_seconds_and_logs_bring_answers_and_changes(account):
+    hour = NOW - NOW % 3600 - 3 * 3600
+    before = [logged(f"a{i}", at=hour + i) for i in range(30)]
+    optimized = {"performanceConfig": {"latency": "optimized"}}
+    after = [logged(f"b{i}", at=hour + 3600 + i, **optimized) for i in range(30)]
+    account.log(hour, before)
+    account.log(hour + 3600, after)
+    code, out, err = account.collect()
+    assert code == 0, err
+    assert "60 answers read, 60 new" in out
+    assert f"{MODEL}: latency optimization went from default to optimized" in out
+    found = account.latency()
+    assert found.n.sum() == 30 * 21 + 2
+    assert found.overflow.sum() == 30 + 2, "throttled and lost requests are the slowest"
+    raw = np.concatenate([*account.values.values(), np.full(32, np.inf)])
+    assert found.quantile([0.5])[0] == pytest.approx(np.quantile(raw, 0.5), rel=0.05)
+    code, out, _ = account.collect()
+    assert code == 0
+    assert "change" not in out
+    assert ", 0 new, 0 revised" in out
+    assert account.latency().n.sum() == 30 * 21 + 2
+
+
+def test_a_truncated_log_keeps_what_came_before_and_is_told_once(account):
+    hour = NOW - NOW % 3600 - 2 * 3600
+    rng = np.random.default_rng(1)
+    records = [logged(f"r{i}", text=str(rng.random(50)), at=hour + i) for i in range(200)]
+    account.log(hour, records, whole=False)
+    code, out, err = account.collect()
+    assert code == 5
+    assert "20260301T_a.json.gz: is damaged or ends early" in err
+    kept = int(out.split(" answers read")[0].rpartition(" ")[2])
+    assert 100 < kept < 200
+    code, _, err = account.collect()
+    assert code == 0, err
+    account.log(hour, records)
+    account.s3.objects = {k: (data, NOW) for k, (data, _) in account.s3.objects.items()}
+    code, out, err = account.collect()
+    assert code == 0, err
+    assert f"200 answers read, {200 - kept} new" in out, "the whole file was put there again"
+
+
+def test_logs_that_are_refused_leave_the_minutes(account):
+    account.s3.denied.add(PLACE)
+    code, out, err = account.collect()
+    assert code == 5
+    assert "31 minutes read" in out
+    assert f"s3://bucket/{PLACE}/: s3:ListObjectsV2" in err
+
+
+def test_minutes_wait_while_their_failures_are_not_known(account):
+    refused = ServiceError(500, "InternalServiceFault", "again")
+    account.metrics.faults.errors = dict.fromkeys(range(1, 99), refused)
+    code, _, err = account.collect()
+    assert code == 5
+    assert "failed requests are not known, so minutes wait" in err
+    account.metrics.faults.errors = {}
+    assert account.collect()[0] == 0
+    assert account.latency().n.sum() == 30 * 21 + 2
