@@ -19,6 +19,7 @@ GROUPS = (
     "nibai.collectors",
     "nibai.discoverers",
     "nibai.examiners",
+    "nibai.surveyors",
     "nibai.price_lists",
     "nibai.readers",
     "nibai.targets",

@@ -38,6 +38,9 @@ def change_of(
         evidence["changed further"] = f"{len(step.moved) - MOST_FACTS} more"
     for number, one in enumerate(step.covariates[:MOST_FACTS]):
         evidence[f"covariate {number + 1}"] = str(one)
+    for side, unit in (("baseline", step.before), ("candidate", step.after)):
+        if kind := unit.facts.get("config.InstanceType"):
+            evidence[f"{side}_instance_type"] = kind  # what cost is priced by
     if job is not None:
         evidence["job"] = job.text
     if (precision := _precision(step, job)) is not None:

@@ -82,6 +82,7 @@ class Describer:
             units=tuple(sorted(units, key=lambda unit: unit.name)),
             context=_context(endpoint),
             unread=tuple(sorted(unread)),
+            account=str(endpoint["EndpointArn"]).split(":")[4],
             created=None if config is None else config["CreationTime"].timestamp(),
         )
         pending = endpoint.get("PendingDeploymentSummary") or {}

@@ -57,6 +57,7 @@ class Snapshot:
     context: Mapping[str, str] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     created: float | None = None
+    account: str = ""
 
     @property
     def fingerprint(self) -> str:

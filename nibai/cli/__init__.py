@@ -26,6 +26,7 @@ EXIT_TERMINATED = 143
 
 # name -> (module, one-line help): the help page must not import what the commands need.
 COMMANDS = {
+    "init": ("nibai.cli.init", "Write a commented nibai.yaml for an endpoint."),
     "compare": ("nibai.cli.compare", "Is it really faster? The answer from files, in seconds."),
     "audit": (
         "nibai.cli.audit",

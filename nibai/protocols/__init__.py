@@ -14,7 +14,7 @@ from nibai.protocols.analysis import (
     Windows,
 )
 from nibai.protocols.checks import Capability, Effort, Examiner, Standing
-from nibai.protocols.discovery import Deployment, Discoverer, Sighting
+from nibai.protocols.discovery import Deployment, Discoverer, Sighting, Survey, Surveyor
 from nibai.protocols.files import (
     FileReader,
     FileRequest,
@@ -95,6 +95,8 @@ __all__ = [
     "Sink",
     "Standing",
     "Surroundings",
+    "Survey",
+    "Surveyor",
     "Target",
     "Windows",
 ]

@@ -61,3 +61,32 @@ class Discoverer(Protocol):
     def settle(self) -> None:
         """All sightings of the last look are durable: messages about them may be forgotten."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is found of one endpoint before anything is configured.
+
+    `variants` and `shadows` are their names with what they run on,
+    `metrics` what is published of it, `capture` where answers are captured and which share of
+    requests in percent.
+    """
+
+    account: str
+    region: str
+    name: str
+    variants: Mapping[str, str]
+    shadows: Mapping[str, str]
+    components: Sequence[str]
+    metrics: Sequence[str]
+    capture: tuple[str, float] | None = None
+    notes: Sequence[str] = ()
+
+
+@runtime_checkable
+class Surveyor(Protocol):
+    """Finds out about an endpoint by its name (entry point group `nibai.surveyors`)."""
+
+    def survey(self, name: str) -> Survey:
+        """Everything that a configuration needs; UsageError when there is no such endpoint."""
+        ...
