@@ -13,6 +13,7 @@ from dashboards.grafana.panels import (
 )
 from dashboards.grafana.promql import (
     ONE_CHANGE,
+    claimed,
     latest,
     series,
     speedup,
@@ -28,7 +29,7 @@ def by_quantile() -> Panel:
         "speed-up": speedup("quantile", "estimate", where, **ONE_CHANGE),
         "low": speedup("quantile", "low", where, **ONE_CHANGE),
         "high": speedup("quantile", "high", where, **ONE_CHANGE),
-        "claimed": latest("quantile", series("nibai_change_claim_ratio", **ONE_CHANGE)),
+        "claimed": claimed("quantile", **ONE_CHANGE),
     }
     panel = curve(
         "Speed-up by quantile",

@@ -144,7 +144,7 @@ def _endpoints() -> Panel:
     columns = {
         "Verdict": newest("endpoint, change", series("nibai_change_verdict")),
         "Changed": f"1000 * {newest('endpoint', since)}",
-        "Claimed": newest("endpoint", series("nibai_change_claim_ratio")),
+        "Claimed": newest("endpoint", series("nibai_change_claim_ratio", 'quantile!=""')),
         **{
             f"{name}{suffix}": _speedups(quantile, bound)
             for quantile, name in QUANTILES.items()

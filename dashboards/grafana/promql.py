@@ -113,3 +113,9 @@ def at_quantile(bound: str) -> str:
 def cost(side: str, bound: str) -> str:
     """What a successful request of one change's side costs."""
     return f"max({series('nibai_cost_usd_per_request', **ONE_CHANGE, side=side, bound=bound)})"
+
+
+def claimed(*by: str, **labels: str) -> str:
+    """The speed-up that is promised; claims about cost and the like have no quantile."""
+    promise = series("nibai_change_claim_ratio", 'quantile!=""', **labels)
+    return latest(", ".join(by), promise)

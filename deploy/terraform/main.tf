@@ -1,0 +1,48 @@
+# What nibai needs of AWS: a role that only reads, and SageMaker's events in a queue.
+# Nothing here costs money while nothing happens; nothing switches on what costs money.
+#   terraform init && terraform apply -var trusted_role_arn=arn:aws:iam::123456789012:role/eks-nibai
+terraform {
+  required_version = ">= 1.5"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.0, < 7.0"
+    }
+  }
+}
+
+locals {
+  # The one policy, for people and for Terraform alike.
+  policy = replace(replace(replace(
+    file("${path.module}/../iam/nibai-read.json"),
+    "CAPTURE_BUCKET", var.capture_bucket),
+    "PREFIX", var.capture_prefix),
+  "QUEUE_ARN", aws_sqs_queue.events.arn)
+}
+
+resource "aws_iam_policy" "read" {
+  name        = "${var.name}-read"
+  description = "What nibai reads; it changes nothing but the messages of its own queue."
+  policy      = local.policy
+}
+
+data "aws_iam_policy_document" "trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "AWS"
+      identifiers = [var.trusted_role_arn]
+    }
+  }
+}
+
+resource "aws_iam_role" "nibai" {
+  name                 = var.name
+  assume_role_policy   = data.aws_iam_policy_document.trust.json
+  max_session_duration = 3600
+}
+
+resource "aws_iam_role_policy_attachment" "read" {
+  role       = aws_iam_role.nibai.name
+  policy_arn = aws_iam_policy.read.arn
+}

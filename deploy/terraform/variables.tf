@@ -1,0 +1,22 @@
+variable "name" {
+  description = "Name of the role, and head of all other names."
+  type        = string
+  default     = "nibai"
+}
+
+variable "trusted_role_arn" {
+  description = "Who may take the role: the role of the instance, task or service account of nibai."
+  type        = string
+}
+
+variable "capture_bucket" {
+  description = "Bucket of SageMaker Data Capture; nothing of it can be read while it is not there."
+  type        = string
+  default     = "no-data-capture"
+}
+
+variable "capture_prefix" {
+  description = "Folder in that bucket, without a slash at either end."
+  type        = string
+  default     = "none"
+}

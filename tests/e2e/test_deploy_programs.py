@@ -1,0 +1,49 @@
+"""The deployed files as the programs that will read them judge them."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+def run(program, *arguments, cwd=DEPLOY):
+    """Output of a program that is content; skipped where it is not installed."""
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    done = subprocess.run(
+        [program, *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_prometheus_takes_the_configuration_and_the_rules():
+    folder = DEPLOY / "prometheus"
+    run("promtool", "check", "config", "--syntax-only", "prometheus.yml", cwd=folder)
+    assert "5 rules found" in run("promtool", "check", "rules", "nibai-rules.yml", cwd=folder)
+
+
+def test_each_rule_fires_when_it_should_and_not_before():
+    run("promtool", "test", "rules", "nibai-rules.test.yml", cwd=DEPLOY / "prometheus")
+
+
+def test_systemd_calls_the_unit_well_protected():
+    text = run(
+        "systemd-analyze", "security", "--offline=yes", str(DEPLOY / "systemd/nibai.service")
+    )
+    assert float(re.search(r"exposure level for nibai.service: ([\d.]+)", text)[1]) < 2.0
+
+
+def test_kubectl_builds_the_manifests():
+    text = run("kubectl", "kustomize", "kubernetes")
+    assert text.count("kind: ") >= 5
+
+
+def test_terraform_finds_its_files_in_form():
+    run("terraform", "fmt", "-check", "-diff", "terraform")
