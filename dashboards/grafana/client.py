@@ -122,15 +122,18 @@ class LegacyGrafana:
         self, folder_uid: str, group: str, interval_seconds: int, rules: Sequence[Mapping[str, Any]]
     ) -> None:
         """The whole group is as given afterwards, and can be edited in the browser."""
-        folder, name = quote(folder_uid, safe=""), quote(group, safe="")
         body = {
             "title": group,
             "folderUid": folder_uid,
             "interval": interval_seconds,
             "rules": [dict(rule) for rule in rules],
         }
-        path = f"/v1/provisioning/folder/{folder}/rule-groups/{name}"
-        self._http.ask("PUT", path, body, EDITABLE)
+        self._http.ask("PUT", _group_path(folder_uid, group), body, EDITABLE)
+
+    def read_rule_group(self, folder_uid: str, group: str) -> dict[str, Any] | None:
+        """A group as Grafana holds it."""
+        found: dict[str, Any] | None = self._http.find(_group_path(folder_uid, group))
+        return found
 
     def _unexpected(self, path: str) -> GrafanaError:
         return GrafanaError(
@@ -139,6 +142,11 @@ class LegacyGrafana:
             retryable=False,
             reason="schema",
         )
+
+
+def _group_path(folder_uid: str, group: str) -> str:
+    folder, name = quote(folder_uid, safe=""), quote(group, safe="")
+    return f"/v1/provisioning/folder/{folder}/rule-groups/{name}"
 
 
 def _body(annotation: Annotation) -> dict[str, Any]:

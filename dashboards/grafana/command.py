@@ -43,14 +43,20 @@ def check(paths: Sequence[Path]) -> list[str]:
 
 
 def push(
-    section: Grafana, environment: Mapping[str, str], message: str, *, verify: bool
+    section: Grafana,
+    environment: Mapping[str, str],
+    message: str,
+    rules: Path | None,
+    *,
+    verify: bool,
 ) -> list[str]:
     """Bring the installed dashboards to the Grafana of a configuration; raises NotifyError.
 
-    `message` stands in the history of each dashboard.
+    `message` stands in the history of each dashboard, `rules` is a file of exported rule groups.
     """
     from dashboards.grafana.client import LegacyGrafana  # noqa: PLC0415 - requests
     from dashboards.grafana.push import push as bring  # noqa: PLC0415 - same
+    from dashboards.grafana.push import push_rules  # noqa: PLC0415 - same
     from dashboards.grafana.transport import Transport  # noqa: PLC0415 - same
 
     if not section.url:
@@ -65,10 +71,12 @@ def push(
         org_id=section.org_id,
         timeout_seconds=section.timeout,
     )
+    groups = None if rules is None else _text(rules)
     with contextlib.closing(transport):
-        lines = bring(
-            LegacyGrafana(transport), files.committed(), section.folder, message, verify=verify
-        )
+        grafana = LegacyGrafana(transport)
+        lines = bring(grafana, files.committed(), section.folder, message, verify=verify)
+        if groups is not None:
+            lines += push_rules(grafana, groups, verify=verify)
     if section.url.startswith("http://"):
         lines.append("note: http:// sends the token unencrypted")
     return lines

@@ -98,3 +98,7 @@ class Grafana(Protocol):
     ) -> None:
         """The whole group is as given afterwards, and can be edited in the browser."""
         ...
+
+    def read_rule_group(self, folder_uid: str, group: str) -> dict[str, Any] | None:
+        """A group as Grafana holds it."""
+        ...

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dashboards.grafana.port import Grafana, GrafanaError
-from nibai.errors import NotifyError
+from nibai.errors import NotifyError, UsageError
 
 FOLDER_UID = "nibai"
 OLDEST, NEWEST = 10, 13
@@ -34,6 +34,69 @@ def push(
             )
         lines.append(f"read back: {len(documents)} dashboards are there as they were pushed")
     return lines
+
+
+def push_rules(grafana: Grafana, text: str, *, verify: bool) -> list[str]:
+    """Bring rule groups to the folder of the dashboards, each whole; the lines to print.
+
+    `text` is what `nibai rules export --format grafana` writes; UsageError when it is not.
+    """
+    groups = _groups(text)
+    lines = []
+    for group in groups:
+        title, rules = group["title"], group["rules"]
+        grafana.put_rule_group(FOLDER_UID, title, group["interval"], rules)
+        lines.append(f"pushed the rule group {title}: {len(rules)} rules")
+    if verify:
+        missing = [line for group in groups for line in _missing_rules(grafana, group)]
+        if missing:
+            raise NotifyError(
+                "\n".join(["Grafana does not hold what was pushed", *missing]),
+                retryable=False,
+                reason="verify",
+            )
+        lines.append(f"read back: {len(groups)} rule groups are there as they were pushed")
+    return lines
+
+
+def _groups(text: str) -> list[dict[str, Any]]:
+    wrong = UsageError(
+        "these are no rule groups for Grafana: give what `nibai rules export --format grafana` "
+        "writes"
+    )
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise wrong from error
+    if not isinstance(found, list) or not all(
+        isinstance(one, dict)
+        and isinstance(one.get("title"), str)
+        and isinstance(one.get("interval"), int)
+        and isinstance(one.get("rules"), list)
+        for one in found
+    ):
+        raise wrong
+    return found
+
+
+def _missing_rules(grafana: Grafana, group: Mapping[str, Any]) -> list[str]:
+    title = group["title"]
+    held = grafana.read_rule_group(FOLDER_UID, title)
+    if held is None:
+        return [f"the rule group {title!r} is not there"]
+    wanted, given = _asked(group["rules"]), _asked(held.get("rules", []))
+    return [f"the rule {name!r} of {title!r} differs" for name in sorted({*wanted} ^ {*given})] + [
+        f"the rule {name!r} of {title!r} asks something else"
+        for name in sorted({*wanted} & {*given})
+        if wanted[name] != given[name]
+    ]
+
+
+def _asked(rules: Sequence[Mapping[str, Any]]) -> dict[str, list[object]]:
+    return {
+        str(rule.get("title")): [one.get("model", {}).get("expr") for one in rule.get("data", [])]
+        for rule in rules
+    }
 
 
 def differing(grafana: Grafana, document: Mapping[str, Any]) -> list[str]:

@@ -44,6 +44,9 @@ def check(files: tuple[str, ...]) -> int:
 @click.option("--url", metavar="URL", help="Start page of Grafana (default: nibai.yaml).")
 @click.option("--token", metavar="REF", help="Service-account token: env:NAME or file:PATH.")
 @click.option("--folder", metavar="TITLE", help="Folder of the dashboards (default: nibai).")
+@click.option(
+    "--rules", metavar="FILE", help="Rule groups too: from nibai rules export --format grafana."
+)
 @click.option("--verify", is_flag=True, help="Read back what was pushed; exit 7 if it differs.")
 @data_options
 def push(
@@ -51,6 +54,7 @@ def push(
     url: str | None,
     token: str | None,
     folder: str | None,
+    rules: str | None,
     verify: bool,
     config_file: str | None,
     data: str | None,
@@ -68,7 +72,9 @@ def push(
     if token is not None and not token.startswith(("env:", "file:")):
         raise UsageError("--token is a reference, env:NAME or file:PATH, never the token itself")
     section = Grafana.model_validate({**chosen, "timeout": f"{chosen['timeout']:g}s"})
-    return _say(_grafana().push(section, environment(), f"nibai {__version__}", verify=verify))
+    path = Path(rules) if rules else None
+    message = f"nibai {__version__}"
+    return _say(_grafana().push(section, environment(), message, path, verify=verify))
 
 
 def _grafana() -> ModuleType:

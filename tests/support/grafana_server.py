@@ -86,6 +86,7 @@ class FakeGrafana:
             ("PUT", r"/v1/provisioning/folder/([^/]+)/rule-groups/([^/]+)"): (
                 lambda folder, group: self._put_group(folder, group, body)
             ),
+            ("GET", r"/v1/provisioning/folder/([^/]+)/rule-groups/([^/]+)"): self._get_group,
         }
         for (wanted, pattern), serve in routes.items():
             match = re.fullmatch(pattern, path)
@@ -206,6 +207,11 @@ class FakeGrafana:
         headers = self.requests[-1][2]
         self.groups[folder, group] = {**body, "editable": "X-Disable-Provenance" in headers}
         return 200, body
+
+    def _get_group(self, folder, group):
+        if (folder, group) not in self.groups:
+            raise RefusedError(404, "rule group not found")
+        return 200, self.groups[folder, group]
 
 
 def _only(body, known, need):

@@ -5,13 +5,15 @@ import json
 import pytest
 from support.grafana_server import TOKEN, FakeGrafana, served
 
+from alerts.exports import grafana as grafana_rules
+from alerts.rules.reading import load_rules
 from dashboards.grafana import build
 from dashboards.grafana.client import LegacyGrafana
 from dashboards.grafana.port import Annotation, GrafanaError
-from dashboards.grafana.push import differing, push
+from dashboards.grafana.push import differing, push, push_rules
 from dashboards.grafana.transport import Transport
 from nibai import cli
-from nibai.errors import UsageError
+from nibai.errors import NotifyError, UsageError
 
 RULE = {
     "title": "claim refuted", "condition": "C", "data": [], "for": "0s",
@@ -124,6 +126,54 @@ def test_a_rule_group_is_put_whole_and_stays_editable(fake):
     assert group["rules"] == [RULE]
     with pytest.raises(GrafanaError, match="invalid alert rule"):
         grafana.put_rule_group("nibai", "claims", 60, [{"title": "x"}])
+
+
+def exported(tmp_path):
+    (tmp_path / "rules.yaml").write_text(RULES)
+    path = tmp_path / "rules.json"
+    path.write_text(grafana_rules.export(load_rules(tmp_path / "rules.yaml")))
+    return path
+
+
+RULES = """
+apiVersion: nibai.dev/v1alpha1
+kind: RuleSet
+groups:
+- name: claims
+  interval: 1m
+  rules:
+  - claim: "2x faster at p99"
+    name: twice-as-fast
+    alert: {refuted: {severity: critical}}
+"""
+
+
+def test_exported_rules_are_pushed_beside_the_dashboards(fake, tmp_path):
+    text = exported(tmp_path).read_text()
+    client(fake).upsert_folder("nibai", "nibai")
+    lines = push_rules(client(fake), text, verify=True)
+    assert lines[-1] == "read back: 2 rule groups are there as they were pushed"
+    assert lines[0].startswith("pushed the rule group claims: ")
+    held = fake.groups["nibai", "claims"]["rules"]
+    held[0]["data"][0]["model"]["expr"] = "up"
+    held.append({"title": "mine"})
+    del fake.groups["nibai", "nibai-itself"]
+    quiet = client(fake)
+    quiet.put_rule_group = lambda *_: None
+    with pytest.raises(NotifyError) as caught:
+        push_rules(quiet, text, verify=True)
+    assert str(caught.value).splitlines() == [
+        "Grafana does not hold what was pushed",
+        "the rule 'mine' of 'claims' differs",
+        f"the rule {held[0]['title']!r} of 'claims' asks something else",
+        "the rule group 'nibai-itself' is not there",
+    ]
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[1]", '[{"title": "x"}]'])
+def test_a_file_that_is_no_export_is_refused(fake, text):
+    with pytest.raises(UsageError, match="these are no rule groups for Grafana"):
+        push_rules(client(fake), text, verify=False)
 
 
 def test_an_empty_answer_is_an_empty_document(fake):
