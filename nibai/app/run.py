@@ -17,10 +17,12 @@ from pathlib import Path
 from nibai import plugins
 from nibai.app.audit import Desk
 from nibai.app.collect import PULLED_SECTIONS, Source, configured
+from nibai.app.onwatch.exporter import Exporter
 from nibai.app.onwatch.follow import Follower
 from nibai.app.onwatch.jobs import Office, counting, wakes
 from nibai.app.onwatch.keeper import Keeper
 from nibai.app.onwatch.logs import log_as_json
+from nibai.app.onwatch.pages import Pages
 from nibai.app.onwatch.serving import serve_app
 from nibai.app.onwatch.sources import SourceThreads
 from nibai.app.onwatch.standing import Board
@@ -30,7 +32,7 @@ from nibai.errors import PluginError
 from nibai.protocols import Alerting, Receiver
 from nibai.schedule import Turns, Waker
 from nibai.schedule.slots import MOST_ATTEMPTS
-from nibai.server import make_app
+from nibai.server import Site, make_app
 from nibai.store.ingest import Ingest
 from nibai.store.lake import Lake
 from nibai.store.slots import Slots
@@ -45,7 +47,7 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
     Raises StoreError when another process writes to the data folder.
     """
     log_as_json()
-    token = None if config.otlp.token is None else resolve_secret(config.otlp.token, environment())
+    token = _secret(config.otlp.token)
     with ExitStack() as stack:
         state = open_state(config.state_address)
         stack.callback(state.close)
@@ -64,15 +66,27 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
             wakes(_office(config, desk, owner, board=board, tally=tally)),
             jitter_seconds=config.schedule.jitter,
         )
+        exporter = Exporter(config, desk, board=board, tally=tally, stats=ingest.stats)
         app = make_app(
-            [_receiver(config)], ingest, keeper.health, token=token, max_body=config.otlp.max_body
+            [_receiver(config)],
+            ingest,
+            keeper.health,
+            ready=keeper.ready,
+            token=token,
+            read_token=_secret(config.web.token),
+            max_body=config.otlp.max_body,
+            site=Site(exporter.scrape, Pages(desk, board, exporter.seen).page),
         )
         # Stopped in the other order: what wakes first, what folds last.
-        for part in (keeper, sources, waker):
+        for part in (keeper, exporter, sources, waker):
             part.start()
             stack.callback(part.stop)
         number = serve_app(app, config.otlp.listen, ready_file)
     return 128 + number if number else 0
+
+
+def _secret(reference: str | None) -> str | None:
+    return None if reference is None else resolve_secret(reference, environment())
 
 
 def _close(ingest: Ingest) -> None:

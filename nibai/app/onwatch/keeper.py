@@ -91,6 +91,12 @@ class Keeper:
             facts["problem"] = self._problem
         return sound, facts
 
+    def ready(self) -> tuple[bool, Mapping[str, object]]:
+        """Whether this process takes data: it has folded once, and is not stopping."""
+        folded = self._ingest.stats().last_fold_seconds is not None
+        sound = folded and self._problem is None and not self._stopping.is_set()
+        return sound, {"status": "ready" if sound else "not ready"}
+
     def _work(self) -> None:
         """Until stopped: fold, renew the lease, and once an hour the upkeep."""
         while not self._stopping.is_set():

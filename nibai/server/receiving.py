@@ -1,40 +1,31 @@
-"""The web server: routes of receivers and `/healthz`, as a Starlette application.
-
-It knows no collector: receivers are passed in. Clients never see a traceback.
-"""
+"""Routes of receivers: bodies are bounded while they are read, threads wait for the disk."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nibai.protocols import PushRequest, Receiver, Sink
+from nibai.server.access import Access
 
 WORKERS = 4
 """Threads that decode and wait for the disk; waiting ones share one fsync."""
 
 
-def make_app(
-    receivers: Sequence[Receiver],
-    sink: Sink,
-    health: Callable[[], tuple[bool, Mapping[str, object]]],
-    *,
-    token: str | None = None,
-    max_body: int,
-) -> Starlette:
-    """The application; with a token every route but `/healthz` asks for it as a bearer token."""
+def receiving_routes(
+    receivers: Sequence[Receiver], sink: Sink, access: Access, *, max_body: int
+) -> list[Route]:
+    """The paths of all receivers; with a token each asks for it as a bearer token."""
     workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="nibai-receive")
 
     def endpoint(receiver: Receiver) -> Callable[[Request], object]:
         async def receive(request: Request) -> Response:
-            if not _allowed(request, token):
+            if not access.may_write(request):
                 return JSONResponse({"message": "a valid bearer token is required"}, 401)
             body = await _body(request, max_body)
             if body is None:
@@ -49,23 +40,11 @@ def make_app(
 
         return receive
 
-    async def healthz(_request: Request) -> Response:
-        sound, facts = health()
-        return JSONResponse(dict(facts), 200 if sound else 503)
-
-    routes = [
+    return [
         Route(path, endpoint(receiver), methods=["POST"])
         for receiver in receivers
         for path in receiver.paths
     ]
-    return Starlette(routes=[*routes, Route("/healthz", healthz)])
-
-
-def _allowed(request: Request, token: str | None) -> bool:
-    if token is None:
-        return True
-    given = request.headers.get("authorization", "").removeprefix("Bearer ")
-    return hmac.compare_digest(given.encode(), token.encode())
 
 
 async def _body(request: Request, limit: int) -> bytes | None:

@@ -1,0 +1,187 @@
+"""What `/metrics` answers: the lake and the changes as of a moment ago, nibai itself as of now.
+
+A thread renews the first part and encodes it in the forms that are asked for, so that a scrape
+costs what its own few series cost, however many endpoints there are.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import nibai
+from nibai.app.audit import Desk
+from nibai.app.onwatch.follow import watched_since
+from nibai.app.onwatch.lake_families import TIMES, lake_families
+from nibai.app.onwatch.names import REPORT, WATCH
+from nibai.app.onwatch.standing import Board
+from nibai.app.onwatch.tally import Tally
+from nibai.config import Config
+from nibai.errors import NibaiError
+from nibai.exposition import (
+    NATIVE_TYPE,
+    TEXT_TYPE,
+    ChangeView,
+    Families,
+    Family,
+    HistogramValue,
+    change_families,
+    encode_native,
+    encode_text,
+    wants_native,
+)
+from nibai.model import Audit, Change, SentenceResult
+from nibai.store.ingest import IngestStats
+from nibai.store.totals import Seen, Totals
+
+LOG = logging.getLogger("nibai.metrics")
+
+
+@dataclass(slots=True, eq=False)
+class _Snapshot:
+    """Families that stay, and their encoded forms as far as they were asked for."""
+
+    families: tuple[Family, ...] = ()
+    number: int = -1
+    round_at: float | None = None
+    audits: int = -1
+    encoded: dict[bool, bytes] = field(default_factory=dict)
+
+
+class Exporter:
+    """Renews what it says every `web.refresh`; any thread may ask for a scrape."""
+
+    def __init__(
+        self,
+        config: Config,
+        desk: Desk,
+        *,
+        board: Board,
+        tally: Tally,
+        stats: Callable[[], IngestStats],
+    ) -> None:
+        self._config = config
+        self._desk = desk
+        self._board = board
+        self._tally = tally
+        self._stats = stats
+        folder = config.data / "totals" / config.collector_id
+        self._totals = Totals(desk.lake, folder, TIMES)
+        self._lock = threading.Lock()
+        self._snapshot = _Snapshot()
+        self._seen: Seen | None = None
+        self._known: dict[str, Audit | None] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="nibai-metrics", daemon=True)
+
+    def start(self) -> None:
+        """Begin to renew."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Renew no more."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def seen(self) -> Seen | None:
+        """The totals of the last renewal."""
+        if self._seen is None:
+            self.renew()
+        return self._seen
+
+    def scrape(self, accept: str) -> tuple[str, bytes]:
+        """(content type, everything) in the form that an `Accept` header asks for."""
+        native = wants_native(accept)
+        snapshot = self._snapshot
+        if snapshot.number < 0:
+            snapshot = self.renew()
+        if native not in snapshot.encoded:
+            with self._lock:
+                if native not in snapshot.encoded:
+                    snapshot.encoded[native] = self._encoded(snapshot.families, native=native)
+        own = self._encoded(self._own(), native=native)
+        return NATIVE_TYPE if native else TEXT_TYPE, snapshot.encoded[native] + own
+
+    def renew(self) -> _Snapshot:
+        """Read what is new; the snapshot of now."""
+        with self._lock:
+            before = self._snapshot
+            seen = self._seen = self._totals.refresh(self._desk.clock())
+            rows = self._desk.state.audits()
+            seen_round = self._board.round(self._desk.clock())
+            at = None if seen_round is None else seen_round.at
+            if (before.number, before.round_at, before.audits) == (seen.number, at, len(rows)):
+                return before
+            families = Families()
+            lake_families(families, seen)
+            change_families(families, self._views(rows))
+            fresh = _Snapshot(families.done(), seen.number, at, len(rows))
+            for native in before.encoded:
+                fresh.encoded[native] = self._encoded(fresh.families, native=native)
+            self._snapshot = fresh
+            return fresh
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.renew()
+            except NibaiError as error:
+                LOG.error("%s", error)  # noqa: TRY400 - the text is the message
+            except Exception:
+                LOG.exception("metrics are not renewed and stay as they were")
+            self._stopping.wait(self._config.web.refresh)
+
+    def _encoded(self, families: tuple[Family, ...], *, native: bool) -> bytes:
+        if native:
+            return encode_native(families, self._config.web.native_buckets)
+        return encode_text(families)
+
+    # -- changes ----------------------------------------------------------------------------
+    def _views(self, rows: list[tuple[str, str, float, str]]) -> list[ChangeView]:
+        changes = self._desk.changes()[: self._config.web.changes]
+        views = [self._view(change, rows) for change in changes]
+        shown = {view.audit.id for view in views if view.audit is not None}
+        self._known = {name: audit for name, audit in self._known.items() if name in shown}
+        return views
+
+    def _view(self, change: Change, rows: list[tuple[str, str, float, str]]) -> ChangeView:
+        ids = [row[0] for row in rows if row[1] == change.id]
+        chosen = next((name for name in ids if name.startswith(WATCH)), ids[0] if ids else None)
+        audit = None if chosen is None else self._audit(chosen)
+        standing = self._standing(change.id)
+        if not standing and audit is not None and not audit.id.startswith(REPORT):
+            standing = audit.sentences
+        return ChangeView(change, watched_since(change) or None, standing, audit)
+
+    def _standing(self, change: str) -> tuple[SentenceResult, ...]:
+        seen = self._board.round(self._desk.clock())
+        return tuple(
+            SentenceResult(one.sentence, one.verdict, one.reason, one.findings)
+            for one in (() if seen is None else seen.standings)
+            if one.change.id == change
+        )
+
+    def _audit(self, name: str) -> Audit | None:
+        if name not in self._known:
+            found = self._desk.stored(name)
+            self._known[name] = found if isinstance(found, Audit) else None
+        return self._known[name]
+
+    # -- nibai itself -----------------------------------------------------------------------
+    def _own(self) -> tuple[Family, ...]:
+        families, stats, now = Families(), self._stats(), self._desk.clock()
+        families.add("nibai_build_info", 1.0, version=nibai.__version__)
+        families.add("nibai_wal_bytes", float(stats.waiting_bytes))
+        families.add("nibai_otlp_spans_total", float(stats.rows), result="kept")
+        families.add("nibai_otlp_spans_total", float(stats.repeated), result="repeated")
+        for name, reading in self._board.readings().items():
+            lag = None if reading.final_until is None else max(now - reading.final_until, 0.0)
+            families.add("nibai_collector_lag_seconds", lag, collector=name)
+        families.put_all(self._tally.numbers())
+        for name, series in self._tally.times().items():
+            for labels, (counts, total) in series.items():
+                families.put(name, labels, HistogramValue(counts, total))
+        return families.done()

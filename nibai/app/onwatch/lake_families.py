@@ -1,0 +1,88 @@
+"""Totals of the lake as families: a histogram a series, requests by outcome, recent quantiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from nibai.conventions import DEFAULT_QUANTILES, METRICS
+from nibai.exposition import Families, HistogramValue
+from nibai.histogram import BlockHistograms, merge
+from nibai.store.totals import Seen
+
+Series = tuple[str, str, str]
+"""Endpoint, variant, metric."""
+
+TIMES = tuple(metric.name for metric in METRICS.values() if metric.unit == "s")
+"""The metrics that are exported."""
+
+
+def lake_families(families: Families, seen: Seen) -> None:
+    """Add everything that comes out of the lake."""
+    cells = _cells(seen.cell)
+    for (endpoint, variant, metric), counts in histograms(seen.hist):
+        total = cells.get((endpoint, variant, metric), {}).get("sum", 0.0)
+        value = HistogramValue(counts, total)
+        families.put(f"nibai_{metric}_seconds", (endpoint, variant), value)
+    for (endpoint, variant), outcomes in _requests(cells).items():
+        for outcome, number in outcomes.items():
+            families.put("nibai_requests_total", (endpoint, variant, outcome), number)
+    for (endpoint, variant, metric), counts in histograms(seen.recent):
+        values = counts.quantile(DEFAULT_QUANTILES).tolist()
+        for quantile, value in zip(DEFAULT_QUANTILES, values, strict=True):
+            labels = (endpoint, variant, metric, f"{quantile:g}")
+            families.put("nibai_latency_quantile_seconds", labels, value)
+
+
+def histograms(table: pa.Table) -> Iterator[tuple[Series, BlockHistograms]]:
+    """Every series of a table that is sorted by endpoint, variant and metric, in one block."""
+    names = [table[name].to_numpy() for name in ("endpoint", "variant", "metric")]
+    scale, bucket, count = (table[name].to_numpy() for name in ("scale", "bucket", "count"))
+    if not len(scale):
+        return
+    changes = [column[1:] != column[:-1] for column in names]
+    starts = np.flatnonzero(np.r_[True, np.logical_or.reduce(changes)])
+    for start, end in zip(starts, [*starts[1:], len(scale)], strict=True):
+        scales = np.unique(scale[start:end]).tolist()
+        parts = []
+        for one in scales:
+            rows = start + np.flatnonzero(scale[start:end] == one)
+            block = np.zeros(len(rows), dtype=np.int64)
+            parts.append(
+                BlockHistograms.from_rows(block, bucket[rows], count[rows], blocks=1, scale=one)
+            )
+        series = (str(names[0][start]), str(names[1][start]), str(names[2][start]))
+        yield series, parts[0] if len(parts) == 1 else merge(parts)
+
+
+def _cells(table: pa.Table) -> dict[Series, dict[str, float]]:
+    return {
+        (row["endpoint"], row["variant"], row["metric"]): {
+            "count": float(row["count"]),
+            "errors": float(row["errors"]),
+            "timeouts": float(row["timeouts"]),
+            "sum": row["sum"] or 0.0,
+        }
+        for row in table.to_pylist()
+    }
+
+
+def _requests(
+    cells: Mapping[Series, Mapping[str, float]],
+) -> dict[tuple[str, str], dict[str, float]]:
+    """Requests by outcome; of several metrics the one that saw the most speaks."""
+    most: dict[tuple[str, str], Mapping[str, float]] = {}
+    for (endpoint, variant, _), cell in cells.items():
+        known = most.get((endpoint, variant))
+        if known is None or cell["count"] > known["count"]:
+            most[endpoint, variant] = cell
+    return {
+        series: {
+            "success": max(cell["count"] - cell["errors"] - cell["timeouts"], 0.0),
+            "error": cell["errors"],
+            "timeout": cell["timeouts"],
+        }
+        for series, cell in most.items()
+    }

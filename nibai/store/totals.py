@@ -1,0 +1,169 @@
+"""Running totals of every series: what was appended since the first time they were asked for.
+
+Counters have to grow, also over restarts and when late minutes come: so rows are taken as they are
+appended, whatever minute they are of, and the sums are kept in a file with the version of the table
+they hold. A correction (`revision`) may lower a count, which Prometheus takes for a restart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nibai.store.appended import appended
+from nibai.store.connection import connect
+from nibai.store.engine import unreadable
+from nibai.store.lake import Lake
+from nibai.store.sql import literal
+
+_SERIES = [(name, pa.string()) for name in ("endpoint", "variant", "metric")]
+_BUCKET = [("scale", pa.int8()), ("bucket", pa.int16()), ("count", pa.int64())]
+HIST = pa.schema([*_SERIES, *_BUCKET])
+CELL = pa.schema(
+    [
+        *_SERIES,
+        ("count", pa.int64()),
+        ("errors", pa.int64()),
+        ("timeouts", pa.int64()),
+        ("sum", pa.float64()),
+    ]
+)
+RECENT = pa.schema([*_SERIES, ("minute", pa.int32()), *_BUCKET])
+
+RECENT_MINUTES = 5
+RECENT_SECONDS = 2 * 86400.0
+"""A series without data for so long has no recent quantile."""
+
+_VERSION = b"nibai.version"
+_GROUPED = {
+    "hist": "endpoint, variant, metric, scale, bucket, sum(count)::BIGINT AS count",
+    "cell": "endpoint, variant, metric, sum(count)::BIGINT AS count, "
+    "sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts, "
+    # Requests without buckets are in no histogram, so their sum is not either.
+    "sum(sum) FILTER (provenance <> 'scalar') AS sum",
+}
+_MERGED = {
+    "hist": _GROUPED["hist"],
+    "cell": _GROUPED["cell"].replace(" FILTER (provenance <> 'scalar')", ""),
+}
+_SCHEMAS = {"hist": HIST, "cell": CELL}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Totals at one moment: buckets, counts, and the buckets of the newest minutes by series.
+
+    `number` changes whenever the numbers do.
+    """
+
+    hist: pa.Table
+    cell: pa.Table
+    recent: pa.Table
+    number: int = 0
+
+
+class Totals:
+    """Totals of some metrics of a lake, kept in a folder; one process writes there."""
+
+    def __init__(self, lake: Lake, folder: Path, metrics: Sequence[str]) -> None:
+        self._lake = lake
+        self._folder = folder
+        self._metrics = ", ".join(literal(metric) for metric in metrics)
+        self._lock = threading.Lock()
+        self._tables = {name: schema.empty_table() for name, schema in _SCHEMAS.items()}
+        self._versions: dict[str, int | None] = dict.fromkeys(_SCHEMAS)
+        self._recent = RECENT.empty_table()
+        self._number = 0
+        self._begun = False
+
+    def refresh(self, now: float) -> Seen:
+        """Take in what was appended since; raises StoreError when the lake cannot be read."""
+        with self._lock:
+            if not self._begun:
+                self._begin(now)
+            changed = [self._grow(table, now) for table in _SCHEMAS]
+            if any(changed):
+                self._number += 1
+            return Seen(self._tables["hist"], self._tables["cell"], self._recent, self._number)
+
+    def _begin(self, now: float) -> None:
+        for table, schema in _SCHEMAS.items():
+            with contextlib.suppress(OSError, pa.ArrowException, KeyError, ValueError):
+                kept = pq.read_table(self._file(table))
+                self._versions[table] = int(kept.schema.metadata[_VERSION])
+                self._tables[table] = kept.cast(schema)
+            if self._versions[table] is None:
+                # Before the first commit is version -1; a lake that is there is not counted.
+                newest, _ = appended(self._lake, table, None)
+                self._versions[table] = -1 if newest is None else newest
+        days = [datetime.fromtimestamp(t, UTC).date() for t in (now - RECENT_SECONDS, now + 86400)]
+        self._recent = self._newest(RECENT.empty_table(), self._lake.file_uris("hist", *days), now)
+        self._begun = True
+
+    def _grow(self, table: str, now: float) -> bool:
+        newest, files = appended(self._lake, table, self._versions[table])
+        if newest is None or newest == self._versions[table]:
+            return False
+        if files:
+            grouped = (
+                f"SELECT {_MERGED[table]} FROM (SELECT * FROM known UNION ALL BY NAME "
+                f"SELECT {_GROUPED[table]} FROM {_read(files)} WHERE metric IN ({self._metrics}) "
+                "GROUP BY ALL) GROUP BY ALL ORDER BY ALL"
+            )
+            found = self._query(grouped, known=self._tables[table])
+            self._tables[table] = found.cast(_SCHEMAS[table])
+            if table == "hist":
+                self._recent = self._newest(self._recent, files, now)
+        self._versions[table] = newest
+        self._keep(table, newest)
+        return bool(files)
+
+    def _newest(self, known: pa.Table, files: Sequence[str], now: float) -> pa.Table:
+        """The newest minutes of every series, those that were known included."""
+        if not files:
+            return known
+        columns = "endpoint, variant, metric, minute, scale, bucket"
+        sql = (
+            f"WITH rows AS (SELECT * FROM known UNION ALL BY NAME SELECT {columns}, "
+            f"count::BIGINT AS count FROM {_read(files)} WHERE metric IN ({self._metrics}) "
+            f"AND minute > {int((now - RECENT_SECONDS) // 60)}), "
+            "series AS (SELECT endpoint, variant, metric, max(minute) AS last "
+            "FROM rows GROUP BY ALL) "
+            f"SELECT {columns}, sum(count)::BIGINT AS count FROM rows "
+            "JOIN series USING (endpoint, variant, metric) "
+            f"WHERE minute > last - {RECENT_MINUTES} GROUP BY ALL ORDER BY ALL"
+        )
+        return self._query(sql, known=known).cast(RECENT)
+
+    def _query(self, sql: str, *, known: pa.Table) -> pa.Table:
+        connection = connect()
+        connection.register("known", known)
+        try:
+            return connection.sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise unreadable(self._lake.root, error) from error
+
+    def _keep(self, table: str, version: int) -> None:
+        """Write the totals beside the lake; without the disk they go on in memory."""
+        kept = self._tables[table].replace_schema_metadata({_VERSION: str(version).encode()})
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            waiting = self._file(table).with_suffix(".new")
+            pq.write_table(kept, waiting, compression="zstd")
+            waiting.replace(self._file(table))
+
+    def _file(self, table: str) -> Path:
+        return self._folder / f"{table}.parquet"
+
+
+def _read(files: Sequence[str]) -> str:
+    listed = ", ".join(literal(file.removeprefix("file://")) for file in files)
+    return f"read_parquet([{listed}], union_by_name=true)"

@@ -1,0 +1,217 @@
+"""What the server shows: metrics in two forms, pages with inert text, and to whom."""
+
+import base64
+
+import pytest
+from starlette.testclient import TestClient
+from support.audits import mixed
+from support.onwatch import CUT, TWICE, declared, fill, on_watch
+from support.spans import batch
+
+from nibai.app.onwatch.exporter import Exporter
+from nibai.app.onwatch.jobs import configured_jobs
+from nibai.app.onwatch.pages import PER_PAGE, Pages
+from nibai.claims import parse
+from nibai.document import to_document
+from nibai.exposition import NATIVE_TYPE, TEXT_TYPE
+from nibai.model import Change
+from nibai.server import Site, make_app
+from nibai.store.ingest import Ingest, MemoryLedger
+
+PROMETHEUS = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+)
+HOSTILE = "onprem/<script>alert(1)</script>/\"'&{{70*70}}"
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("web")
+    fill(folder)
+    return folder
+
+
+@pytest.fixture
+def shown(lake, tmp_path):
+    watch = on_watch(tmp_path, lake, CUT + 8 * 3600)
+    watch.ingest = Ingest(lake, "more", MemoryLedger(), clock=watch.clock)
+    watch.exporter = Exporter(
+        watch.config, watch.desk, board=watch.board, tally=watch.tally, stats=watch.ingest.stats
+    )
+    site = Site(watch.exporter.scrape, Pages(watch.desk, watch.board, watch.exporter.seen).page)
+    watch.site = site
+    watch.client = client(site)
+    yield watch
+    watch.ingest.close()
+    watch.desk.state.close()
+
+
+def client(site, **tokens):
+    facts = (True, {"status": "ok"})
+    app = make_app([], None, lambda: facts, max_body=1000, site=site, **tokens)
+    return TestClient(app, follow_redirects=False)
+
+
+def followed(shown, *claims, **more):
+    change = declared(shown.desk, *claims, **more)
+    (follow,) = [job for job in configured_jobs(shown.office) if job.name == "follow"]
+    shown.folded(shown.clock.now)
+    shown.office.turns.take(follow)
+    return change
+
+
+# -- metrics ---------------------------------------------------------------------------------
+
+
+def test_metrics_come_in_the_form_that_was_asked_for(shown):
+    text = shown.client.get("/metrics")
+    assert text.headers["content-type"] == TEXT_TYPE
+    assert "nibai_build_info{" in text.text
+    assert 'nibai_latency_quantile_seconds{endpoint="onprem/tokyo/twice"' in text.text
+    native = shown.client.get("/metrics", headers={"accept": PROMETHEUS})
+    assert native.headers["content-type"] == NATIVE_TYPE
+    assert b"nibai_build_info" in native.content
+
+
+def test_a_watched_claim_has_its_verdict_before_and_after_it_is_decided(shown):
+    shown.clock.now = CUT + 600
+    change = followed(shown, "1.5x faster at p50")
+    shown.exporter.renew()
+    series = f'change="{change.id}",claim="1.5x-faster-at-p50",endpoint="{TWICE}",variant=""'
+    assert f"nibai_claim_verdict{{{series}}} 0.0" in shown.client.get("/metrics").text
+    shown.clock.now = CUT + 8 * 3600
+    (follow,) = [job for job in configured_jobs(shown.office) if job.name == "follow"]
+    shown.folded(shown.clock.now)
+    shown.office.turns.take(follow)
+    shown.exporter.renew()
+    text = shown.client.get("/metrics").text
+    assert f"nibai_claim_verdict{{{series}}} 1.0" in text
+    assert f'nibai_change_observed_requests{{change="{change.id}"' in text
+    assert 'nibai_audit_slots_total{job="follow",state="done"} 2.0' in text
+    assert 'nibai_collector_lag_seconds{collector="main"} 0.0' in text
+
+
+def test_a_fixed_window_report_sets_no_verdict(shown):
+    change = declared(shown.desk, "2x faster")
+    document = {**to_document(mixed()), "id": "report-0000"}
+    document["change"] = {**document["change"], "id": change.id}
+    shown.desk.state.put_audit(document, CUT)
+    text = shown.client.get("/metrics").text
+    assert f'nibai_change_level_ratio{{change="{change.id}"' in text
+    assert f'nibai_claim_verdict{{change="{change.id}"' not in text
+
+
+def test_only_the_newest_changes_are_exported(shown):
+    for number in range(23):
+        shown.clock.now += 1
+        shown.desk.declare(
+            Change("", f"e/s/n{number}", sentences=(parse("2x faster"),), effective_at=CUT)
+        )
+    text = shown.client.get("/metrics").text
+    assert text.count("nibai_change_info{") == 20
+    assert 'endpoint="e/s/n22"' in text
+    assert 'endpoint="e/s/n2"' not in text
+
+
+def test_text_from_outside_stays_inside_its_label(shown):
+    shown.ingest.append(
+        batch([0.1] * 20, endpoint='e/s/"} 1\nevil 2', minute=int(shown.clock.now // 60))
+    )
+    shown.ingest.flush()
+    text = shown.client.get("/metrics").text
+    assert "\nevil" not in text
+    assert '\\"} 1\\nevil 2' in text
+
+
+# -- pages -----------------------------------------------------------------------------------
+
+
+def test_audits_are_listed_and_shown(shown):
+    change = followed(shown, "1.5x faster at p50")
+    home = shown.client.get("/")
+    assert (home.status_code, home.headers["location"]) == (307, "/audits")
+    page = shown.client.get("/audits")
+    assert page.status_code == 200
+    name = shown.desk.state.audits()[0][0]
+    assert f'<a href="/audits/{name}">{name}</a>' in page.text
+    assert "confirmed" in page.text
+    assert "as claimed; decided by the block" in page.text
+    report = shown.client.get(f"/audits/{name}")
+    assert report.status_code == 200
+    assert 'id="nibai-audit"' in report.text
+    assert change.id in report.text
+    endpoint = shown.client.get(f"/endpoints/{TWICE}")
+    assert endpoint.status_code == 200
+    assert "1.5x faster at p50" in endpoint.text
+    assert "latency" in endpoint.text
+    other = shown.client.get("/audits?endpoint=onprem/tokyo/same")
+    assert name not in other.text
+
+
+def test_long_lists_have_pages(shown):
+    change = declared(shown.desk, "2x faster")
+    document = to_document(mixed())
+    document["change"] = {**document["change"], "id": change.id}
+    for number in range(PER_PAGE + 3):
+        shown.desk.state.put_audit({**document, "id": f"aud-{number:04d}"}, CUT + number)
+    first, second = (shown.client.get(f"/audits?page={n}").text for n in (1, 2))
+    assert "page 1 of 2" in first
+    assert 'rel="next"' in first
+    assert "aud-0002" in second
+    for wrong in ("0", "99", "-1", "x", "1; drop"):
+        assert shown.client.get("/audits", params={"page": wrong}).status_code == 200
+
+
+def test_hostile_names_are_inert(shown):
+    document = to_document(mixed())
+    change = shown.desk.declare(
+        Change("", HOSTILE, sentences=(parse("2x faster"),), effective_at=CUT)
+    )
+    document["change"] = {**document["change"], "id": change.id, "endpoint": HOSTILE}
+    document["reason"] = "<img src=x onerror=alert(1)> {{70*70}}"
+    shown.desk.state.put_audit({**document, "id": "aud-1"}, CUT)
+    for path in ("/audits", f"/endpoints/{HOSTILE}", f"/audits?endpoint={HOSTILE}"):
+        page = shown.client.get(path)
+        assert page.status_code == 200
+        assert "<script" not in page.text
+        assert "<img" not in page.text
+        assert "4900" not in page.text.split("</style>")[1]
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/audits/../../etc/passwd", "/audits/%2e%2e%2f%2e%2e%2fetc%2fpasswd", "/audits/aud-404",
+     "/audits/a/b", "/audits/%00", "/endpoints/", "/endpoints/../../etc/passwd", "/nothing"],
+)  # fmt: skip
+def test_what_is_not_there_is_not_found(shown, path):
+    page = shown.client.get(path)
+    assert page.status_code == 404
+    assert "root:" not in page.text
+
+
+# -- to whom ---------------------------------------------------------------------------------
+
+
+def test_off_loopback_everything_needs_a_token_and_the_read_token_only_reads(shown):
+    tokens = {"token": "write", "read_token": "read"}
+    asked = client(shown.site, **tokens)
+    for path in ("/", "/audits", "/metrics", "/endpoints/x"):
+        refused = asked.get(path)
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"].startswith("Basic ")
+    bearer = {"authorization": "Bearer read"}
+    assert asked.get("/metrics", headers=bearer).status_code == 200
+    basic = base64.b64encode(b"anyone:read").decode()
+    assert asked.get("/audits", headers={"authorization": f"Basic {basic}"}).status_code == 200
+    assert asked.get("/audits", headers={"authorization": "Bearer write"}).status_code == 200
+    for wrong in ("Bearer no", "Basic !!!", "Basic " + base64.b64encode(b"\xff").decode(), "read"):
+        assert asked.get("/audits", headers={"authorization": wrong}).status_code == 401
+    for path in ("/healthz", "/readyz"):
+        assert asked.get(path).status_code == 200
+
+
+def test_on_loopback_a_foreign_name_is_refused(shown):
+    assert shown.client.get("/audits", headers={"host": "127.0.0.1:4318"}).status_code == 200
+    assert shown.client.get("/audits", headers={"host": "evil.example"}).status_code == 401
+    assert shown.client.get("/metrics", headers={"host": "evil.example:4318"}).status_code == 401
