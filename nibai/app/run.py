@@ -40,6 +40,8 @@ from nibai.store.state import open_state
 
 LOG = logging.getLogger("nibai.run")
 
+FIRST_WAKE_SECONDS = 2.0
+
 
 def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]) -> int:
     """Run until SIGINT or SIGTERM, fold the open minute; 130 or 143 as the signal asks.
@@ -65,6 +67,8 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
         waker = Waker(
             wakes(_office(config, desk, owner, board=board, tally=tally)),
             jitter_seconds=config.schedule.jitter,
+            # What the jobs import is not waited for: data are taken first.
+            first_seconds=FIRST_WAKE_SECONDS,
         )
         exporter = Exporter(config, desk, board=board, tally=tally, stats=ingest.stats)
         app = make_app(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -27,11 +27,17 @@ class Wake:
 
 
 class Waker:
-    """Wakes until it is stopped; what is still running is not begun again."""
+    """Wakes until it is stopped; what is still running is not begun again.
 
-    def __init__(self, wakes: Sequence[Wake], *, jitter_seconds: float = 0.0) -> None:
+    Everything is woken `first_seconds` after the start, then after its own pause.
+    """
+
+    def __init__(
+        self, wakes: Sequence[Wake], *, jitter_seconds: float = 0.0, first_seconds: float = 0.0
+    ) -> None:
         self._wakes = tuple(wakes)
         self._jitter = jitter_seconds
+        self._first = first_seconds
         self._stopping = threading.Event()
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
@@ -41,14 +47,15 @@ class Waker:
         )
 
     def start(self) -> None:
-        """Begin to wake; everything is woken at once."""
+        """Begin to wake."""
+        first = datetime.now(UTC) + timedelta(seconds=self._first)
         for wake in self._wakes:
             self._scheduler.add_job(
                 wake.call,
                 IntervalTrigger(seconds=wake.pause_seconds, timezone=UTC, jitter=self._jitter),
                 args=(self._stopping.is_set,),
                 id=wake.name,
-                next_run_time=datetime.now(UTC),
+                next_run_time=first,
             )
         self._scheduler.start()
 
