@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 from alerts import lifecycle
 from alerts.exports import grafana, prometheus
@@ -40,7 +42,9 @@ class Book:
 
     def advance(self, known: Sequence[Alert], seen: Round) -> Sequence[Alert]:
         """Alerts that are new or stand differently."""
-        return lifecycle.advance(self.rules.claim_rules, self.rules.collectors, known, seen)
+        changed = lifecycle.advance(self.rules.claim_rules, self.rules.collectors, known, seen)
+        pages = None if self.rules.route is None else self.rules.route.pages
+        return changed if pages is None else [_linked(alert, pages) for alert in changed]
 
     def forgotten(self, known: Sequence[Alert], seen: Round) -> Sequence[str]:
         """Fingerprints of alerts that need not be kept."""
@@ -64,3 +68,12 @@ class Book:
             texts = {k: str(options[k]) for k in ("folder", "datasource") if k in options}
             return grafana.export(self.rules, **texts)
         raise UsageError(f"no export {form!r}: choose prometheus or grafana")
+
+
+def _linked(alert: Alert, pages: str) -> Alert:
+    """With the address of its audit; it says where to look, not which alert it is."""
+    audit = alert.annotations.get("audit")
+    if audit is None:
+        return alert
+    link = f"{pages.rstrip('/')}/audits/{quote(audit, safe='')}"
+    return replace(alert, annotations={**alert.annotations, "link": link})

@@ -44,7 +44,6 @@ def claim_facts(name: str, rule: ClaimRule, standing: Standing) -> dict[str, str
         "kinds": ", ".join(kind.value for kind in standing.change.kinds),
         "verdict": standing.verdict.value,
         "reason": standing.reason.text,
-        "figures": "\n".join(figures.figure(finding) for finding in standing.findings),
         "level": f"{standing.level * 100:g} % at any number of looks",
         "watched_since": figures.moment(standing.watched_since),
         "audit": standing.audit or "",
@@ -58,6 +57,9 @@ def claim_facts(name: str, rule: ClaimRule, standing: Standing) -> dict[str, str
         facts["no_data_since"] = figures.moment(standing.no_data_since)
     if standing.superseded_by is not None:
         facts["superseded_by"] = standing.superseded_by
+    facts = {key: figures.one_line(value) for key, value in facts.items()}
+    lines = (figures.one_line(figures.figure(finding)) for finding in standing.findings)
+    facts["figures"] = "\n".join(lines)
     facts["title"] = _text(rule.message.title, TITLES[name], facts)
     facts["todo"] = _text(rule.message.todo, TODO[name], facts)
     return {key: value for key, value in facts.items() if value}
@@ -65,12 +67,12 @@ def claim_facts(name: str, rule: ClaimRule, standing: Standing) -> dict[str, str
 
 def collector_facts(standing: CollectorStanding) -> dict[str, str]:
     """Annotations of an alert about a collector."""
-    facts = {"collector": standing.collector}
+    facts = {"collector": figures.one_line(standing.collector)}
     if standing.quiet_since is not None:
         facts["quiet_since"] = figures.moment(standing.quiet_since)
         facts["reason"] = f"no final minute since {facts['quiet_since']}"
     if standing.problem:
-        facts["problem"] = standing.problem
+        facts["problem"] = figures.one_line(standing.problem)
     facts["title"] = fill(TITLES[QUIET], facts)
     facts["todo"] = TODO[QUIET]
     return facts

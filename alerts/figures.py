@@ -59,6 +59,15 @@ def false_alarms(evidence: Evidence) -> str:
     return f"{_percent(rate.value)} % {span} in {rate.placebos} windows where nothing changed"
 
 
+def one_line(text: str) -> str:
+    """A text from outside without line breaks and invisible signs: it cannot feign another line.
+
+    >>> one_line("chat" + chr(13) + chr(10) + "ERROR forged " + chr(0x202E) + "reversed")
+    'chat ERROR forged reversed'
+    """
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
 def moment(seconds: float) -> str:
     """A time for people.
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from alerts import facts
+from alerts.figures import one_line
 from alerts.rules.matching import change_matches, sentence_matches
 from alerts.rules.ruleset import ClaimRule, Loudness, Quiet
 from nibai.claims import claim_name
@@ -191,6 +192,7 @@ def _alert(name: str, rule: ClaimRule, standing: Standing, loud: Loudness, at: f
     if only is not None:
         labels["segment"] = "=".join(only)
     annotations = facts.claim_facts(name, rule, standing)
+    labels = {key: one_line(value) for key, value in labels.items()}
     return Alert(labels, AlertState.PENDING, loud.severity, at, at, annotations)
 
 
@@ -260,7 +262,7 @@ def _collectors(quiet: Quiet | None, seen: Round) -> Iterable[_Wish]:
 def _collector_alert(quiet: Quiet, standing: CollectorStanding, at: float) -> Alert:
     labels: Mapping[str, str] = {
         "alertname": facts.QUIET,
-        "collector": standing.collector,
+        "collector": one_line(standing.collector),
         "severity": quiet.severity.value,
     }
     annotations = facts.collector_facts(standing)

@@ -180,9 +180,13 @@ class Branch(Section):
 
 
 class Route(Section):
-    """To whom: the first branch that matches, else the default."""
+    """To whom: the first branch that matches, else the default.
+
+    `pages` is where readers reach the pages of `nibai run`: messages link to the audit there.
+    """
 
     default: str
+    pages: str | None = Field(default=None, pattern=r"^https?://[^\s<>|]+$")
     branches: tuple[Branch, ...] = ()
     receivers: Mapping[str, tuple[Mapping[str, Mapping[str, Any]], ...]]
 

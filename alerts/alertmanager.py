@@ -1,0 +1,107 @@
+"""Alertmanager's API v2: every member is told, firing alerts again every minute.
+
+Grouping, routing and silences are Alertmanager's there. An alert that is not told again ends there
+after `keep`, so that a nibai that died for good does not leave alerts behind.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from pydantic import Field
+
+from alerts import http, options
+from nibai.config import Duration, SecretReference, Section
+from nibai.errors import NotifyError
+from nibai.model import Alert, AlertState, Notice
+from nibai.protocols import Notifier
+
+LOG = logging.getLogger("nibai.alerts.alertmanager")
+
+REPEAT_SECONDS = 60.0
+
+
+class Options(Section):
+    """`urls` of every member of the cluster (never of a balancer before them)."""
+
+    urls: tuple[options.Url, ...] = Field(min_length=1)
+    token: SecretReference | None = None
+    username: str | None = None
+    password: SecretReference | None = None
+    keep: Duration = 900.0
+
+
+def build(given: Mapping[str, object]) -> Notifier:
+    """A notifier for all members."""
+    chosen, around = options.read(Options, given)
+    urls = [options.secret(url, around).rstrip("/") for url in chosen.urls]
+    headers: dict[str, str] = {}
+    if chosen.token is not None:
+        headers["Authorization"] = f"Bearer {options.secret(chosen.token, around)}"
+    elif chosen.username is not None and chosen.password is not None:
+        pair = f"{chosen.username}:{options.secret(chosen.password, around)}".encode()
+        headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+    return Cluster(urls, headers, chosen.keep, around.clock)
+
+
+class Cluster:
+    """All members of one Alertmanager."""
+
+    repeat_seconds = REPEAT_SECONDS
+
+    def __init__(
+        self,
+        urls: list[str],
+        headers: Mapping[str, str],
+        keep_seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._urls = urls
+        self._headers = headers
+        self._keep = keep_seconds
+        self._clock = clock
+
+    def notify(self, notice: Notice) -> str | None:
+        """Post to every member; an error only where none took it.
+
+        A member that missed the end of an alert ends it by itself after `keep`.
+        """
+        body = [self._alert(alert) for alert in notice.alerts]
+        problems: list[NotifyError] = []
+        for url in self._urls:
+            try:
+                http.post(f"{url}/api/v2/alerts", body, self._headers)
+            except NotifyError as error:
+                problems.append(error)
+        if len(problems) == len(self._urls):
+            raise problems[0]
+        for problem in problems:
+            LOG.warning("a member of the cluster was not told: %s", problem)
+        return None
+
+    def _alert(self, alert: Alert) -> dict[str, object]:
+        ends = self._clock() + self._keep
+        if alert.state is AlertState.RESOLVED:
+            ends = alert.changed_at
+        body: dict[str, object] = {
+            "labels": dict(alert.labels),
+            "annotations": dict(alert.annotations),
+            "startsAt": timestamp(alert.fired_at or alert.since),
+            "endsAt": timestamp(ends),
+        }
+        if "link" in alert.annotations:
+            body["generatorURL"] = alert.annotations["link"]
+        return body
+
+
+def timestamp(seconds: float) -> str:
+    """A time as RFC 3339.
+
+    >>> timestamp(1_764_028_800)
+    '2025-11-25T00:00:00.000Z'
+    """
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
