@@ -7,14 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from collector.aws.session import AwsClient, Caller
-from collector.capabilities import access, bills, enrichment
-from collector.sagemaker.describe import Describer
+from collector.capabilities import (
+    access,
+    bills,
+    captures,
+    endpoints,
+    enrichment,
+    metrics,
+    prices,
+    traces,
+)
+from collector.prices.aws import PRICING_REGION
+from collector.sagemaker.describe import Described, Describer
 from collector.sagemaker.permitted import Permitted
-from collector.sagemaker.snapshot import Snapshot
+from collector.sagemaker.snapshot import Role, Snapshot, Unit
 from nibai.errors import CollectError
 from nibai.protocols import Capability, Effort, Examiner, Standing
 
 MOST_ENDPOINTS = 3
+MOST_VARIANTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +52,20 @@ class AwsExaminer:
         services: Callable[[Place, str], Caller],
         *,
         clock: Callable[[], float],
+        wait: Callable[[float], None],
     ) -> None:
         self._places = tuple(places)
         self._services = services
         self._clock = clock
+        self._wait = wait
 
     def effort(self) -> Iterable[Effort]:
         """What every place will be asked, at most."""
         for place in self._places:
-            yield Effort(place.topic, access.READS + enrichment.READS, 0.0)
+            reads = access.READS + enrichment.READS + traces.READS + 2 * MOST_ENDPOINTS
+            reads += MOST_ENDPOINTS * (3 + captures.READS + MOST_VARIANTS * metrics.READS)
+            dollars = MOST_ENDPOINTS * (captures.DOLLARS + MOST_VARIANTS * metrics.DOLLARS)
+            yield Effort(place.topic, reads, dollars)
 
     def examine(self) -> Iterator[Capability]:
         """Place by place."""
@@ -64,28 +80,45 @@ class AwsExaminer:
                 made[name] = self._services(place, name)
             return made[name]
 
-        yield from access.access(place.topic, services("sagemaker"))
-        endpoints, trouble = self._endpoints(place, services("sagemaker"))
+        now, topic = self._clock(), place.topic
+        yield from access.access(topic, services("sagemaker"))
+        found, trouble = _endpoints(place, services("sagemaker"))
         yield from trouble
-        variants = max(sum(len(one.units) for one in endpoints), 1)
-        yield from enrichment.enrichment(place.topic, services, place.region, variants)
-        yield from bills.bills(place.topic)
+        snapshots = [one.snapshot for one in found]
+        variants = max(sum(len(one.units) for one in snapshots), 1)
+        yield from enrichment.enrichment(topic, services, place.region, variants)
+        yield from traces.traces(topic, services, now, self._wait)
+        yield from prices.prices(topic, services, place.region, snapshots)
+        for one in found:
+            yield from endpoints.endpoint(one.snapshot, one.alarms)
+            yield from captures.captures(services, one.snapshot, now)
+            for unit in _measured(one.snapshot):
+                asking = metrics.VariantMetrics(services, one.snapshot, unit, now)
+                yield from asking.capabilities()
+        yield from bills.bills(topic)
 
-    def _endpoints(self, place: Place, caller: Caller) -> tuple[list[Snapshot], list[Capability]]:
-        """The first few endpoints that match, and what was in the way."""
-        describer = Describer(caller, "", Permitted())
-        found: list[Snapshot] = []
-        try:
-            for name in describer.names(place.patterns)[:MOST_ENDPOINTS]:
-                described = describer.describe(name)
-                if described is not None:
-                    found.append(described.snapshot)
-        except CollectError as error:
-            return found, [Capability(place.topic, "endpoints", Standing.UNKNOWN, str(error))]
-        if not found:
-            said = f"no endpoint matches {', '.join(place.patterns)}"
-            return [], [Capability(place.topic, "endpoints", Standing.ABSENT, said)]
-        return found, []
+
+def _endpoints(place: Place, caller: Caller) -> tuple[list[Described], list[Capability]]:
+    """The first few endpoints that match, and what was in the way."""
+    permitted = Permitted()
+    describer = Describer(caller, "", permitted)
+    try:
+        names = describer.names(place.patterns)
+        found = [describer.describe(name) for name in names[:MOST_ENDPOINTS]]
+    except CollectError as error:
+        return [], [Capability(place.topic, "endpoints", Standing.UNKNOWN, str(error))]
+    if not names:
+        said = f"no endpoint matches {', '.join(place.patterns)}"
+        return [], [Capability(place.topic, "endpoints", Standing.ABSENT, said)]
+    said = f"{len(names)} match; looked at: {', '.join(names[:MOST_ENDPOINTS])}"
+    there = [one for one in found if one is not None]
+    return there, [Capability(place.topic, "endpoints", Standing.PRESENT, said)]
+
+
+def _measured(snapshot: Snapshot) -> list[Unit]:
+    """The first variants that have metrics of their own."""
+    variants = [unit for unit in snapshot.units if unit.role is not Role.COMPONENT]
+    return variants[:MOST_VARIANTS]
 
 
 def build(options: Mapping[str, object]) -> Examiner:
@@ -96,7 +129,9 @@ def build(options: Mapping[str, object]) -> Examiner:
         return _client(name, place.region, place.endpoint_url)
 
     config: Any = options.get("config") or {}
-    return AwsExaminer(places(config, options.get("endpoint")), service, clock=time.time)
+    return AwsExaminer(
+        places(config, options.get("endpoint")), service, clock=time.time, wait=time.sleep
+    )
 
 
 def places(config: Mapping[str, Any], endpoint: object = None) -> list[Place]:
@@ -112,7 +147,12 @@ def places(config: Mapping[str, Any], endpoint: object = None) -> list[Place]:
 
 def _client(name: str, region: str, url: str | None) -> Caller:
     made: dict[str, Callable[[], Caller]] = {
+        "bedrock": lambda: AwsClient("bedrock", region, endpoint_url=url),
         "cloudwatch": lambda: AwsClient("cloudwatch", region, endpoint_url=url),
+        "logs": lambda: AwsClient("logs", region, endpoint_url=url),
+        "pricing": lambda: AwsClient("pricing", PRICING_REGION, endpoint_url=url),
+        "s3": lambda: AwsClient("s3", region, endpoint_url=url),
+        "xray": lambda: AwsClient("xray", region, endpoint_url=url),
         "observabilityadmin": lambda: AwsClient("observabilityadmin", region, endpoint_url=url),
         "sagemaker": lambda: AwsClient("sagemaker", region, endpoint_url=url),
     }

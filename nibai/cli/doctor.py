@@ -77,11 +77,12 @@ def lines(found: Sequence[Finding]) -> Iterable[str]:
     )
     if numbered:
         yield "\nwhat no document settles (numbers of docs/sagemaker.md)"
+    width = max((len(one.capability.name) for one in numbered), default=0)
     for one in numbered:
         capability = one.capability
-        yield from _told(
-            one, f"  {capability.standing.value:<7}  {capability.number:>2} {capability.name}"
-        )
+        head = f"  {capability.standing.value:<7}  {capability.number:>2} "
+        about = "" if capability.topic.startswith("account") else f" ({capability.topic})"
+        yield from _told(one, f"{head}{capability.name:<{width}}", about)
     yield f"\n{summary(found)}"
 
 
@@ -94,12 +95,12 @@ def summary(found: Sequence[Finding]) -> str:
     return ", ".join(f"{n} {standing}" for standing, n in counts.items()) or "nothing was looked at"
 
 
-def _told(one: Finding, head: str) -> Iterable[str]:
+def _told(one: Finding, head: str, about: str = "") -> Iterable[str]:
     capability = one.capability
     changed = ""
     if one.before is not None and one.before.standing is not capability.standing:
         day = time.strftime("%Y-%m-%d", time.gmtime(one.before.checked_at))
         changed = f" (was {one.before.standing.value} on {day})"
-    yield f"{head}  {capability.said}{changed}".rstrip()
+    yield f"{head}  {capability.said}{about}{changed}".rstrip()
     for number, line in enumerate(capability.remedy.splitlines()):
         yield f"           {'fix: ' if number == 0 else '     '}{line}"

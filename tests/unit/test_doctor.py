@@ -1,21 +1,31 @@
 """What can be read is told with its cost first, what cannot with the exact fix, and dated."""
 
+import io
 import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from botocore import xform_name
+from fakeaws.metrics import Metrics
 from fakeaws.sagemaker import SageMaker, variant
 from support.sagemaker import NOW
 from support.scripted import Scripted
 
 from collector.capabilities.source import AwsExaminer, Place, places
+from collector.capabilities.traces import WANTED
 from nibai import cli
+from nibai.app.doctor import Finding
+from nibai.cli.doctor import lines
 from nibai.errors import CollectError
 from nibai.protocols import Capability, Effort, Examiner, Standing
 from nibai.store.capabilities import put_capabilities
 from nibai.store.state import open_state
 
+ROOT = Path(__file__).parents[2]
 PLACE = Place("123456789012", "eu-west-1", ("chat*",))
 
 
@@ -51,7 +61,10 @@ def account():
 def examiner(aws, **services):
     made = {"sagemaker": InProcess("sagemaker", aws), **services}
     return AwsExaminer(
-        [PLACE], lambda _place, name: made.get(name) or Scripted(name), clock=lambda: NOW
+        [PLACE],
+        lambda _place, name: made.get(name) or Scripted(name),
+        clock=lambda: NOW,
+        wait=lambda _: None,
     )
 
 
@@ -101,6 +114,122 @@ def test_accounts_of_both_sections_are_looked_at_once():
     found = places({"sagemaker": [one], "cloudwatch": [one, other]})
     assert [(p.account, p.patterns) for p in found] == [("1", ("a",)), ("2", ("b",))]
     assert [p.patterns for p in places({"sagemaker": [one]}, "x")] == [("x",)]
+
+
+def busy(*, empty_bucket_is_zero=True, percentiles=True, comb=False):
+    """Six busy hours of a variant in CloudWatch, the last minute five minutes ago."""
+    made = Metrics(NOW, empty_bucket_is_zero=empty_bucket_is_zero)
+    rng = np.random.default_rng(4)
+    dimensions = (("EndpointName", "chat"), ("VariantName", "blue"))
+    for minute in range(int(NOW // 60) - 360, int(NOW // 60) - 5):
+        values = rng.lognormal(11.5, 0.4, 60)
+        if comb:  # as if counted in bins of 20 %
+            values = 1.2 ** np.round(np.log(values) / np.log(1.2))
+        made.publish("AWS/SageMaker", "ModelLatency", dimensions, minute, values)
+
+    def data(**request):
+        answer = made.get_metric_data(**request)
+        if not percentiles:
+            wanted = {q["Id"] for q in request["MetricDataQueries"] if "p50" in str(q)}
+            for one in answer["MetricDataResults"]:
+                if one["Id"] in wanted:
+                    one["Timestamps"], one["Values"] = [], []
+        return answer
+
+    return Scripted(
+        "cloudwatch",
+        GetMetricData=data,
+        GetOTelEnrichment={"Status": "Running"},
+        ListMetrics={"Metrics": []},
+        GetMetricStatistics={"Datapoints": [{"Unit": "Microseconds", "SampleCount": 2.0}]},
+    )
+
+
+def points(**options):
+    found = examiner(account(), cloudwatch=busy(**options)).examine()
+    return {one.number: one for one in found if one.number is not None}
+
+
+def test_a_busy_hour_settles_what_can_be_settled():
+    found = points()
+    assert found[2].standing is Standing.PRESENT
+    below, above, whole = (int(n.replace(",", "")) for n in re.findall(r"[\d,]+", found[2].said))
+    assert below + above == whole == 3600
+    assert found[4].standing is Standing.PRESENT
+    assert found[5].standing is Standing.ABSENT
+    assert found[6].standing is Standing.PRESENT
+    assert found[7].said == "the newest minute ended 5 min ago"
+    assert found[8].said == "no series (EnableEnhancedMetrics not set)"
+    assert found[9].standing is Standing.PRESENT
+
+
+def test_both_ways_in_which_the_service_may_answer_are_told():
+    assert points(empty_bucket_is_zero=False)[4].standing is Standing.ABSENT
+    assert points(percentiles=False)[6].said.startswith("SampleCount is there, p50 is not")
+    comb = points(comb=True)[5]
+    assert (comb.standing, comb.remedy[:13]) == (Standing.PRESENT, "detail: TC 55")
+
+
+def test_every_point_of_the_list_is_told(golden):
+    aws = account()
+    shadow = variant("shadow", "m1")
+    aws.config("c1", variant("blue", "m1"), shadow=[shadow])
+    aws.endpoint("chat", "c1")
+    aws.endpoints["chat"]["DataCaptureConfig"] = {
+        "EnableCapture": True, "CaptureStatus": "Started", "CurrentSamplingPercentage": 30,
+        "DestinationS3Uri": "s3://captures/x", "KmsKeyId": "alias/none",
+    }  # fmt: skip
+    aws.denied = {"ListAIBenchmarkJobs"}
+    listed = {"pricing": prices(), "s3": captured(), "xray": xray(), "logs": spans()}
+    found = list(examiner(aws, cloudwatch=busy(), **listed).examine())
+    page = (ROOT / "docs" / "sagemaker.md").read_text(encoding="utf-8")
+    numbers = {int(n) for n in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    assert {one.number for one in found} - {None} == numbers - {10}, "10: serverless only"
+    assert numbers == set(range(1, 21))
+    golden("doctor_account.txt", "\n".join(lines([Finding(one, None) for one in found])) + "\n")
+
+
+def prices():
+    product = {
+        "product": {"attributes": {"component": "Hosting"}},
+        "terms": {"OnDemand": {"t": {"priceDimensions": {"d": {
+            "unit": "Hrs", "pricePerUnit": {"USD": "1.408"}}}}}},
+    }  # fmt: skip
+    return Scripted("pricing", GetProducts={"PriceList": [json.dumps(product)]})
+
+
+def captured():
+    """The same event under both variants' prefixes."""
+
+    def objects(Bucket, Prefix, **_):
+        del Bucket
+        key, when = f"{Prefix}00-1.jsonl", datetime.fromtimestamp(NOW, UTC)
+        return {"Contents": [{"Key": key, "Size": 90, "LastModified": when}]}
+
+    def body(Bucket, Key):
+        del Bucket
+        variant = Key.split("/")[2]
+        made = [{"eventMetadata": {"eventId": f"e{i}"}, "variant": variant} for i in range(12)]
+        return {"Body": io.BytesIO("\n".join(map(json.dumps, made)).encode())}
+
+    return Scripted("s3", ListObjectsV2=objects, GetObject=body)
+
+
+def xray():
+    def summaries(StartTime, EndTime):
+        if (EndTime - StartTime).total_seconds() > 3 * 3600:
+            raise CollectError("the window is too long", reason="InvalidRequestException")
+        return {"TraceSummaries": []}
+
+    destination = {"Destination": "CloudWatchLogs", "Status": "ACTIVE"}
+    return Scripted("xray", GetTraceSegmentDestination=destination, GetTraceSummaries=summaries)
+
+
+def spans():
+    record = {key: "" for key in WANTED if key != "durationNano"}
+    row = [{"field": "@message", "value": json.dumps(record)}]
+    answers = iter([{"status": "Running"}, {"status": "Complete", "results": [row]}])
+    return Scripted("logs", StartQuery={"queryId": "q"}, GetQueryResults=lambda **_: next(answers))
 
 
 class Two:
