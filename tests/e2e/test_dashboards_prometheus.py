@@ -2,11 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 from support import exposition
 from support.prometheus import started
 
-from dashboards.grafana import build
+from dashboards.grafana import build, promql
 from dashboards.grafana.lint import Board
 
 pytestmark = pytest.mark.e2e
@@ -51,11 +52,30 @@ def _is_number(series):
     return "histogram" in series or series["value"][1] != "NaN"
 
 
-def test_every_expression_has_an_answer_from_scraped_text(tmp_path):
+@pytest.mark.parametrize("native", [False, True], ids=["text", "protobuf"])
+def test_every_expression_has_an_answer(native, tmp_path):
     with (
         exposition.served() as target,
-        started(tmp_path, target, native=False) as prometheus,
+        started(tmp_path, target, native=native) as prometheus,
     ):
         prometheus.wait_for(SETTLED)
+        (histogram,) = prometheus.query('sum(nibai_latency_seconds{job="nibai"})') or [{}]
+        assert ("histogram" in histogram) == native
         assert unanswered(prometheus) == []
+        wrong = _wrong_quantiles(prometheus, 2 ** (1 / 32) if native else 2 ** (1 / 4))
+    assert wrong == []
     assert len(asked()) > 100
+
+
+def _wrong_quantiles(prometheus, factor):
+    """Quantiles that differ from the sample's by more than a bucket."""
+    found = []
+    for quantile in (0.5, 0.9, 0.99):
+        text = promql.time_quantile(quantile, "endpoint", "")
+        board = BOARDS[0]
+        (asked_for,) = board.filled(text, CHOSEN)
+        (series,) = prometheus.query(asked_for)
+        said, true = float(series["value"][1]), np.quantile(exposition.SAMPLE, quantile)
+        if not 1 / factor <= said / true <= factor:
+            found.append((quantile, said, float(true)))
+    return found

@@ -1,4 +1,4 @@
-"""What `/metrics` would say, made from the registry: every family, every label, rising counters."""
+"""What `/metrics` would say: every registered family with every label, by nibai's own encoders."""
 
 import itertools
 import threading
@@ -6,6 +6,18 @@ import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
+
+from nibai.exposition import (
+    NATIVE_TYPE,
+    TEXT_TYPE,
+    Families,
+    HistogramValue,
+    encode_native,
+    encode_text,
+    wants_native,
+)
+from nibai.histogram import BlockHistograms
 from nibai.metric_registry import REGISTRY, MetricType
 
 ENDPOINT = "onprem/tokyo/ocr"
@@ -23,7 +35,7 @@ VALUES = {
     "bound": ("estimate", "low", "high"),
     "adjustment": ("raw", "like_for_like"),
     "side": ("baseline", "candidate"),
-    "le": ("0.1", "0.2", "0.4", "+Inf"),
+    "le": ("0.1", "0.2", "0.4"),
     "load_bin": ("0", "1", "2"),
     "feature": ("length",),
     "class": ("yes", "no"),
@@ -35,38 +47,43 @@ VALUES = {
     "state": ("pending", "firing", "done", "skipped"),
     "notifier": ("slack",),
 }
-BUCKETS = ("0.1", "0.2", "0.4", "0.8", "+Inf")
+SAMPLE = np.random.default_rng(7).lognormal(np.log(0.12), 0.5, 400)
+"""Latencies in seconds that every histogram holds, again and again."""
 
 
-def text(seconds):
-    """The classic text after so many seconds; every verdict and ratio is some number."""
-    lines = []
+def families(seconds):
+    """Everything that is registered, after so many seconds."""
+    found = Families()
+    times = max(int(seconds), 0) + 1
+    counts = BlockHistograms.from_values(np.tile(SAMPLE, times))
     for family in REGISTRY.values():
-        lines.append(f"# TYPE {family.name} {family.type}")
-        for place, labels in enumerate(_combinations(family.labels)):
+        for place, labels in enumerate(itertools.product(*(VALUES[one] for one in family.labels))):
             if family.type is MetricType.HISTOGRAM:
-                lines += _histogram(family.name, labels, seconds)
+                value = HistogramValue(counts, float(SAMPLE.sum() * times))
             elif family.type is MetricType.COUNTER:
-                lines.append(f"{family.name}{_written(labels)} {10 * seconds + place}")
+                value = 10 * seconds + place
             elif family.name.endswith("timestamp_seconds"):
-                lines.append(f"{family.name}{_written(labels)} {time.time() - 3600}")
+                value = time.time() - 3600
             else:
-                lines.append(f"{family.name}{_written(labels)} {0.5 + place / 100}")
-    return "\n".join(lines) + "\n"
+                value = 0.5 + place / 100
+            found.put(family.name, labels, value)
+    return found.done()
 
 
 @contextmanager
-def served(body=text, kind="text/plain; version=0.0.4"):
-    """Serve `body(seconds)` at /metrics; the address as HOST:PORT."""
+def served():
+    """Serve /metrics as nibai does, in the form that is asked for; the address as HOST:PORT."""
     start = time.monotonic()
 
     class Metrics(BaseHTTPRequestHandler):
         def do_GET(self):
-            answer = body(time.monotonic() - start).encode()
+            native = wants_native(self.headers.get("Accept", ""))
+            found = families(time.monotonic() - start)
+            body = encode_native(found, 160) if native else encode_text(found)
             self.send_response(200)
-            self.send_header("Content-Type", kind)
+            self.send_header("Content-Type", NATIVE_TYPE if native else TEXT_TYPE)
             self.end_headers()
-            self.wfile.write(answer)
+            self.wfile.write(body)
 
         def log_message(self, *_):
             pass
@@ -78,25 +95,3 @@ def served(body=text, kind="text/plain; version=0.0.4"):
     finally:
         server.shutdown()
         server.server_close()
-
-
-def _combinations(names):
-    for values in itertools.product(*(VALUES[name] for name in names)):
-        yield dict(zip(names, values, strict=True))
-
-
-def _histogram(name, labels, seconds):
-    counts = [round(seconds * 5 * (place + 1)) for place in range(len(BUCKETS))]
-    lines = [
-        f"{name}_bucket{_written({**labels, 'le': le})} {count}"
-        for le, count in zip(BUCKETS, counts, strict=True)
-    ]
-    return [
-        *lines,
-        f"{name}_sum{_written(labels)} {counts[-1] * 0.2}",
-        f"{name}_count{_written(labels)} {counts[-1]}",
-    ]
-
-
-def _written(labels):
-    return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}"

@@ -37,6 +37,8 @@ class Prometheus:
             with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - our own address
                 return json.load(answer)["data"]["result"]
         except urllib.error.HTTPError as error:
+            if error.code >= 500:  # not ready yet
+                raise
             raise AssertionError(f"{expression}: {error.read().decode()}") from error
 
     def wait_for(self, expression, seconds=READY_SECONDS):
