@@ -47,6 +47,9 @@ def change_of(
         evidence["precision"] = precision
     for number, signal in enumerate(signals):
         evidence[f"signal {number + 1}"] = f"{signal.source} {_iso(signal.at)}: {signal.text}"
+    for role, unit in (("baseline", step.before), ("candidate", step.after)):
+        if "config.InstanceType" in unit.facts:  # what claims about cost look the price up by
+            evidence[f"{role}_instance_type"] = unit.facts["config.InstanceType"]
     evidence |= dict(told)
     evidence["before"], evidence["after"] = fingerprints
     if not step.side_by_side:

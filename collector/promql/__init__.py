@@ -1,0 +1,1 @@
+"""Histograms of a Prometheus, or of anything that answers like one (CloudWatch)."""

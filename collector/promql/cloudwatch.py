@@ -1,0 +1,197 @@
+"""CloudWatch's Prometheus API: histograms that AWS stores of its own endpoints.
+
+Read where an account has them, never switched on: they cost the customer money. Source: aws.md,
+sections 1 to 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from collector.promql.aliases import BY_TYPE, ENGINES, OF_COMPONENT, VENDED, Alias
+from collector.promql.answers import Labels
+from collector.promql.client import PromqlClient, Signer, urllib3_http
+from collector.promql.source import DOLLARS_PER_SAMPLE, Cadence, PromqlSource
+from collector.promql.wanted import Matchers, Temporality, Wanted
+from nibai.errors import CollectError, ConfigError
+from nibai.model import SeriesKey
+from nibai.protocols import Puller
+
+SERVICE = "monitoring"
+COMPONENT = "ic:"
+CADENCE = Cadence(
+    every_seconds=3600.0,
+    delay_seconds=180.0,
+    reread_seconds=3 * 3600.0,
+    backfill_seconds=7 * 86400.0,
+)
+"""Ranges reach back a week; late minutes are read again for three hours."""
+
+ENDPOINT = "aws.sagemaker.endpoint.name"
+VARIANT = "aws.sagemaker.variant.name"
+REPLICA = ("@resource.host.id", "aws.sagemaker.container.id")
+
+
+def wanted_metrics(options: Mapping[str, object]) -> list[Wanted]:
+    """Every metric of every endpoint that the configuration names."""
+    endpoints, metrics = options["endpoints"], options["metrics"]
+    assert isinstance(endpoints, Mapping)  # noqa: S101 - checked with the configuration
+    assert isinstance(metrics, tuple | list)  # noqa: S101 - same
+    scope = f"{options['account']}.{options['region']}"
+    found: list[Wanted] = []
+    for endpoint, variants in endpoints.items():
+        for name in metrics:
+            found += _of(str(name), f"sagemaker/{scope}/{endpoint}", str(endpoint), variants)
+    return found
+
+
+def build(options: Mapping[str, object]) -> Puller:
+    """One account and region; `path: auto` takes classic metrics where PromQL has nothing."""
+    import time  # noqa: PLC0415 - the plug-in's own clock
+
+    region = str(options["region"])
+    url = options.get("promql_url") or f"https://monitoring.{region}.amazonaws.com"
+    client = PromqlClient(str(url), urllib3_http(), sigv4(region), time.sleep)
+    if options.get("path") == "auto" and not _stored(client, options):
+        from collector.cloudwatch.source import build as classic  # noqa: PLC0415 - only then
+
+        return classic(options)
+    cadence = Cadence(
+        float(str(options.get("every", CADENCE.every_seconds))),
+        CADENCE.delay_seconds,
+        CADENCE.reread_seconds,
+        CADENCE.backfill_seconds,
+    )
+    return PromqlSource(
+        client,
+        wanted_metrics(options),
+        cadence,
+        clock=time.time,
+        dollars_per_sample=DOLLARS_PER_SAMPLE,
+    )
+
+
+def sigv4(region: str, credentials: Callable[[], object] | None = None) -> Signer:
+    """Signs requests as AWS asks; credentials come from boto3's own chain."""
+
+    def own() -> object:
+        import boto3  # noqa: PLC0415 - 0.4 s: only a process that asks AWS needs it
+
+        found = boto3.Session().get_credentials()
+        if found is None:
+            raise ConfigError(
+                "CloudWatch by PromQL: no AWS credentials: set a profile (AWS_PROFILE) or run "
+                "where a role is"
+            )
+        return found
+
+    kept: list[object] = []
+
+    def sign(method: str, url: str, body: bytes) -> Mapping[str, str]:
+        from botocore.auth import SigV4Auth  # noqa: PLC0415 - see own
+        from botocore.awsrequest import AWSRequest  # noqa: PLC0415 - see own
+
+        if not kept:
+            kept.append((credentials or own)())
+        request = AWSRequest(method=method, url=url, data=body)
+        if body:
+            request.headers["Content-Type"] = "application/x-www-form-urlencoded"
+        SigV4Auth(kept[0], SERVICE, region).add_auth(request)
+        return dict(request.headers.items())
+
+    return sign
+
+
+def _stored(client: PromqlClient, options: Mapping[str, object]) -> bool:
+    """Whether the account has any of the wanted names."""
+    wanted = {name for one in wanted_metrics(options) for name in one.names}
+    try:
+        names = client.label_values("__name__", None, None)
+    except CollectError as error:
+        if error.retryable:
+            raise
+        return False  # not there, or not allowed: the classic path says what is missing
+    return bool(wanted & set(names))
+
+
+def _of(name: str, key: str, endpoint: str, variants: Sequence[str]) -> list[Wanted]:
+    vended = VENDED.get(name)
+    if vended is not None:
+        own = tuple(one for one in variants if not one.startswith(COMPONENT))
+        found = [_component(vended, key, one) for one in variants if one.startswith(COMPONENT)]
+        return [*([_variants(vended, key, endpoint, own)] if own else []), *found]
+    alias = next((one for one in ENGINES if name in one.names or name == one.metric), None)
+    if alias is None:
+        known = ", ".join((*VENDED, *(one.metric for one in ENGINES)))
+        raise ConfigError(f"cloudwatch: metric {name!r} is not known by PromQL; there are {known}")
+    names = (name, *alias.names) if name in alias.names else alias.names
+    return [
+        Wanted(
+            alias.metric,
+            tuple(dict.fromkeys(names)),
+            _served(alias.metric, key, tuple(variants)),
+            kind=alias.kind,
+            matchers=((ENDPOINT, endpoint),),
+        )
+    ]
+
+
+def _variants(alias: Alias, key: str, endpoint: str, variants: tuple[str, ...]) -> Wanted:
+    """All traffic of variants (dimension set V): AWS's own histograms count since the last one."""
+
+    def of(labels: Labels) -> SeriesKey | None:
+        variant = labels.get("VariantName", "")
+        return SeriesKey(key, variant, "", "", alias.metric) if variant in variants else None
+
+    return _vended(alias, alias.names, of, (("EndpointName", endpoint),))
+
+
+def _component(alias: Alias, key: str, variant: str) -> Wanted:
+    """An inference component (dimension set C)."""
+    names = tuple(f"{name}{OF_COMPONENT}" for name in alias.names)
+    matchers = (("InferenceComponentName", variant.removeprefix(COMPONENT)),)
+    return _vended(
+        alias, names, lambda _labels: SeriesKey(key, variant, "", "", alias.metric), matchers
+    )
+
+
+def by_type(alias: Alias, key: str, endpoint: str, variants: tuple[str, ...]) -> Wanted:
+    """Zones and instance types of variants (VZ): they overlap the rows of V, hence `_by_type`."""
+
+    def of(labels: Labels) -> SeriesKey | None:
+        variant = labels.get("VariantName", "")
+        kind, zone = labels.get("InstanceType", ""), labels.get("AvailabilityZone", "")
+        if variant not in variants or not kind:
+            return None
+        return SeriesKey(key, variant, f"type={kind},az={zone}", "", f"{alias.metric}_by_type")
+
+    names = tuple(f"{name}{BY_TYPE}" for name in alias.names)
+    return _vended(alias, names, of, (("EndpointName", endpoint),))
+
+
+def _vended(
+    alias: Alias,
+    names: tuple[str, ...],
+    key: Callable[[Labels], SeriesKey | None],
+    matchers: Matchers,
+) -> Wanted:
+    return Wanted(
+        alias.metric, names, key, alias.kind, alias.factor, matchers,
+        otherwise=Temporality.DELTA,
+    )  # fmt: skip
+
+
+def _served(
+    metric: str, key: str, variants: tuple[str, ...]
+) -> Callable[[Labels], SeriesKey | None]:
+    """Metrics of the containers, by the labels of detailed observability."""
+
+    def of(labels: Labels) -> SeriesKey | None:
+        component = labels.get("aws.sagemaker.inference_component.name", "")
+        variant = COMPONENT + component if component else labels.get(VARIANT, "")
+        if variant not in variants:
+            return None
+        replica = next((labels[one] for one in REPLICA if labels.get(one)), "")
+        return SeriesKey(key, variant, replica, "", metric)
+
+    return of

@@ -1,0 +1,146 @@
+"""A Prometheus-compatible server as a source that is pulled, metric by metric, day by day."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from collector.promql.asking import Asker
+from collector.promql.client import PromqlClient
+from collector.promql.discovery import discovered
+from collector.promql.minutes import MINUTE, Minutes, Read
+from collector.promql.reading import read
+from collector.promql.selectors import selector
+from collector.promql.wanted import Found, Wanted
+from nibai.errors import AuthError, CollectError
+from nibai.model import Window
+from nibai.protocols import Preview, Pulled
+
+CHUNK_SECONDS = 86400.0
+"""What one query covers at most; CloudWatch answers no longer stretch at this resolution."""
+
+MONTH_SECONDS = 730 * 3600.0
+DOLLARS_PER_SAMPLE = 0.01 / 1e6
+"""What CloudWatch takes for samples that queries scan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """When to read: how often, what is not there yet, what may still change, how far back."""
+
+    every_seconds: float = 60.0
+    delay_seconds: float = 60.0
+    reread_seconds: float = 300.0
+    backfill_seconds: float = 7 * 86400.0
+
+
+class PromqlSource:
+    """Metrics of one server; `dollars_per_sample` is the price of reading it."""
+
+    def __init__(
+        self,
+        client: PromqlClient,
+        wanted: Sequence[Wanted],
+        cadence: Cadence,
+        *,
+        clock: Callable[[], float],
+        dollars_per_sample: float = 0.0,
+    ) -> None:
+        self._client = client
+        self._asker = Asker(client)
+        self._wanted = {one.series_name: one for one in wanted}
+        self._cadence = cadence
+        self._clock = clock
+        self._price = dollars_per_sample
+
+    @property
+    def series(self) -> Sequence[str]:
+        """Names under which it is kept how far each metric was read."""
+        return tuple(self._wanted)
+
+    def preview(self, read_until: Mapping[str, float]) -> Preview:
+        """What the next pull will ask, at one series a metric, without asking."""
+        chunks = [chunk for name in self._wanted for chunk in self._chunks(read_until.get(name))]
+        samples = sum(round(chunk.seconds / MINUTE) for chunk in chunks)
+        rereads = self._cadence.every_seconds + self._cadence.reread_seconds
+        monthly = len(self._wanted) * rereads / MINUTE * MONTH_SECONDS / self._cadence.every_seconds
+        return Preview(
+            calls=len(chunks),
+            datapoints=samples,
+            dollars=samples * self._price,
+            dollars_per_month=monthly * self._price,
+            said=f"{len(self._wanted)} metrics by PromQL, "
+            f"read every {self._cadence.every_seconds / 60:g} minutes",
+        )
+
+    def pull(self, read_until: Mapping[str, float]) -> Iterator[Pulled]:
+        """Everything since each metric was read; one that cannot be read is told as a problem."""
+        names: list[str] | None = None
+        for name, wanted in self._wanted.items():
+            chunks = self._chunks(read_until.get(name))
+            if not chunks:
+                continue
+            whole = Window(chunks[0].start, chunks[-1].end)
+            before = self._client.metered.samples
+            try:
+                names = names or self._client.label_values("__name__", None, whole)
+                found = discovered(self._client, wanted, names, whole)
+                if found is None:
+                    problem = _missing(wanted, names)
+                    yield Pulled((), whole, {}, 0.0, {}, problems=(problem,))
+                    continue
+                yield from self._read(name, found, chunks)
+            except AuthError:
+                raise
+            except CollectError as error:
+                dollars = (self._client.metered.samples - before) * self._price
+                problem = f"{wanted.names[0]}: {error}"
+                yield Pulled((), whole, {}, dollars, {}, problems=(problem,))
+
+    def _read(self, name: str, found: Found, chunks: Sequence[Window]) -> Iterator[Pulled]:
+        whole_so_far = True
+        for chunk in chunks:
+            before = self._client.metered.samples
+            done = read(self._asker, found, chunk)
+            whole_so_far = whole_so_far and not done.warnings
+            yield Pulled(
+                observations=done.observations,
+                window=chunk,
+                # After a part that may lack something nothing counts as read: it is asked again.
+                read_until={name: chunk.end} if whole_so_far else {},
+                dollars=(self._client.metered.samples - before) * self._price,
+                notes=_notes(done),
+            )
+
+    def _chunks(self, known: float | None) -> list[Window]:
+        """Stretches on whole minutes from where a metric stands to now."""
+        cadence, now = self._cadence, self._clock()
+        end = math.floor((now - cadence.delay_seconds) / MINUTE) * MINUTE
+        earliest = now - cadence.backfill_seconds
+        start = earliest if known is None else max(known - cadence.reread_seconds, earliest)
+        start = math.ceil(start / MINUTE) * MINUTE
+        found = []
+        while start < end:
+            found.append(Window(start, min(start + CHUNK_SECONDS, end)))
+            start = found[-1].end
+        return found
+
+
+def _missing(wanted: Wanted, names: Sequence[str]) -> str:
+    chosen = selector(wanted.names[0], wanted.matchers, wanted.more)
+    word = wanted.names[0].replace(":", "_").split("_")[0].lower()
+    near = [name for name in names if word in name.lower()][:5]
+    told = f"; there are {', '.join(near)}" if near else ""
+    return f"PromQL: no series {chosen}{told}: check the name under metrics"
+
+
+def _notes(done: Read) -> dict[str, int]:
+    minutes: Minutes = done.minutes
+    told = {f"PromQL: {text}"[:200]: 1 for text in done.warnings}
+    counted = {
+        "series that no rule maps": minutes.unmapped,
+        "counters that started anew": minutes.restarts,
+        "requests above the largest bucket": round(minutes.beyond),
+    }
+    return told | {text: n for text, n in counted.items() if n}
