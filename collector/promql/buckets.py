@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,8 @@ class Binned:
 
     def minus(self, before: Binned) -> Binned | None:
         """What was added since; None when a count fell: the source has started anew."""
+        if not before.rows:
+            return self  # without buckets there is no scale to come down to
         scale = min(self.scale, before.scale)
         now, then = self.at(scale), before.at(scale)
         rows = {
@@ -87,9 +90,9 @@ def binned(buckets: Iterable[Bucket], layout: Sequence[tuple[float, float]]) -> 
     beyond = 0.0
     for low, high, count in buckets:
         beyond += count if math.isinf(high) else 0.0
-        for number, share in _spread(low, high, scale, count):
-            rows[number] = rows.get(number, 0.0) + share
-    found = Binned({n: share for n, share in rows.items() if share}, scale, exact, beyond)
+        for number, share in _spread(low, high, scale) if count else ():
+            rows[number] = rows.get(number, 0.0) + count * share
+    found = Binned(rows, scale, exact, beyond)
     return found.at(SCALE) if scale > SCALE else found
 
 
@@ -123,22 +126,23 @@ def _scale(layout: Sequence[tuple[float, float]]) -> tuple[int, bool]:
     return int(np.clip(math.floor(-math.log2(float(widths.max())) + FITS), COARSEST, SCALE)), False
 
 
-def _spread(low: float, high: float, scale: int, count: float) -> Iterable[tuple[int, float]]:
-    """Counts of (low, high] by bucket number, evenly in log where it reaches over several."""
+@lru_cache(maxsize=2**16)
+def _spread(low: float, high: float, scale: int) -> tuple[tuple[int, float], ...]:
+    """Shares of (low, high] by bucket number, evenly in log where it reaches over several."""
     if high <= ZERO_THRESHOLD:
-        return [(ZERO_BUCKET, count)]
+        return ((ZERO_BUCKET, 1.0),)
     if math.isinf(high):
-        return [(_number(max(low, ZERO_THRESHOLD), scale) + 1, count)]
+        return ((_number(max(low, ZERO_THRESHOLD), scale) + 1, 1.0),)
     last = _number(high, scale)
     if low <= ZERO_THRESHOLD:
-        return [(last, count)]
+        return ((last, 1.0),)
     start, end = (math.log2(one) * 2.0**scale for one in (low, high))
     first = math.floor(start + FITS)
     if first >= last:
-        return [(last, count)]
+        return ((last, 1.0),)
     numbers = range(first, last + 1)
-    shares = [max(min(n + 1.0, end) - max(float(n), start), 0.0) for n in numbers]
-    return [(n, count * share / sum(shares)) for n, share in zip(numbers, shares, strict=True)]
+    widths = [max(min(n + 1.0, end) - max(float(n), start), 0.0) for n in numbers]
+    return tuple((n, width / sum(widths)) for n, width in zip(numbers, widths, strict=True))
 
 
 def _number(bound: float, scale: int) -> int:

@@ -35,14 +35,14 @@ class Http(Protocol):
     """One request: method, address, headers, body; returns (status, body)."""
 
     def __call__(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, /
     ) -> tuple[int, bytes]: ...
 
 
 class Signer(Protocol):
     """Headers that prove who asks."""
 
-    def __call__(self, method: str, url: str, body: bytes) -> Mapping[str, str]: ...
+    def __call__(self, method: str, url: str, body: bytes, /) -> Mapping[str, str]: ...
 
 
 @dataclass(slots=True)

@@ -18,6 +18,14 @@ from nibai.model import SeriesKey
 from nibai.protocols import Puller
 
 SERVICE = "monitoring"
+ACTIONS = (
+    "cloudwatch:GetMetricData",
+    "cloudwatch:ListMetrics",
+    "cloudwatch:QueryMetrics",
+    "cloudwatch:DescribeMetrics",
+)
+"""Permissions of the API, as documented in two places that differ: all of both."""
+
 COMPONENT = "ic:"
 CADENCE = Cadence(
     every_seconds=3600.0,
@@ -50,7 +58,7 @@ def build(options: Mapping[str, object]) -> Puller:
     import time  # noqa: PLC0415 - the plug-in's own clock
 
     region = str(options["region"])
-    url = options.get("promql_url") or f"https://monitoring.{region}.amazonaws.com"
+    url = options.get("endpoint_url") or f"https://monitoring.{region}.amazonaws.com"
     client = PromqlClient(str(url), urllib3_http(), sigv4(region), time.sleep)
     if options.get("path") == "auto" and not _stored(client, options):
         from collector.cloudwatch.source import build as classic  # noqa: PLC0415 - only then
@@ -120,6 +128,9 @@ def _of(name: str, key: str, endpoint: str, variants: Sequence[str]) -> list[Wan
         own = tuple(one for one in variants if not one.startswith(COMPONENT))
         found = [_component(vended, key, one) for one in variants if one.startswith(COMPONENT)]
         return [*([_variants(vended, key, endpoint, own)] if own else []), *found]
+    by_types = VENDED.get(name.removesuffix(BY_TYPE)) if name.endswith(BY_TYPE) else None
+    if by_types is not None:
+        return [_by_type(by_types, key, endpoint, tuple(variants))]
     alias = next((one for one in ENGINES if name in one.names or name == one.metric), None)
     if alias is None:
         known = ", ".join((*VENDED, *(one.metric for one in ENGINES)))
@@ -155,7 +166,7 @@ def _component(alias: Alias, key: str, variant: str) -> Wanted:
     )
 
 
-def by_type(alias: Alias, key: str, endpoint: str, variants: tuple[str, ...]) -> Wanted:
+def _by_type(alias: Alias, key: str, endpoint: str, variants: tuple[str, ...]) -> Wanted:
     """Zones and instance types of variants (VZ): they overlap the rows of V, hence `_by_type`."""
 
     def of(labels: Labels) -> SeriesKey | None:

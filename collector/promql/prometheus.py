@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from collector.promql.aliases import engine_alias
 from collector.promql.answers import Labels
-from collector.promql.client import PromqlClient, bearer, unsigned, urllib3_http
+from collector.promql.client import PromqlClient, Signer, bearer, unsigned, urllib3_http
 from collector.promql.source import Cadence, PromqlSource
 from collector.promql.wanted import Kind, Temporality, Wanted
 from collector.promql.wanted import Mapping as KeyOf
+from nibai.config import PrometheusMetric, environment, resolve_secret
 from nibai.errors import ConfigError
 from nibai.model import SeriesKey
 from nibai.protocols import Puller
@@ -54,10 +55,8 @@ def build(options: Mapping[str, object]) -> Puller:
     """A server; `options` are those of `prometheus` in nibai.yaml."""
     import time  # noqa: PLC0415 - the plug-in's own clock
 
-    from nibai.config import environment, resolve_secret  # noqa: PLC0415 - only where one is read
-
     token = options.get("token")
-    sign = bearer(resolve_secret(str(token), environment())) if token else unsigned
+    sign: Signer = bearer(resolve_secret(str(token), environment())) if token else unsigned
     client = PromqlClient(str(options["url"]), urllib3_http(), sign, time.sleep)
     cadence = Cadence(
         every_seconds=float(str(options.get("every", 60.0))),
@@ -67,7 +66,7 @@ def build(options: Mapping[str, object]) -> Puller:
 
 
 def _wanted(metric: str, given: object, options: Mapping[str, object]) -> Wanted:
-    told: Mapping[str, object] = given if isinstance(given, Mapping) else {"name": given}
+    told = dict(given) if isinstance(given, PrometheusMetric) else {"name": given}
     name, kind = str(told["name"]), Kind(str(told.get("kind") or Kind.HISTOGRAM))
     alias = engine_alias(metric) if name == "auto" else None
     if name == "auto" and alias is None:

@@ -23,8 +23,8 @@ from nibai.store.quarantine import set_aside
 from nibai.store.state import State, open_state
 from nibai.store.stored import stored_minutes
 
-PULLED_SECTIONS = ("cloudwatch", "data_capture", "bedrock")
-"""Sections of nibai.yaml whose entries are sources, each of the plug-in of that name."""
+PULLED_SECTIONS = ("cloudwatch", "data_capture", "bedrock", "prometheus")
+"""Sections of nibai.yaml whose entries are sources: of the plug-in they name or of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,9 @@ class _Stored:
 def configured(config: Config) -> list[Source]:
     """Every source of the configuration; ConfigError when it has none."""
     sources = []
-    for plugin in PULLED_SECTIONS:
-        for one in getattr(config, plugin):
+    for section in PULLED_SECTIONS:
+        for one in getattr(config, section):
+            plugin = getattr(one, "plugin", section)
             puller = plugins.load("nibai.collectors", plugin, dict(one))
             if not isinstance(puller, Puller):
                 raise PluginError(f"the plug-in {plugin!r} in nibai.collectors pulls nothing")
@@ -88,8 +89,8 @@ def configured(config: Config) -> list[Source]:
     if not sources:
         raise ConfigError(
             "no source to read: add `cloudwatch` with account, region and endpoints to nibai.yaml "
-            "(docs/cloudwatch.md), or `data_capture` (docs/data-capture.md), or `bedrock` "
-            "(docs/bedrock.md)"
+            "(docs/cloudwatch.md), or `prometheus` (docs/prometheus.md), or `data_capture` "
+            "(docs/data-capture.md), or `bedrock` (docs/bedrock.md)"
         )
     return sources
 

@@ -23,6 +23,7 @@ from nibai.config.fields import (
 )
 from nibai.config.grafana import Grafana
 from nibai.config.otlp import MappingRules, Otlp, PredictionRules
+from nibai.config.prometheus import Prometheus, PrometheusMetric
 from nibai.config.sagemaker import DEFAULT_CLAIM, SageMaker
 from nibai.config.schedule import Schedule, Slots
 from nibai.config.sources import CloudWatch
@@ -60,6 +61,8 @@ __all__ = [
     "Otlp",
     "PredictionRules",
     "Price",
+    "Prometheus",
+    "PrometheusMetric",
     "Redact",
     "SageMaker",
     "Schedule",

@@ -13,16 +13,19 @@ from nibai.config.fields import Duration, Section
 
 
 class CloudWatch(Section):
-    """Endpoints of one AWS account and region, read from classic CloudWatch metrics.
+    """Endpoints of one AWS account and region.
 
-    `endpoints` maps an endpoint to its variants. `detail`: what is bought of a distribution.
-    `errors`: failed requests are read beside latencies.
+    `endpoints` maps an endpoint to its variants. `path`: classic metrics, the histograms that
+    CloudWatch may keep behind its Prometheus API, or these where the account has them (auto).
+    `detail`: what is bought of a distribution, `errors`: failed requests are read beside latencies
+    (both classic).
     """
 
     account: str = Field(pattern=r"^\d{12}$")
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     endpoints: Mapping[str, tuple[str, ...]]
     metrics: tuple[str, ...] = ("ModelLatency", "OverheadLatency")
+    path: Literal["classic", "promql", "auto"] = "classic"
     detail: Literal["TC 109", "TC 55", "TC 28", "percentiles", "base statistics"] = "TC 109"
     errors: bool = True
     every: Duration = 3600.0
@@ -33,3 +36,8 @@ class CloudWatch(Section):
     def source_name(self) -> str:
         """What its progress is kept under: it must survive an entry put before it in the file."""
         return f"cloudwatch-{self.account}-{self.region}"
+
+    @property
+    def plugin(self) -> str:
+        """Which plug-in reads it."""
+        return "cloudwatch" if self.path == "classic" else "cloudwatch_promql"

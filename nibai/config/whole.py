@@ -20,6 +20,7 @@ from nibai.config.data_capture import DataCapture
 from nibai.config.fields import Duration, Section, Size
 from nibai.config.grafana import Grafana
 from nibai.config.otlp import Otlp
+from nibai.config.prometheus import Prometheus
 from nibai.config.sagemaker import SageMaker
 from nibai.config.schedule import Schedule
 from nibai.config.sources import CloudWatch
@@ -44,6 +45,7 @@ class Config(Section):
     cloudwatch: tuple[CloudWatch, ...] = ()
     grafana: Grafana = Grafana()
     sagemaker: tuple[SageMaker, ...] = ()
+    prometheus: tuple[Prometheus, ...] = ()
     cost: Cost = Cost()
     data_capture: tuple[DataCapture, ...] = ()
     schedule: Schedule = Schedule()

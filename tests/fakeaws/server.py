@@ -82,6 +82,9 @@ class FakeAws:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if self.path.startswith("/api/v1/"):
+                    self._promql("POST", body)
+                    return
                 status, document = fake.answer(self.headers["X-Amz-Target"], body)
                 data = json.dumps(document).encode()
                 self.send_response(status)
@@ -90,7 +93,19 @@ class FakeAws:
                 self.end_headers()
                 self.wfile.write(data)
 
+            def _promql(self, method, body):
+                url = fake.url + self.path
+                status, data = fake.backends["promql"].http(method, url, self.headers, body)
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
             def do_GET(self):
+                if self.path.startswith("/api/v1/"):
+                    self._promql("GET", b"")
+                    return
                 operation, status, headers, data = fake.backends["s3"].get(self.path)
                 fake.seen.append(f"s3:{operation}")
                 self.send_response(status)

@@ -1,0 +1,279 @@
+"""CloudWatch's Prometheus API and a Prometheus of one's own, as `nibai collect` reads them."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import yaml
+from fakeaws.metrics import Metrics
+from fakeaws.promql import Promql
+from fakeaws.server import FakeAws
+
+from collector.promql.cloudwatch import sigv4, wanted_metrics
+from collector.promql.prometheus import build, filled, keyed
+from collector.promql.prometheus import wanted_metrics as of_prometheus
+from nibai import cli, plugins
+from nibai.config import Config, PrometheusMetric
+from nibai.errors import ConfigError
+from nibai.model import SeriesKey
+from nibai.protocols import Puller
+
+NOW = 1_764_000_000.0 // 3600 * 3600 + 180
+MINUTES = 6 * 60
+SPEEDUP = 1.7
+ENDPOINT = "sagemaker/123456789012.eu-west-1/chat"
+ACCOUNT = {"account": "123456789012", "region": "eu-west-1"}
+SECRET = "wJalrXUtnFEMIEXAMPLEKEY"  # noqa: S105 - not a real one
+
+
+@pytest.fixture
+def invoke(monkeypatch, tmp_path, capsys):
+    """Run a command with a document as nibai.yaml: (exit code, what was said)."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("PROMETHEUS_TOKEN", "hush-hush")
+    monkeypatch.setattr("time.time", lambda: NOW)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+    def run(document, *arguments):
+        path = tmp_path / "nibai.yaml"
+        path.write_text(yaml.safe_dump({"data": str(tmp_path / "data"), **document}), "utf-8")
+        code = cli.invoke([*arguments, "--config", str(path)])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def requests(labels, *, unit=1e6, seed=11, name="ModelLatency"):
+    """Six hours of an endpoint, made 1.7 times faster in the middle; values in the unit."""
+    rng = np.random.default_rng(seed)
+    start = NOW - 180 - 60 * MINUTES
+    times = start + np.sort(rng.uniform(0.01, 60 * MINUTES, 50 * MINUTES))
+    values = np.where(rng.random(len(times)) < 0.03, 6, 1) * rng.lognormal(-2, 0.35, len(times))
+    values = np.where(times < start + 30 * MINUTES, values, values / SPEEDUP)
+    return {name: [(labels, times, values * unit)]}, start + 30 * MINUTES, (times, values)
+
+
+BLUE = {"EndpointName": "chat", "VariantName": "blue"}
+
+
+def section(url, **more):
+    found = {**ACCOUNT, "endpoints": {"chat": ["blue"]}, "metrics": ["ModelLatency"]}
+    return {"cloudwatch": [{**found, "path": "promql", "endpoint_url": url, **more}]}
+
+
+@pytest.mark.parametrize(
+    ("options", "off"),
+    [
+        ({"schema": 5}, 0.01),
+        ({"form": "floats"}, 0.01),
+    ],
+    ids=["native", "floats"],
+)
+def test_an_audit_of_collected_histograms_agrees_with_the_requests(invoke, options, off):
+    data, moved, (times, values) = requests(BLUE)
+    with FakeAws(promql=Promql(data, **options)) as fake:
+        code, out, err = invoke(section(fake.url), "collect", "--once")
+        assert code == 0, err
+        assert "1 metrics by PromQL" in out
+        said = re.search(r"([\d,]+) minutes read in .* ([\d,]+) new, 0 revised", out)
+        assert int(said[2].replace(",", "")) >= MINUTES - 1
+        again = invoke(section(fake.url), "collect", "--once")[1]
+        assert " 0 new, 0 revised" in again
+    code, out, err = invoke(
+        {}, "changes", "declare", "--endpoint", ENDPOINT, "--kind", "instance_type", "--at",
+        str(moved), "--claim", "model_latency 1.5x faster at p50",
+    )  # fmt: skip
+    assert code == 0, err
+    code, out, err = invoke({}, "audit", out.strip(), "--format", "json")
+    claim = json.loads(out)["claims"][0]
+    truth = np.quantile(values[times < moved], 0.5) / np.quantile(values[times >= moved], 0.5)
+    assert claim["estimate"]["value"] == pytest.approx(truth, rel=off)
+    assert claim["estimate"]["low"] < SPEEDUP < claim["estimate"]["high"]
+
+
+def test_the_bill_is_said_before_and_metered_after(invoke):
+    data, _, _ = requests(BLUE)
+    with FakeAws(promql=Promql(data)) as fake:
+        code, out, _ = invoke(section(fake.url), "collect", "--dry-run")
+        assert code == 0
+        assert fake.backends["promql"].asked == [], "a dry run asks nothing"
+        assert "cloudwatch-123456789012-eu-west-1: 1 metrics by PromQL" in out
+        assert re.search(
+            r"now 7 calls, at most 10,0\d\d datapoints, \$0\.0001; \$0\.00 a month", out
+        )
+        out = invoke(section(fake.url), "collect", "--once")[1]
+        assert re.search(r"metered \$0\.000[12]", out), "idle days are asked twice"
+
+
+def test_requests_are_signed_for_monitoring_and_say_no_secret(invoke):
+    data, _, _ = requests(BLUE)
+    with FakeAws(promql=Promql(data)) as fake:
+        assert invoke(section(fake.url), "collect", "--once")[0] == 0
+        headers = fake.backends["promql"].headers
+        assert all(
+            re.match(
+                r"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/\d{8}/eu-west-1/monitoring/aws4_request",
+                one["Authorization"],
+            )
+            for one in headers
+        )
+        fake.backends["promql"].failures = [(403, "not authorized to perform QueryMetrics")] * 9
+        code, out, err = invoke(section(fake.url), "collect", "--once")
+        assert code == 5
+        assert "refused (403): not authorized to perform QueryMetrics" in err
+        assert SECRET not in out + err
+
+
+def test_a_signature_covers_the_body_and_the_query():
+    class Credentials:
+        access_key, secret_key, token = "AKID", SECRET, None
+
+    sign = sigv4("eu-west-1", Credentials)
+    url = "https://monitoring.eu-west-1.amazonaws.com/api/v1/query_range"
+    told = {sign("POST", url, body)["Authorization"] for body in (b"query=a", b"query=b")}
+    told |= {sign("GET", f"{url}?start={n}", b"")["Authorization"] for n in (1, 2)}
+    assert len(told) == 4
+
+
+def test_auto_takes_classic_metrics_where_promql_has_nothing(invoke):
+    metrics = Metrics(NOW, page=5000)
+    series = ("AWS/SageMaker", "ModelLatency", (("EndpointName", "chat"), ("VariantName", "blue")))
+    for minute in range(int(NOW // 60) - 30, int(NOW // 60) - 3):
+        metrics.publish(*series, minute, np.full(20, 1e5))
+    empty = Promql({})
+    with FakeAws(cloudwatch=metrics, promql=empty) as fake:
+        document = section(fake.url, path="auto", detail="TC 28")
+        code, out, err = invoke(document, "collect", "--once")
+        assert (code, "1 series, TC 28" in out) == (0, True), err
+        empty.failures = [(403, "denied")]
+        assert "1 series, TC 28" in invoke(document, "collect", "--dry-run")[1]
+        empty.requests = requests(BLUE)[0]
+        assert "1 metrics by PromQL" in invoke(document, "collect", "--dry-run")[1]
+
+
+# -- names and labels in CloudWatch -----------------------------------------------------------
+
+
+def cloudwatch(*metrics, variants=("blue", "ic:adapter")):
+    return wanted_metrics({**ACCOUNT, "endpoints": {"chat": variants}, "metrics": metrics})
+
+
+def test_dimension_sets_have_names_of_their_own():
+    of_variant, of_component = cloudwatch("ModelLatency")
+    assert of_variant.names == ("ModelLatency",)
+    assert of_variant.matchers == (("EndpointName", "chat"),)
+    assert of_variant.key(BLUE) == SeriesKey(ENDPOINT, "blue", "", "", "model_latency")
+    assert of_variant.key({**BLUE, "VariantName": "other"}) is None
+    assert of_variant.factor == 1e-6
+    assert of_component.names == ("ModelLatencyForIc",)
+    assert of_component.matchers == (("InferenceComponentName", "adapter"),)
+    assert of_component.key({}).variant == "ic:adapter"
+    [by_type] = cloudwatch("OverheadLatencyByAzByInstanceType")
+    key = by_type.key({**BLUE, "AvailabilityZone": "a", "InstanceType": "ml.g5.xlarge"})
+    assert (key.replica, key.metric) == ("type=ml.g5.xlarge,az=a", "overhead_latency_by_type")
+    assert by_type.key(BLUE) is None
+
+
+def test_metrics_of_the_containers_are_known_by_quoted_labels():
+    [ttft] = cloudwatch("ttft")
+    assert ttft.names[:2] == (
+        "vllm:time_to_first_token_seconds",
+        "vllm_time_to_first_token_seconds",
+    )
+    assert ttft.matchers == (("aws.sagemaker.endpoint.name", "chat"),)
+    labels = {"aws.sagemaker.variant.name": "blue", "@resource.host.id": "i-1"}
+    assert ttft.key(labels) == SeriesKey(ENDPOINT, "blue", "i-1", "", "ttft")
+    assert ttft.key({"aws.sagemaker.inference_component.name": "adapter"}).variant == "ic:adapter"
+    assert ttft.key({}) is None
+    [named] = cloudwatch("sglang:generation_tokens_total")
+    assert named.names[0] == "sglang:generation_tokens_total"
+    with pytest.raises(ConfigError, match="metric 'Latency' is not known by PromQL; there are Mod"):
+        cloudwatch("Latency")
+
+
+# -- a Prometheus of one's own ------------------------------------------------------------------
+
+OWN = {
+    "url": "http://127.0.0.1:9090",
+    "endpoint": "onprem/tokyo/{model_name}",
+    "metrics": {"ttft": "auto", "latency": "app_request_seconds"},
+}
+
+
+def test_templates_name_the_series():
+    assert filled("{a}-{b}", {"a": "x"}) == "x-"
+    key = keyed("latency", endpoint="onprem/{ns}/{job}", variant="{v}", replica="{instance}",
+                segment_by=["tenant", "model"])  # fmt: skip
+    labels = {"ns": "tokyo", "job": "ocr", "v": "fp16", "instance": "10.0.0.1:80", "tenant": "a"}
+    assert key(labels) == SeriesKey(
+        "onprem/tokyo/ocr", "fp16", "10.0.0.1:80", "tenant=a", "latency"
+    )
+    assert key({**labels, "v": ""}) is None
+    assert key({**labels, "ns": ""}) is None
+
+
+def test_a_prometheus_is_read_into_the_lake(invoke):
+    labels = {"model_name": "ocr", "version": "fp16", "instance": "a"}
+    name = "vllm:time_to_first_token_seconds"
+    data, _, (times, _) = requests(labels, unit=1.0, name=name)
+    server = Promql(data, form="classic", temporality="cumulative", labelled=False)
+    with FakeAws(promql=server) as fake:
+        own = {**OWN, "url": fake.url, "token": "env:PROMETHEUS_TOKEN", "backfill": "7h",
+               "metrics": {"ttft": "auto"}}  # fmt: skip
+        code, out, err = invoke({"prometheus": [own]}, "collect", "--once")
+        assert code == 0, err
+        assert "prometheus-main: 1 metrics by PromQL, read every 1 minutes; now 1 calls" in out
+        assert server.headers[0]["Authorization"] == "Bearer hush-hush"
+    code, out, err = invoke({}, "lake", "info")
+    assert "onprem/tokyo/ocr" in out
+    assert f"{len(times):,}" in out or "fp16" in out
+
+
+def test_units_come_from_names_or_are_asked_for():
+    told = {
+        **OWN,
+        "metrics": {
+            "latency": PrometheusMetric(name="rpc", unit="ms"),
+            "queue_time": "queue_time_us",
+            "output_tokens": PrometheusMetric(name="tokens", kind="counter"),
+        },
+    }
+    found = {one.metric: one for one in of_prometheus(told)}
+    assert found["latency"].factor == 1e-3
+    assert found["queue_time"].factor == 1e-6
+    assert found["output_tokens"].factor == 1.0
+    with pytest.raises(ConfigError, match="nothing says the unit of 'rpc'"):
+        of_prometheus({**OWN, "metrics": {"latency": "rpc"}})
+    with pytest.raises(ConfigError, match="no engine's name of 'cold_start' is known"):
+        of_prometheus({**OWN, "metrics": {"cold_start": "auto"}})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"url": "ftp://x"}, "prometheus.0.url"),
+        ({"url": "http://user:pass@x"}, "prometheus.0.url"),
+        ({"endpoint": "ocr"}, "written provider/scope/name"),
+        ({"token": "plain"}, "a secret is a reference"),
+        ({"metrics": {"latency": {"name": "x", "unit": "days"}}}, "metrics"),
+    ],
+)
+def test_configurations_that_are_none_are_refused(change, said):
+    with pytest.raises(ValueError, match=said.replace(".", r"\.")):
+        Config.model_validate({"prometheus": [{**OWN, **change}]})
+
+
+def test_the_plug_ins_pull():
+    assert isinstance(build(OWN), Puller)
+    options = {**ACCOUNT, "endpoints": {"chat": ("blue",)}, "metrics": ("ModelLatency",)}
+    assert isinstance(plugins.load("nibai.collectors", "cloudwatch_promql", options), Puller)
+
+
+def test_nobody_answering_is_a_problem_of_that_source(invoke):
+    own = {**OWN, "url": "http://127.0.0.1:9"}
+    code, _, err = invoke({"prometheus": [own]}, "collect", "--once")
+    assert code == 5
+    assert "PromQL at 127.0.0.1:9: not reached" in err
