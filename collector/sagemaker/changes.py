@@ -47,10 +47,7 @@ def change_of(
         evidence["precision"] = precision
     for number, signal in enumerate(signals):
         evidence[f"signal {number + 1}"] = f"{signal.source} {_iso(signal.at)}: {signal.text}"
-    for role, unit in (("baseline", step.before), ("candidate", step.after)):
-        if "config.InstanceType" in unit.facts:  # what claims about cost look the price up by
-            evidence[f"{role}_instance_type"] = unit.facts["config.InstanceType"]
-    evidence |= dict(told)
+    evidence |= _instance_types(step) | dict(told)
     evidence["before"], evidence["after"] = fingerprints
     if not step.side_by_side:
         evidence["dated"] = when.how
@@ -80,6 +77,13 @@ def description(step: Step, job: Job | None = None) -> str:
         names = ", ".join(kind.value for kind in step.kinds)
         text += f"; confounded: {names} changed together"
     return text
+
+
+def _instance_types(step: Step) -> dict[str, str]:
+    """What both sides run on: claims about cost look the prices up by it."""
+    sides = (("baseline", step.before), ("candidate", step.after))
+    types = {role: unit.facts.get("config.InstanceType") for role, unit in sides}
+    return {f"{role}_instance_type": kind for role, kind in types.items() if kind}
 
 
 def _short(one: Moved) -> str:

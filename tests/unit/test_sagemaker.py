@@ -64,6 +64,8 @@ def test_an_instance_type_is_a_change_with_its_dates(account):
     assert change.started_at == last_at_rest + 30, "the configuration was made then"
     assert change.effective_at == last_at_rest + 630
     assert change.evidence["changed 1"] == "config.InstanceType ml.g5.xlarge -> ml.g6.xlarge"
+    assert change.evidence["baseline_instance_type"] == "ml.g5.xlarge"
+    assert change.evidence["candidate_instance_type"] == "ml.g6.xlarge"
     assert account.changes() == [], "told once"
 
 
