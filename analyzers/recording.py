@@ -9,17 +9,25 @@ from analyzers.sample import Sample
 from nibai.claims import quantile_label
 from nibai.histogram import SCALE
 from nibai.model import Reason, ReasonCode
-from nibai.stats.recorded import RecordingError
+from nibai.stats.recorded import RecordingError, known_up_to
+
+REMEDIES = {
+    "fitted": "record buckets (CloudWatch: detail TC 109)",
+    "quartered": "time requests one by one (OTLP)",
+}
 
 
 def percentiles_gate(sample: Sample, p: float, error: RecordingError) -> Reason | None:
-    """Above p99 nothing is known of fitted percentiles."""
-    if math.isfinite(error.below) or not any(one.fitted for one in sample.recorded):
+    """Above some quantile nothing is known of fitted percentiles."""
+    known = min(map(known_up_to, sample.recorded))
+    if math.isfinite(error.below) or p <= known:
         return None
+    name = "quartered" if any(one.quartered for one in sample.recorded) else "fitted"
+    what = "quartiles and p99" if name == "quartered" else "percentiles"
     return Reason(
         ReasonCode.ONLY_PERCENTILES,
-        f"{quantile_label(p)}: only percentiles were recorded ({_who(sample, 'fitted')}), which "
-        "say nothing above p99: record buckets (CloudWatch: detail TC 109) and judge again",
+        f"{quantile_label(p)}: only {what} were recorded ({_who(sample, name)}), which "
+        f"say nothing above {quantile_label(known)}: {REMEDIES[name]} and judge again",
     )
 
 
@@ -53,6 +61,8 @@ def _causes(sample: Sample) -> Iterable[str]:
         yield f"counts between explicit bounds ({_who(sample, 'spread')})"
     if any(one.fitted for one in sample.recorded):
         yield f"fitted from percentiles ({_who(sample, 'fitted')})"
+    if any(one.quartered for one in sample.recorded):
+        yield f"fitted from quartiles and p99 ({_who(sample, 'quartered')})"
     if any(one.unbinned for one in sample.recorded):
         yield f"only base statistics ({_who(sample, 'unbinned')})"
 

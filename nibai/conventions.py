@@ -84,6 +84,8 @@ METRICS = {
     for metric in (
         Metric("latency", "s", higher_is_better=False, help="request in to response complete"),
         Metric("model_latency", "s", higher_is_better=False, help="time inside the model"),
+        Metric("device_latency", "s", higher_is_better=False, help="time on the accelerator"),
+        Metric("finite_output", "count", higher_is_better=True, help="outputs that are numbers"),
         Metric("overhead_latency", "s", higher_is_better=False, help="latency without model time"),
         Metric("ttft", "s", higher_is_better=False, help="time to first token"),
         Metric("tpot", "s", higher_is_better=False, help="time per output token after the first"),

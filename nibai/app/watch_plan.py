@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from nibai.claims import print_claim
+from nibai.claims import print_claim, quantile_label
 from nibai.model import Change, Claim, Promise, Reason, ReasonCode
 from nibai.stats.block_values import requests_needed
 from nibai.stats.day_pairs import BLOCK_SECONDS
 from nibai.stats.following import FollowPlan
-from nibai.stats.recorded import FITTED_MARGINS
 from nibai.stats.verdict import faster_threshold, no_slower_threshold
 from nibai.stats.whitening import history_correlation
 from nibai.store.paired_blocks import PairedBlocks, Past
@@ -48,11 +47,13 @@ def plan_part(
     short = blocks.pairs(BLOCK_SECONDS[0])
     if short is None:
         return None
-    if quantile is not None and quantile > FITTED_MARGINS[-1][0] and blocks.fitted(short):
+    known = blocks.known_up_to(short)
+    if quantile is not None and quantile > known:
         return Reason(
             ReasonCode.ONLY_PERCENTILES,
             f"“{print_claim(claim)}”: only percentiles were recorded before the change, which say "
-            "nothing above p99: record buckets (CloudWatch: detail TC 109) and judge again",
+            f"nothing above {quantile_label(known)}: record buckets (CloudWatch: detail TC 109) "
+            "and judge again",
         )
     counts = blocks.past(short).counts
     if not counts.sum():

@@ -22,6 +22,7 @@ from nibai.config.fields import (
     is_loopback,
 )
 from nibai.config.grafana import Grafana
+from nibai.config.neuron import Neuron
 from nibai.config.otlp import MappingRules, Otlp, PredictionRules
 from nibai.config.prometheus import Prometheus, PrometheusMetric
 from nibai.config.sagemaker import DEFAULT_CLAIM, SageMaker
@@ -58,6 +59,7 @@ __all__ = [
     "EndpointPrice",
     "Grafana",
     "MappingRules",
+    "Neuron",
     "Otlp",
     "PredictionRules",
     "Price",

@@ -19,6 +19,7 @@ from nibai.config.cost import Cost
 from nibai.config.data_capture import DataCapture
 from nibai.config.fields import Duration, Section, Size
 from nibai.config.grafana import Grafana
+from nibai.config.neuron import Neuron
 from nibai.config.otlp import Otlp
 from nibai.config.prometheus import Prometheus
 from nibai.config.sagemaker import SageMaker
@@ -53,6 +54,7 @@ class Config(Section):
     telemetry: Telemetry = Telemetry()
     rules: Path | None = None
     bedrock: tuple[Bedrock, ...] = ()
+    neuron: tuple[Neuron, ...] = ()
 
     @property
     def state_address(self) -> str:

@@ -34,18 +34,23 @@ class UnitKind(StrEnum):
 class RecordedAs:
     """Requests of which no bucket of their own was recorded.
 
-    `fitted`: buckets made from percentiles; `spread`: from counts between explicit bounds;
+    `fitted`: buckets made from percentiles; `quartered`: from quartiles and p99 alone; `spread`:
+    from counts between explicit bounds;
     `unbinned`: only count, sum, minimum and maximum are known (they are in no histogram).
     """
 
     fitted: int = 0
     spread: int = 0
     unbinned: int = 0
+    quartered: int = 0
 
     def __add__(self, other: RecordedAs) -> RecordedAs:
         """Of both together."""
         return RecordedAs(
-            self.fitted + other.fitted, self.spread + other.spread, self.unbinned + other.unbinned
+            self.fitted + other.fitted,
+            self.spread + other.spread,
+            self.unbinned + other.unbinned,
+            self.quartered + other.quartered,
         )
 
 

@@ -13,13 +13,15 @@ class Provenance(StrEnum):
     """How the buckets of a series came about; anything but exact widens an interval.
 
     Exact: of each request; tc: counted by CloudWatch; explicit: spread between the bounds of an
-    explicit histogram; percentile_fit: fitted; scalar: no buckets at all.
+    explicit histogram; percentile_fit: fitted; quartile_fit: fitted from quartiles and p99 alone;
+    scalar: no buckets at all.
     """
 
     EXACT = "exact"
     TC = "tc"
     EXPLICIT = "explicit"
     PERCENTILE_FIT = "percentile_fit"
+    QUARTILE_FIT = "quartile_fit"
     SCALAR = "scalar"
 
 

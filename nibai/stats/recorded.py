@@ -21,6 +21,10 @@ from nibai.stats.score import TIE, ScoreTable
 FITTED_MARGINS = ((0.9, 0.03), (0.99, 0.05))
 """Quantile up to which, and error of fitted quantiles there; above the last nothing is known."""
 
+QUARTILE_MARGINS = ((0.5, 0.03), (0.75, 0.08))
+"""The same of fits from p1, p25, p50, p75 and p99: measured on traffic of which 0 to 10 % take six
+times as long, the median is off by up to 1 %, p75 by 7 %, p90 by 42 % and p95 by 67 %."""
+
 SPREAD_SCALE = 0
 """What counts between explicit bounds are taken for: bounds are often a factor of 2 apart."""
 
@@ -103,7 +107,7 @@ def recording_error(
 
 
 def fit_error(p: float, recorded: Sequence[RecordedAs], requests: Sequence[int]) -> float:
-    """What fitted percentiles add, in log2; infinite above p99.
+    """What fitted percentiles add, in log2; infinite above `known_up_to`.
 
     The margin shrinks with the share of fitted requests beyond the quantile, which cannot be more
     than all fitted ones.
@@ -112,13 +116,32 @@ def fit_error(p: float, recorded: Sequence[RecordedAs], requests: Sequence[int])
     >>> round(2 ** fit_error(0.9, alone, (100, 100)), 3), fit_error(0.999, alone, (100, 100))
     (1.03, inf)
     """
+    fitted = [(one.fitted, n) for one, n in zip(recorded, requests, strict=True)]
+    quartered = [(one.quartered, n) for one, n in zip(recorded, requests, strict=True)]
+    return max(_added(p, fitted, FITTED_MARGINS), _added(p, quartered, QUARTILE_MARGINS))
+
+
+def known_up_to(recorded: RecordedAs) -> float:
+    """The quantile above which nothing is known of what was recorded so.
+
+    >>> known_up_to(RecordedAs(fitted=1)), known_up_to(RecordedAs(fitted=1, quartered=1))
+    (0.99, 0.75)
+    """
+    if recorded.quartered:
+        return QUARTILE_MARGINS[-1][0]
+    return FITTED_MARGINS[-1][0] if recorded.fitted else 1.0
+
+
+def _added(
+    p: float, counts: Sequence[tuple[int, int]], margins: Sequence[tuple[float, float]]
+) -> float:
+    """What one kind of fit adds; `counts` are (fitted requests, all) of both sides."""
     beyond = max(
-        min(one.fitted / n / min(p, 1 - p), 1.0) if n and 0 < p < 1 else 0.0
-        for one, n in zip(recorded, requests, strict=True)
+        min(some / n / min(p, 1 - p), 1.0) if n and 0 < p < 1 else 0.0 for some, n in counts
     )
     if beyond <= NEGLIGIBLE_SHARE:
         return 0.0
-    margin = next((margin for most, margin in FITTED_MARGINS if p <= most), math.inf)
+    margin = next((margin for most, margin in margins if p <= most), math.inf)
     return math.log2(1 + margin) * beyond if math.isfinite(margin) else math.inf
 
 

@@ -17,6 +17,7 @@ RECORDED = {
     "fitted": Provenance.PERCENTILE_FIT,
     "spread": Provenance.EXPLICIT,
     "unbinned": Provenance.SCALAR,
+    "quartered": Provenance.QUARTILE_FIT,
 }
 
 RECORDED_COLUMNS = ", ".join(

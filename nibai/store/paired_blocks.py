@@ -14,7 +14,7 @@ from nibai.model import Change, RecordedAs, Window
 from nibai.stats.block_values import BlockReading, block_reading, block_values
 from nibai.stats.clock import DAY, WEEK_DAYS, is_weekend
 from nibai.stats.day_pairs import MAX_PLACEBOS, ClockPairs
-from nibai.stats.recorded import RecordedShare
+from nibai.stats.recorded import RecordedShare, known_up_to
 from nibai.stats.sides import Segments, in_segment
 from nibai.store.engine import Blocks, Engine, SeriesSpan
 from nibai.store.past import moment_of
@@ -198,15 +198,13 @@ class PairedBlocks:
             self._shares[key] = RecordedShare(sum((one.of for one in own), RecordedAs()), requests)
         return self._shares[key]
 
-    def fitted(self, pairs: ClockPairs) -> bool:
-        """Whether the days before the change were recorded as percentiles."""
+    def known_up_to(self, pairs: ClockPairs) -> float:
+        """The quantile up to which something is known of the days before the change."""
         oldest = max(pairs.begin - WEEK_DAYS * DAY, pairs.since)
         seconds = pairs.begin - oldest
-        return (
-            self._recorded(self._change.baseline_variant, oldest, 1, seconds).of.fitted > 0
-            if seconds > 0
-            else False
-        )
+        if seconds <= 0:
+            return 1.0
+        return known_up_to(self._recorded(self._change.baseline_variant, oldest, 1, seconds).of)
 
     def _segments(self, variant: str | None, start: float, count: int, seconds: float) -> Segments:
         change = self._change

@@ -89,10 +89,10 @@ def test_the_configuration_shown_is_valid(tmp_path):
     assert load_config(example, {}).otlp.mapping.token_buckets == (128, 1024, 8192)
 
 
-@pytest.mark.parametrize("page", ["data-capture", "bedrock"])
+@pytest.mark.parametrize("page", ["data-capture", "bedrock", "neuron"])
 def test_the_sources_shown_are_a_valid_configuration(page, tmp_path):
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
     example = tmp_path / "nibai.yaml"
     example.write_text(text.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
-    [section] = getattr(load_config(example, {}), page.replace("-", "_"))
+    section = getattr(load_config(example, {}), page.replace("-", "_"))[0]
     assert section.source_name.startswith(page.replace("-", "_"))
