@@ -11,8 +11,9 @@ from collector.bedrock.failures import dollars, failed_requests, with_failures
 from collector.bedrock.records import Reading, read_record
 from collector.bedrock.series import Model, model_series, models, short
 from collector.bedrock.settings import Settings
+from collector.cloudwatch.cadence import Cadence
 from collector.cloudwatch.plan import Detail
-from collector.cloudwatch.source import CloudWatchSource
+from collector.cloudwatch.reading import CloudWatchSource
 from collector.hourly.objects import DOLLARS_A_LIST
 from collector.hourly.part import Part
 from collector.hourly.places import HOUR, Place
@@ -147,7 +148,7 @@ def build(options: Mapping[str, object]) -> Puller:
         clock=time.time,
         wait=time.sleep,
         detail=Detail(chosen.detail),
-        every_seconds=chosen.every,
+        cadence=Cadence(chosen.every),
         dollars_per_month=chosen.dollars_per_month,
     )
     logs = None

@@ -50,7 +50,7 @@ class Answered:
     """A call with what came back: points (seconds since the epoch -> value) per query, in order.
 
     `incomplete` holds the numbers of the queries of which something is missing; `messages` what the
-    service said about it, or the error that ended the call.
+    service said about it, or the error that ended the call; `refused`: nobody may go on asking.
     """
 
     call: Call
@@ -58,6 +58,7 @@ class Answered:
     incomplete: frozenset[int]
     messages: tuple[str, ...]
     metered: Metered
+    refused: AuthError | None = None
 
     @cached_property
     def _numbers(self) -> dict[Series, dict[str, int]]:
@@ -99,11 +100,16 @@ class Executor:
     def run(self, calls: Sequence[Call]) -> Iterator[Answered]:
         """Answers in the order of the calls, a few asked ahead: memory stays that of a few calls.
 
-        Raises AuthError at once: without permission no further call can succeed.
+        Raises AuthError once what was paid for is handed over: without permission no further call
+        can succeed.
         """
         with ThreadPoolExecutor(self._concurrency) as pool:
             for first in range(0, len(calls), self._concurrency):
-                yield from pool.map(self.ask, calls[first : first + self._concurrency])
+                answers = list(pool.map(self.ask, calls[first : first + self._concurrency]))
+                yield from (one for one in answers if one.metered.pages or one.refused is None)
+                for one in answers:
+                    if one.refused is not None:
+                        raise one.refused
 
     def ask(self, call: Call) -> Answered:
         """One call with all its pages."""
@@ -111,7 +117,11 @@ class Executor:
         start = self._clock()
         request, token = _request(call), None
         while True:
-            page = self._page(request | ({"NextToken": token} if token else {}), call, pages)
+            try:
+                page = self._page(request | ({"NextToken": token} if token else {}), call, pages)
+            except AuthError as error:
+                pages.refused = error
+                page = None
             if page is None:
                 break
             token = pages.add(page)
@@ -155,6 +165,7 @@ class _Pages:
 
     def __init__(self, call: Call) -> None:
         self.tries = 0
+        self.refused: AuthError | None = None
         self._call = call
         self._pages = 0
         self._points: list[Points] = [{} for _ in range(call.queries)]
@@ -191,7 +202,7 @@ class _Pages:
         incomplete = {
             number
             for number, status in enumerate(self._status)
-            if self._cut_short or status != COMPLETE
+            if self._cut_short or self.refused or status != COMPLETE
         }
         points = sum(len(one) for one in self._points)
         return Answered(
@@ -199,7 +210,15 @@ class _Pages:
             tuple(self._points),
             frozenset(incomplete),
             tuple(dict.fromkeys(self._messages)),
-            Metered(self._call.billed_metrics, points, self._pages, self.tries, seconds),
+            Metered(
+                # What was never answered is not billed.
+                self._call.billed_metrics if self._pages else 0,
+                points,
+                self._pages,
+                self.tries,
+                seconds,
+            ),
+            self.refused,
         )
 
     def _say(self, messages: Sequence[Mapping[str, str]]) -> None:

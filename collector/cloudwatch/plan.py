@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -55,13 +55,14 @@ class Wanted:
     """One series, in how much detail, over which range of values (seconds).
 
     `failures`: the series that count all requests, then those that count failed ones; they are
-    asked in the same call.
+    asked in the same call. `extremes_only`: nothing but the smallest and the largest value.
     """
 
     series: Series
     detail: Detail = Detail.BUCKETS_109
     range_seconds: tuple[float, float] = WIDEST_SECONDS
     failures: tuple[Series, ...] = ()
+    extremes_only: bool = False
 
     @property
     def grid(self) -> Grid | None:
@@ -76,6 +77,8 @@ class Wanted:
         """Everything asked of the series, in the order of its queries."""
         if self.series.published.kind is not Kind.DISTRIBUTION:
             return ("Sum",)
+        if self.extremes_only:
+            return ("Minimum", "Maximum")
         grid = self.grid
         if grid is not None:
             return (*BASE, *grid.statistics(self.series.published.units_per_base))
@@ -150,7 +153,7 @@ def plan(wanted: Sequence[Wanted], window: Window, now: float) -> Plan:
         for period, stretch in stretches(window, now)
         for group in _alike(wanted)
         for piece in _pieces(stretch, period, len(group[0].asked))
-        for call in _packed(group, piece, period)
+        for call in packed(group, piece, period)
     ]
     return Plan(tuple(sorted(calls, key=lambda call: call.window.start)))
 
@@ -183,23 +186,25 @@ def monthly_dollars(wanted: Iterable[Wanted], every_seconds: float) -> float:
     >>> round(monthly_dollars([one], 3600.0), 3)
     0.168
     """
-    each = [call for group in _alike(list(wanted)) for call in _packed(group, Window(0, 60), 60.0)]
+    each = [call for group in _alike(list(wanted)) for call in packed(group, Window(0, 60), 60.0)]
     dollars = sum(call.billed_metrics for call in each) * DOLLARS_PER_BILLED_METRIC
     return dollars * MONTH_HOURS * 3600.0 / every_seconds
 
 
 def within_budget(
-    wanted: Sequence[Wanted], every_seconds: float, dollars_per_month: float
+    wanted: Sequence[Wanted],
+    monthly: Callable[[Sequence[Wanted]], float],
+    dollars_per_month: float,
 ) -> list[Wanted]:
     """The same series in the most detail that the budget pays; all are degraded alike.
 
-    The least detail is returned even where it costs more: then `monthly_dollars` says so and
-    nothing may be read.
+    `monthly` prices series. The least detail is returned even where it costs more: then nothing may
+    be read.
     """
     fitted = list(wanted)
     for detail in Detail:
         fitted = [replace(one, detail=max(one.detail, detail, key=_ORDER.index)) for one in wanted]
-        if monthly_dollars(fitted, every_seconds) <= dollars_per_month:
+        if monthly(fitted) <= dollars_per_month:
             return fitted
     return fitted
 
@@ -225,7 +230,7 @@ def _pieces(window: Window, period: float, statistics: int) -> list[Window]:
     ]
 
 
-def _packed(wanted: Sequence[Wanted], window: Window, period: float) -> list[Call]:
+def packed(wanted: Sequence[Wanted], window: Window, period: float) -> list[Call]:
     """Whole series, as many to a call as its limits allow."""
     most = min(MAX_QUERIES, MAX_DATAPOINTS // round(window.seconds / period))
     groups: list[list[Wanted]] = []

@@ -1,158 +1,30 @@
-"""CloudWatch as a source that is pulled: from where each series stands, call by call.
-
-What a call answered is handed over before the next few are asked, with how far it takes every
-series: whoever keeps that pays for nothing twice. Source: aws.md, sections 4 to 6 and 14.
-"""
+"""The source of one account and region, as nibai.yaml describes it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from functools import partial
 
-from collector.cloudwatch.execute import Answered, Executor, MetricsClient
-from collector.cloudwatch.pace import Pace
-from collector.cloudwatch.plan import (
-    DOLLARS_PER_BILLED_METRIC,
-    Detail,
-    Plan,
-    Wanted,
-    monthly_dollars,
-    plan,
-    within_budget,
+from collector.cloudwatch.cadence import Cadence
+from collector.cloudwatch.plan import Detail, Wanted
+from collector.cloudwatch.reading import CloudWatchSource
+from collector.cloudwatch.series import (
+    PUBLISHED,
+    SAGEMAKER,
+    Published,
+    Series,
+    by_type_series,
+    variant_series,
 )
-from collector.cloudwatch.rebuild import Tally, observations
-from collector.cloudwatch.series import PUBLISHED, SAGEMAKER, Series, variant_series
 from nibai.errors import ConfigError
-from nibai.model import Observation, Window
-from nibai.protocols import Preview, Pulled, Puller
-
-REREAD_SECONDS = 3 * 3600.0
-"""Minutes fill up and are revised for a while; what is older is final."""
-
-BACKFILL_SECONDS = 15 * 86400.0
-"""As far back as single minutes are kept."""
-
-PUBLISHING_DELAY_SECONDS = 180.0
-"""The newest minutes are not there yet."""
+from nibai.protocols import Puller
 
 DEFAULT_METRICS = ("ModelLatency", "OverheadLatency")
 
 
 FAILURES = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
 """All requests, then the failed ones."""
-
-
-class CloudWatchSource:
-    """Series of one account and region.
-
-    `detail` is what is bought of a distribution; where `dollars_per_month` does not pay it at one
-    reading every `every_seconds`, less is bought, and below the least nothing is read.
-    """
-
-    def __init__(
-        self,
-        client: MetricsClient,
-        series: Sequence[Series | Wanted],
-        *,
-        clock: Callable[[], float],
-        wait: Callable[[float], None],
-        detail: Detail = Detail.BUCKETS_109,
-        every_seconds: float = 3600.0,
-        dollars_per_month: float = math.inf,
-        pace: Pace | None = None,
-    ) -> None:
-        self._clock = clock
-        self._executor = Executor(client, pace or Pace(), clock=clock, wait=wait)
-        wanted = [
-            Wanted(one, detail) if isinstance(one, Series) else replace(one, detail=detail)
-            for one in series
-        ]
-        fitted = within_budget(wanted, every_seconds, dollars_per_month)
-        self._wanted = {name(one.series): one for one in fitted}
-        self._every = every_seconds
-        self._monthly = monthly_dollars(fitted, every_seconds)
-        self._limit = dollars_per_month
-
-    @property
-    def series(self) -> Sequence[str]:
-        """Names under which it is kept how far each series was read."""
-        return tuple(self._wanted)
-
-    def preview(self, read_until: Mapping[str, float]) -> Preview:
-        """What the next pull will ask and cost, and what reading on costs a month."""
-        self._affordable()
-        made = self._plan(read_until)
-        details = sorted({one.detail.value for one in self._wanted.values()})
-        return Preview(
-            calls=len(made.calls),
-            datapoints=sum(call.datapoints for call in made.calls),
-            dollars=made.dollars,
-            dollars_per_month=self._monthly,
-            said=f"{len(self._wanted)} series, {', '.join(details)}, "
-            f"read every {self._every / 60:g} minutes",
-        )
-
-    def pull(self, read_until: Mapping[str, float]) -> Iterator[Pulled]:
-        """Everything since each series was read, and its last three hours again."""
-        self._affordable()
-        for answered in self._executor.run(self._plan(read_until).calls):
-            yield self._pulled(answered)
-
-    def _plan(self, read_until: Mapping[str, float]) -> Plan:
-        """Series that stand equally far share calls."""
-        now = self._clock()
-        end = math.floor((now - PUBLISHING_DELAY_SECONDS) / 60.0) * 60.0
-        standing: dict[float, list[Wanted]] = {}
-        for one, wanted in self._wanted.items():
-            known = read_until.get(one)
-            start = now - BACKFILL_SECONDS if known is None else known - REREAD_SECONDS
-            standing.setdefault(start, []).append(wanted)
-        calls = [
-            call
-            for start, wanted in standing.items()
-            if start < end
-            for call in plan(wanted, Window(start, end), now).calls
-        ]
-        return Plan(tuple(sorted(calls, key=lambda call: call.window.start)))
-
-    def _pulled(self, answered: Answered) -> Pulled:
-        tally = Tally()
-        found: list[Observation] = list(observations(answered, tally))
-        whole = [wanted for wanted in answered.call.wanted if answered.whole(wanted)]
-        notes = {f"CloudWatch: {text}": n for text, n in tally.messages.items()}
-        notes |= {
-            text: n
-            for text, n in (
-                ("minutes whose buckets do not add up to SampleCount", tally.inconsistent),
-                ("minutes of which something is missing", tally.partial),
-                ("requests outside the grid", tally.outside_grid),
-                ("failed requests, the slowest of all", tally.failed),
-            )
-            if n
-        }
-        window = answered.call.window
-        return Pulled(
-            observations=found,
-            window=window,
-            read_until={name(wanted.series): window.end for wanted in whole},
-            dollars=answered.metered.billed_metrics * DOLLARS_PER_BILLED_METRIC,
-            notes=notes,
-        )
-
-    def _affordable(self) -> None:
-        if self._monthly > self._limit:
-            raise ConfigError(
-                f"cloudwatch: even base statistics of {len(self._wanted)} series cost "
-                f"${self._monthly:.2f} a month, the limit is ${self._limit:.2f}: read less often "
-                "(every), fewer endpoints or metrics, or raise dollars_per_month"
-            )
-
-
-def name(series: Series) -> str:
-    """How a series is told apart from all others."""
-    dimensions = ",".join(f"{key}={value}" for key, value in series.dimensions)
-    return f"{series.published.namespace}/{series.published.name}/{dimensions}"
 
 
 def build(options: Mapping[str, object]) -> Puller:
@@ -171,8 +43,18 @@ def build(options: Mapping[str, object]) -> Puller:
         clock=time.time,
         wait=time.sleep,
         detail=Detail(str(options.get("detail", Detail.BUCKETS_109.value))),
-        every_seconds=float(str(options.get("every", 3600.0))),
+        cadence=_cadence(options),
+        own_range=bool(options.get("own_range", True)),
         dollars_per_month=float(str(options.get("dollars_per_month", math.inf))),
+    )
+
+
+def _cadence(options: Mapping[str, object]) -> Cadence:
+    alert = options.get("alert_every")
+    return Cadence(
+        float(str(options.get("every", 3600.0))),
+        None if alert is None else float(str(alert)),
+        bool(options.get("alert_always", False)),
     )
 
 
@@ -190,14 +72,44 @@ def configured_series(options: Mapping[str, object]) -> list[Wanted]:
     endpoints = options["endpoints"]
     assert isinstance(endpoints, Mapping)  # noqa: S101 - same
     counted = [published[one] for one in FAILURES] if options.get("errors", True) else []
-    return [
-        Wanted(
-            variant_series(published[metric], account_region, endpoint, variant),
-            failures=tuple(
-                variant_series(one, account_region, endpoint, variant) for one in counted
-            ),
+    by_type = options.get("by_type") or {}
+    assert isinstance(by_type, Mapping)  # noqa: S101 - same
+    unknown = sorted(set(by_type) - set(endpoints))
+    if unknown:
+        raise ConfigError(
+            f"cloudwatch: by_type names {unknown[0]!r}, which is none of the endpoints "
+            f"({', '.join(endpoints)})"
         )
-        for endpoint, variants in endpoints.items()
-        for variant in variants
-        for metric in metrics
-    ]
+
+    def wanted(metric: str, series: Callable[[Published], Series]) -> Wanted:
+        return Wanted(series(published[metric]), failures=tuple(series(one) for one in counted))
+
+    found = []
+    for endpoint, variants in endpoints.items():
+        for variant in variants:
+            series = partial(_variant, account_region, endpoint, variant)
+            found += [wanted(metric, series) for metric in metrics]
+            for text in by_type.get(endpoint, ()):
+                series = partial(_by_type, account_region, endpoint, variant, *_type_and_zone(text))
+                found += [wanted(metric, series) for metric in metrics]
+    return found
+
+
+def _variant(account_region: str, endpoint: str, variant: str, published: Published) -> Series:
+    return variant_series(published, account_region, endpoint, variant)
+
+
+def _by_type(  # noqa: PLR0917 - the last one is the metric, the others are fixed before
+    account_region: str, endpoint: str, variant: str, kind: str, zone: str, published: Published
+) -> Series:
+    return by_type_series(published, account_region, endpoint, variant, zone=zone, kind=kind)
+
+
+def _type_and_zone(text: str) -> tuple[str, str]:
+    kind, slash, zone = text.partition("/")
+    if not (slash and kind and zone):
+        raise ConfigError(
+            f"cloudwatch: by_type: {text!r} is no instance type and zone: write "
+            "ml.g5.xlarge/eu-west-1a"
+        )
+    return kind, zone

@@ -13,7 +13,7 @@ from nibai.config import Config
 from nibai.errors import CollectError, ConfigError, PluginError
 from nibai.model import Change
 from nibai.prediction_plans import plans_of
-from nibai.protocols import Preview, Pulled, Puller
+from nibai.protocols import Attentive, Preview, Pulled, Puller
 from nibai.store.capture_coverage import put_coverage
 from nibai.store.ingest import Ingest
 from nibai.store.known_answers import unknown_answers
@@ -29,11 +29,15 @@ PULLED_SECTIONS = ("cloudwatch", "data_capture", "bedrock", "neuron", "prometheu
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A configured source under the name that its progress is kept by."""
+    """A configured source under the name that its progress is kept by.
+
+    Something may be due `every_seconds`, all of it every `whole_every_seconds`.
+    """
 
     name: str
     puller: Puller
     every_seconds: float
+    whole_every_seconds: float
 
 
 @dataclass(slots=True)
@@ -85,7 +89,8 @@ def configured(config: Config) -> list[Source]:
             puller = plugins.load("nibai.collectors", plugin, dict(one))
             if not isinstance(puller, Puller):
                 raise PluginError(f"the plug-in {plugin!r} in nibai.collectors pulls nothing")
-            sources.append(Source(one.source_name, puller, one.every))
+            often = getattr(one, "reading_every", one.every)
+            sources.append(Source(one.source_name, puller, often, one.every))
     if not sources:
         raise ConfigError(
             "no source to read: add `cloudwatch` with account, region and endpoints to nibai.yaml "
@@ -99,7 +104,8 @@ def previews(config: Config, sources: Sequence[Source]) -> list[tuple[Source, Pr
     """What the next reading would ask and cost; nothing is asked."""
     with _state(config) as state:
         return [
-            (source, source.puller.preview(state.read_until(source.name))) for source in sources
+            (source, _attending(source, state).preview(state.read_until(source.name)))
+            for source in sources
         ]
 
 
@@ -146,7 +152,7 @@ def _read_on(
     keeper.ingest.flush()
     done = Collected()
     try:
-        for part in source.puller.pull(keeper.state.read_until(source.name)):
+        for part in _attending(source, keeper.state).pull(keeper.state.read_until(source.name)):
             done.add(part, keeper.keep(source.name, part))
             tick(source, part)
             if stop():
@@ -154,6 +160,19 @@ def _read_on(
     except CollectError as error:
         done.problems.append(str(error))
     return done
+
+
+def _attending(source: Source, state: State) -> Puller:
+    """The puller with the moments of all known changes, where it heeds them."""
+    if isinstance(source.puller, Attentive):
+        moments: dict[str, list[float]] = {}
+        for document in state.changes():
+            window = document.get("candidate_window") or {}
+            moment = document.get("effective_at", None) or window.get("start")
+            if moment is not None:
+                moments.setdefault(str(document["endpoint"]), []).append(float(moment))
+        source.puller.attend(moments)
+    return source.puller
 
 
 @dataclass(frozen=True, slots=True)

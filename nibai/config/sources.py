@@ -17,8 +17,12 @@ class CloudWatch(Section):
 
     `endpoints` maps an endpoint to its variants. `path`: classic metrics, the histograms that
     CloudWatch may keep behind its Prometheus API, or these where the account has them (auto).
-    `detail`: what is bought of a distribution, `errors`: failed requests are read beside latencies
-    (both classic).
+
+    Of classic metrics, `detail`: what is bought of a distribution. `errors`: failed requests are
+    read beside latencies. `by_type` maps an endpoint to instance types and zones
+    (ml.g5.xlarge/eu-west-1a) whose own latencies are read too. `own_range`: only buckets that hold
+    something are bought. `alert_every`: percentiles of the newest minutes in between, near changes
+    or `alert_always`.
     """
 
     account: str = Field(pattern=r"^\d{12}$")
@@ -28,9 +32,18 @@ class CloudWatch(Section):
     path: Literal["classic", "promql", "auto"] = "classic"
     detail: Literal["TC 109", "TC 55", "TC 28", "percentiles", "base statistics"] = "TC 109"
     errors: bool = True
+    by_type: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    own_range: bool = True
     every: Duration = 3600.0
+    alert_every: Duration | None = None
+    alert_always: bool = False
     dollars_per_month: float = Field(default=100.0, gt=0)
     endpoint_url: str | None = None
+
+    @property
+    def reading_every(self) -> float:
+        """How often something of it may be due."""
+        return min(self.every, self.alert_every or self.every)
 
     @property
     def source_name(self) -> str:

@@ -43,6 +43,7 @@ from nibai.protocols.showing import (
     SeriesLine,
 )
 from nibai.protocols.sources import (
+    Attentive,
     Preview,
     Pulled,
     Puller,
@@ -68,6 +69,7 @@ __all__ = [
     "Analyzer",
     "Annotator",
     "Answer",
+    "Attentive",
     "AuditLine",
     "AuditsPage",
     "Capability",

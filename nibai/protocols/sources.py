@@ -68,6 +68,15 @@ class Puller(Protocol):
         ...
 
 
+@runtime_checkable
+class Attentive(Protocol):
+    """A puller that reads more often around changes."""
+
+    def attend(self, changes: Mapping[str, Sequence[float]]) -> None:
+        """Moments of changes by endpoint, as they are known before a pull or a preview."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PushRequest:
     """What a client posted, already stripped of the web framework. Header names are lower case."""

@@ -7,12 +7,16 @@ periods by age and exact dimension sets as its documentation says. Time is given
 from collections import defaultdict
 from datetime import UTC, datetime
 from itertools import count
+from threading import Lock
 
-from fakeaws.statistics import UnknownStatisticError, parsed
+import numpy as np
+
+from fakeaws.statistics import UnknownStatisticError, each_period
 
 MAX_QUERIES = 500
 MAX_DATAPOINTS = 100_800
 DAY = 86_400
+KEPT_WINDOWS = 64
 KEPT = ((15 * DAY, 60), (63 * DAY, 300), (455 * DAY, 3600))
 
 
@@ -41,7 +45,8 @@ class Metrics:
         self.faults = faults or Faults()
         self.empty_bucket_is_zero = empty_bucket_is_zero
         self.values = defaultdict(dict)
-        self._sorted = {}
+        self._windows = {}
+        self._lock = Lock()
         self.requests = 0
         self.billed_metrics = 0
         self._numbers = count()
@@ -50,10 +55,14 @@ class Metrics:
     def publish(self, namespace, name, dimensions, minute, values):
         """Raw values of one minute (epoch minutes)."""
         self.values[namespace, name, tuple(sorted(dimensions))][minute] = list(values)
-        self._sorted.clear()
+        self._windows.clear()
 
     def get_metric_data(self, **request):
         """One page; raises ServiceError as the service answers errors."""
+        with self._lock:
+            return self._answer(request)
+
+    def _answer(self, request):
         number = self.requests
         self.requests += 1
         if number in self.faults.errors:
@@ -89,32 +98,48 @@ class Metrics:
     def _points(self, stat, start, end):
         metric, period = stat["Metric"], stat["Period"]
         dimensions = tuple(sorted((d["Name"], d["Value"]) for d in metric["Dimensions"]))
-        series = metric["Namespace"], metric["MetricName"], dimensions
-        minutes = self.values.get(series, {})
         try:
-            made = parsed(stat["Stat"])
+            made = each_period(stat["Stat"])
         except UnknownStatisticError as error:
             raise ServiceError(400, "ValidationError", f"statistic {error}") from error
-        found = []
-        begun = {minute * 60 // period * period for minute in minutes}
-        for at in sorted(at for at in begun if start - start % period <= at < end):
-            age = self.now - at
-            finest = next((step for kept, step in KEPT if age <= kept), None)
-            if finest is None or period < finest:
-                continue  # too fine for its age: nothing, and no error
-            values = self._of_period(series, minutes, at, period)
-            value = made(values, self.empty_bucket_is_zero) if values else None
-            if value is not None:
-                found.append((at, value))
-        return found
+        series = metric["Namespace"], metric["MetricName"], dimensions
+        times, values, firsts = self._window(series, period, start, end)
+        found = made(values, firsts, self.empty_bucket_is_zero) if len(times) else []
+        return [
+            (at, value)
+            for at, value in zip(times, found, strict=True)
+            if value is not None and self._kept(period, at)
+        ]
 
-    def _of_period(self, series, minutes, at, period):
-        """Sorted values of a period: every statistic of a call wants the same."""
-        key = series, at, period
-        if key not in self._sorted:
-            inside = range(at // 60, (at + period) // 60)
-            self._sorted[key] = sorted(float(v) for m in inside for v in minutes.get(m, ()))
-        return self._sorted[key]
+    def _kept(self, period, at):
+        """Whether the period is not too fine for its age: else nothing, and no error."""
+        finest = next((step for kept, step in KEPT if self.now - at <= kept), None)
+        return finest is not None and period >= finest
+
+    def _window(self, series, period, start, end):
+        """Starts of periods, their sorted values one after the other, and where each begins.
+
+        Every statistic of a call wants the same.
+        """
+        key = series, period, start, end
+        if key not in self._windows:
+            if len(self._windows) > KEPT_WINDOWS:
+                self._windows.clear()
+            self._windows[key] = self._read(series, period, start, end)
+        return self._windows[key]
+
+    def _read(self, series, period, start, end):
+        minutes = self.values.get(series, {})
+        periods = defaultdict(list)
+        for minute in range((start - start % period) // 60, -(-end // 60)):
+            if minute in minutes and minute * 60 // period * period < end:
+                periods[minute * 60 // period * period].extend(minutes[minute])
+        parts = [np.sort(np.asarray(values, dtype=float)) for values in periods.values()]
+        times = [at for at, part in zip(periods, parts, strict=True) if len(part)]
+        parts = [part for part in parts if len(part)]
+        sizes = [len(part) for part in parts]
+        firsts = np.cumsum([0, *sizes[:-1]]) if parts else np.zeros(0, int)
+        return times, np.concatenate(parts) if parts else np.zeros(0), firsts
 
     def _paged(self, results, number):
         internal, partial = number in self.faults.internal, number in self.faults.partial

@@ -58,6 +58,44 @@ def parsed(name):
     raise UnknownStatisticError(name)
 
 
+@cache
+def each_period(name):
+    """What computes a statistic of many periods: sorted values one after the other, `firsts`.
+
+    Trimmed counts (asked by the hundred) and base statistics are computed for all at once.
+    """
+    match = RANGE.fullmatch(name)
+    if match and match.group(1) == "TC" and "%" not in name:
+        low, high = (float(end) if end else default for end, default in (
+            (match.group(2), -math.inf), (match.group(3), math.inf),
+        ))  # fmt: skip
+        return lambda values, firsts, zero: _counts(values, firsts, (low, high), zero=zero)
+    if name in REDUCED:
+        return lambda values, firsts, _zero: REDUCED[name](values, firsts).tolist()
+    one = parsed(name)
+    return lambda values, firsts, zero: [
+        one(part.tolist(), zero) for part in np.split(values, firsts[1:])
+    ]
+
+
+REDUCED = {
+    "SampleCount": lambda values, firsts: np.diff(np.append(firsts, len(values))).astype(float),
+    "Sum": np.add.reduceat,
+    "Minimum": np.minimum.reduceat,
+    "Maximum": np.maximum.reduceat,
+}
+
+
+def _counts(values, firsts, bounds, *, zero):
+    inside = (values > bounds[0]) & (values <= bounds[1])
+    counts = np.add.reduceat(inside.astype(float), firsts)
+    negative = values[firsts] < 0
+    return [
+        None if bad or not (count or zero) else count
+        for count, bad in zip(counts.tolist(), negative.tolist(), strict=True)
+    ]
+
+
 def _over_range(kind, ends, values, *, percent, zero):
     if values[0] < 0:
         return None

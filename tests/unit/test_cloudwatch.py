@@ -76,6 +76,10 @@ def filled(one, minutes, *, seed=7, per_minute=40, **options):
     return metrics, truth
 
 
+def hourly_bill(wanted):
+    return monthly_dollars(wanted, 3600.0)
+
+
 def window(minutes):
     return Window(NOW - minutes * 60, NOW)
 
@@ -125,9 +129,9 @@ def test_what_is_older_is_asked_at_the_period_that_is_kept():
 def test_a_budget_takes_the_most_detail_it_pays():
     wanted = [Wanted(series(f"endpoint-{i}")) for i in range(10)]
     for dollars, detail in [(2.0, "TC 109"), (1.0, "TC 55"), (0.6, "TC 28"), (0.01, "base")]:
-        fitted = within_budget(wanted, 3600.0, dollars)
+        fitted = within_budget(wanted, hourly_bill, dollars)
         assert all(one.detail.value.startswith(detail) for one in fitted)
-    assert within_budget(wanted, 3600.0, 0.16)[0].detail is Detail.PERCENTILES
+    assert within_budget(wanted, hourly_bill, 0.16)[0].detail is Detail.PERCENTILES
 
 
 def test_neighbouring_buckets_share_the_text_of_their_edge():

@@ -68,6 +68,7 @@ class Account:
                 "metrics": ["ModelLatency"],
                 "detail": "TC 28",
                 "endpoint_url": fake.url,
+                "own_range": False,
                 **settings,
             }
             path = self.folder / "nibai.yaml"

@@ -47,7 +47,7 @@ class SourceThreads:
             for source in sources
         ]
         for source in sources:
-            board.read(source.name, Reading(self._final_until(source), source.every_seconds))
+            board.read(source.name, Reading(self._final_until(source), source.whole_every_seconds))
 
     def start(self) -> None:
         """Begin; every source is read on at once."""
@@ -72,7 +72,7 @@ class SourceThreads:
                 self.read_once(source)
             else:
                 self._board.read(
-                    source.name, Reading(self._final_until(source), source.every_seconds)
+                    source.name, Reading(self._final_until(source), source.whole_every_seconds)
                 )
             self._stopping.wait(max(source.every_seconds - (self._clock() - began), 1.0))
 
@@ -91,7 +91,7 @@ class SourceThreads:
             LOG.exception("%s: reading failed and is tried again", source.name)
             self._failed(source, error)
         self._board.read(
-            source.name, Reading(self._final_until(source), source.every_seconds, problem)
+            source.name, Reading(self._final_until(source), source.whole_every_seconds, problem)
         )
 
     def _told(self, source: Source, done: Collected) -> str | None:

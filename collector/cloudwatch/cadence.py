@@ -1,0 +1,130 @@
+"""What is due when: whole histograms now and then, a few percentiles in between.
+
+The audit reading buys the wished detail every hour or so, and the last three hours again: minutes
+fill up and are revised for a while. Between two of them an alert reading, where one is wished, buys
+percentiles of the newest minutes; the next audit reading replaces them. It is made within a day of
+a change, or always. Source: aws.md, section 6.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from collector.cloudwatch.plan import DAY, MONTH_HOURS, Detail, Wanted, monthly_dollars
+from collector.cloudwatch.series import Series
+from nibai.model import Window
+
+REREAD_SECONDS = 3 * 3600.0
+"""Minutes fill up and are revised for a while; what is older is final."""
+
+ALERT_REREAD_SECONDS = 600.0
+
+BACKFILL_SECONDS = 15 * DAY
+"""As far back as single minutes are kept."""
+
+PUBLISHING_DELAY_SECONDS = 180.0
+"""The newest minutes are not there yet."""
+
+AROUND_CHANGE_SECONDS = DAY
+ALERT = "alert:"
+
+Moments = Mapping[str, Sequence[float]]
+"""Moments of changes by endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """How often whole histograms are read, and how often percentiles (None: never).
+
+    `always`: percentiles also where no change is near.
+    """
+
+    every_seconds: float = 3600.0
+    alert_seconds: float | None = None
+    always: bool = False
+
+    @property
+    def shortest_seconds(self) -> float:
+        """How often something may be due."""
+        return min(self.every_seconds, self.alert_seconds or math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A series to be read over a window; progress is kept under `mark`."""
+
+    wanted: Wanted
+    window: Window
+    mark: str
+
+
+def due(
+    wanted: Iterable[Wanted],
+    cadence: Cadence,
+    read_until: Mapping[str, float],
+    changes: Moments,
+    now: float,
+) -> list[Due]:
+    """What is to be read at a moment, from where each series stands."""
+    end = math.floor((now - PUBLISHING_DELAY_SECONDS) / 60.0) * 60.0
+    found = []
+    for one in wanted:
+        mark = name(one.series)
+        known = read_until.get(mark)
+        if known is None or _is_due(end - known, cadence):
+            # From the hour on: what is older is kept in coarser periods, and would be a call more.
+            oldest = math.ceil((now - BACKFILL_SECONDS) / 3600.0) * 3600.0
+            start = oldest if known is None else known - REREAD_SECONDS
+            found.append(Due(one, Window(start, end), mark))
+        elif _attended(one.series, cadence, changes, now):
+            newest = max(known, read_until.get(ALERT + mark, known) - ALERT_REREAD_SECONDS)
+            found.append(Due(_percentiles(one), Window(newest, end), ALERT + mark))
+    return [one for one in found if one.window.start < one.window.end]
+
+
+def reached(one: Due, window: Window) -> float:
+    """How far a part of a reading that came whole takes a series.
+
+    The next reading begins three hours before this: what was final when it was read counts as three
+    hours more, so that a backfill that was cut off pays for nothing twice.
+    """
+    if one.mark.startswith(ALERT):
+        return window.end
+    return min(window.end + REREAD_SECONDS, one.window.end)
+
+
+def monthly(wanted: Sequence[Wanted], cadence: Cadence) -> float:
+    """Dollars of a month of both cadences; of a change a month where they depend on one."""
+    audits = monthly_dollars(wanted, cadence.every_seconds)
+    if cadence.alert_seconds is None:
+        return audits
+    alerts = monthly_dollars([_percentiles(one) for one in wanted], cadence.alert_seconds)
+    share = 1.0 if cadence.always else 2 * AROUND_CHANGE_SECONDS / (MONTH_HOURS * 3600.0)
+    return audits + alerts * share
+
+
+def name(series: Series) -> str:
+    """How a series is told apart from all others."""
+    dimensions = ",".join(f"{key}={value}" for key, value in series.dimensions)
+    return f"{series.published.namespace}/{series.published.name}/{dimensions}"
+
+
+def _is_due(seconds: float, cadence: Cadence) -> bool:
+    # Whoever asks comes at about the right time: a little early is no reason to wait.
+    return cadence.alert_seconds is None or (
+        seconds >= cadence.every_seconds - cadence.alert_seconds / 2
+    )
+
+
+def _attended(series: Series, cadence: Cadence, changes: Moments, now: float) -> bool:
+    if cadence.alert_seconds is None:
+        return False
+    moments = changes.get(series.endpoint, ())
+    return cadence.always or any(abs(now - at) <= AROUND_CHANGE_SECONDS for at in moments)
+
+
+def _percentiles(one: Wanted) -> Wanted:
+    least = Detail.BASE if one.detail is Detail.BASE else Detail.PERCENTILES
+    return replace(one, detail=least)

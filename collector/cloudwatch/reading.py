@@ -1,0 +1,207 @@
+"""CloudWatch as a source that is pulled: from where each series stands, call by call.
+
+What a call answered is handed over before the next few are asked, with how far it takes every
+series: whoever keeps that pays for nothing twice. Source: aws.md, sections 4 to 6 and 14.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from collector.cloudwatch.cadence import ALERT, Cadence, Due, Moments, due, monthly, name, reached
+from collector.cloudwatch.execute import CONCURRENT_CALLS, Answered, Executor, MetricsClient
+from collector.cloudwatch.pace import Pace
+from collector.cloudwatch.plan import (
+    DOLLARS_PER_BILLED_METRIC,
+    Call,
+    Detail,
+    Wanted,
+    monthly_dollars,
+    plan,
+    within_budget,
+)
+from collector.cloudwatch.ranges import Ranges, in_range, range_calls, ranges_of, together
+from collector.cloudwatch.rebuild import Tally, observations
+from collector.cloudwatch.series import Series
+from nibai.errors import ConfigError
+from nibai.model import Observation, Window
+from nibai.protocols import Preview, Pulled
+
+
+class CloudWatchSource:
+    """Series of one account and region.
+
+    `detail` is what is bought of a distribution; where `dollars_per_month` does not pay it at the
+    cadence, less is bought, and below the least nothing is read. `own_range`: only the buckets of
+    each series' own range are bought; all prices that are said beforehand are then upper bounds.
+    """
+
+    def __init__(
+        self,
+        client: MetricsClient,
+        series: Sequence[Series | Wanted],
+        *,
+        clock: Callable[[], float],
+        wait: Callable[[float], None],
+        detail: Detail = Detail.BUCKETS_109,
+        cadence: Cadence | None = None,
+        dollars_per_month: float = math.inf,
+        own_range: bool = False,
+        pace: Pace | None = None,
+    ) -> None:
+        self._clock = clock
+        self._executor = Executor(client, pace or Pace(), clock=clock, wait=wait)
+        self._cadence = cadence or Cadence()
+        self._own_range = own_range
+        self._changes: Moments = {}
+        wanted = [
+            Wanted(one, detail) if isinstance(one, Series) else replace(one, detail=detail)
+            for one in series
+        ]
+        fitted = within_budget(wanted, self._monthly_of, dollars_per_month)
+        self._wanted = {name(one.series): one for one in fitted}
+        self._monthly = self._monthly_of(fitted)
+        self._limit = dollars_per_month
+
+    @property
+    def series(self) -> Sequence[str]:
+        """Names under which it is kept how far each series was read."""
+        return tuple(self._wanted)
+
+    def attend(self, changes: Moments) -> None:
+        """Moments of changes by endpoint: percentiles are read more often around them."""
+        self._changes = changes
+
+    def preview(self, read_until: Mapping[str, float]) -> Preview:
+        """What the next pull will ask and cost, and what reading on costs a month."""
+        self._affordable()
+        ready = self._due(read_until)
+        calls = [call for call, _ in _planned(ready, self._clock())]
+        before = range_calls(ready) if self._own_range else []
+        billed = sum(call.billed_metrics for call in (*before, *calls))
+        return Preview(
+            calls=len(before) + len(calls),
+            datapoints=sum(call.datapoints for call in (*before, *calls)),
+            dollars=billed * DOLLARS_PER_BILLED_METRIC,
+            dollars_per_month=self._monthly,
+            said=self._said(),
+        )
+
+    def pull(self, read_until: Mapping[str, float]) -> Iterator[Pulled]:
+        """What is due since each series was read, and its last three hours again.
+
+        Raises CollectError after everything that was paid for is handed over.
+        """
+        self._affordable()
+        ready = self._due(read_until)
+        if self._own_range:
+            ranges: Ranges = {}
+            for answered in self._executor.run(range_calls(ready)):
+                ranges = together(ranges, ranges_of(answered))
+                yield _paid(answered)
+            ready = in_range(ready, ranges)
+        stuck: set[str] = set()
+        planned = _planned(ready, self._clock())
+        for first in range(0, len(planned), CONCURRENT_CALLS):
+            batch = (_without(stuck, *one) for one in planned[first : first + CONCURRENT_CALLS])
+            kept = [(call, of) for call, of in batch if of]
+            marks = {id(call): of for call, of in kept}
+            for answered in self._executor.run([call for call, _ in kept]):
+                yield _pulled(answered, marks[id(answered.call)], stuck)
+
+    def _due(self, read_until: Mapping[str, float]) -> list[Due]:
+        wanted = self._wanted.values()
+        return due(wanted, self._cadence, read_until, self._changes, self._clock())
+
+    def _monthly_of(self, wanted: Sequence[Wanted]) -> float:
+        dollars = monthly(wanted, self._cadence)
+        if self._own_range:
+            asked = [replace(one, extremes_only=True, failures=()) for one in wanted if one.grid]
+            dollars += monthly_dollars(asked, self._cadence.every_seconds)
+        return dollars
+
+    def _said(self) -> str:
+        details = sorted({one.detail.value for one in self._wanted.values()})
+        said = (
+            f"{len(self._wanted)} series, {', '.join(details)}, "
+            f"read every {self._cadence.every_seconds / 60:g} minutes"
+        )
+        if self._own_range and any(one.grid for one in self._wanted.values()):
+            said += ", only buckets of each series' own range (prices are upper bounds)"
+        if self._cadence.alert_seconds is not None:
+            when = "" if self._cadence.always else " within a day of a change (one a month priced)"
+            said += f"; percentiles every {self._cadence.alert_seconds / 60:g} minutes{when}"
+        return said
+
+    def _affordable(self) -> None:
+        if self._monthly > self._limit:
+            raise ConfigError(
+                f"cloudwatch: even base statistics of {len(self._wanted)} series cost "
+                f"${self._monthly:.2f} a month, the limit is ${self._limit:.2f}: read less often "
+                "(every), fewer endpoints or metrics, or raise dollars_per_month"
+            )
+
+
+Planned = tuple[Call, dict[str, Due]]
+"""A call, and what is due of each of its series by name."""
+
+
+def _planned(ready: Sequence[Due], now: float) -> list[Planned]:
+    """Series that stand equally far share calls; the oldest windows first."""
+    standing: dict[Window, list[Due]] = {}
+    for one in ready:
+        standing.setdefault(one.window, []).append(one)
+    planned = []
+    for window, several in standing.items():
+        by_name = {name(one.wanted.series): one for one in several}
+        for call in plan([one.wanted for one in several], window, now).calls:
+            names = [name(one.series) for one in call.wanted]
+            planned.append((call, {key: by_name[key] for key in names}))
+    return sorted(planned, key=lambda one: one[0].window.start)
+
+
+def _without(stuck: set[str], call: Call, ready: dict[str, Due]) -> Planned:
+    """The call without series of which an earlier part is missing: they are read from there."""
+    left = {key: one for key, one in ready.items() if key not in stuck}
+    if len(left) == len(ready):
+        return call, ready
+    wanted = tuple(one for one in call.wanted if name(one.series) in left)
+    return replace(call, wanted=wanted), left
+
+
+def _pulled(answered: Answered, ready: Mapping[str, Due], stuck: set[str]) -> Pulled:
+    """A part; series of which something is missing go no further in this reading."""
+    tally = Tally()
+    found: list[Observation] = list(observations(answered, tally))
+    stuck |= {name(one.series) for one in answered.call.wanted if not answered.whole(one)}
+    window = answered.call.window
+    return Pulled(
+        observations=found,
+        window=window,
+        read_until={
+            one.mark: reached(one, window) for key, one in ready.items() if key not in stuck
+        },
+        dollars=answered.metered.billed_metrics * DOLLARS_PER_BILLED_METRIC,
+        notes=_notes(tally),
+        # Whole histograms take over from percentiles.
+        finished=[ALERT + key for key, one in ready.items() if one.mark == key],
+    )
+
+
+def _paid(answered: Answered) -> Pulled:
+    """A call for ranges: it brings no minutes, and is paid."""
+    dollars = answered.metered.billed_metrics * DOLLARS_PER_BILLED_METRIC
+    return Pulled((), answered.call.window, {}, dollars, {})
+
+
+def _notes(tally: Tally) -> dict[str, int]:
+    notes = {f"CloudWatch: {text}": n for text, n in tally.messages.items()}
+    counted = (
+        ("minutes whose buckets do not add up to SampleCount", tally.inconsistent),
+        ("minutes of which something is missing", tally.partial),
+        ("requests outside the grid", tally.outside_grid),
+        ("failed requests, the slowest of all", tally.failed),
+    )
+    return notes | {text: n for text, n in counted if n}
