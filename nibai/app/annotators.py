@@ -10,11 +10,11 @@ from nibai.errors import ConfigError, PluginError
 from nibai.protocols import Annotator
 
 
-def annotators(config: Config, environment: Mapping[str, str]) -> tuple[Annotator, ...]:
-    """The annotator of `grafana`; none without an address, or when it is switched off."""
+def annotators(config: Config, environment: Mapping[str, str]) -> dict[str, Annotator]:
+    """By name, the annotator of `grafana`; none without an address, or when it is switched off."""
     section = config.grafana
     if not section.url or not section.annotate:
-        return ()
+        return {}
     if section.token is None:
         raise ConfigError(
             "grafana.annotate needs grafana.token: give env:NAME or file:PATH, "
@@ -29,4 +29,4 @@ def annotators(config: Config, environment: Mapping[str, str]) -> tuple[Annotato
     found = plugins.load("nibai.annotators", "grafana", options)
     if not isinstance(found, Annotator):
         raise PluginError("plug-in 'grafana' in nibai.annotators builds nothing that annotates")
-    return (found,)
+    return {"grafana": found}

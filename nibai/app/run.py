@@ -15,8 +15,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from nibai import plugins
+from nibai.app.annotators import annotators
 from nibai.app.audit import Desk
 from nibai.app.collect import PULLED_SECTIONS, Source, configured
+from nibai.app.onwatch.annotating import Annotating
 from nibai.app.onwatch.exporter import Exporter
 from nibai.app.onwatch.follow import Follower
 from nibai.app.onwatch.jobs import Office, counting, wakes
@@ -119,7 +121,9 @@ def _office(
         follow_seconds=config.schedule.follow_for,
         quiet_seconds=board.allowed_seconds,
     )
-    return Office(config, desk, board, tally, turns, follower, alerting)
+    marks = annotators(config, environment())
+    annotating = Annotating(desk, marks, tally, config.web.changes) if marks else None
+    return Office(config, desk, board, tally, turns, follower, alerting, annotating)
 
 
 def _receiver(config: Config) -> Receiver:

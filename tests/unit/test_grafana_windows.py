@@ -101,11 +101,11 @@ def test_the_annotator_is_a_plug_in():
 def test_the_configuration_says_who_annotates(fake):
     section = {"url": fake.url, "token": "env:GRAFANA_TOKEN"}
     config = Config.model_validate({"grafana": section})
-    (made,) = annotators(config, {"GRAFANA_TOKEN": TOKEN})
+    made = annotators(config, {"GRAFANA_TOKEN": TOKEN})["grafana"]
     assert isinstance(made, windows.WindowAnnotator)
-    assert annotators(Config(), {}) == ()
+    assert annotators(Config(), {}) == {}
     off = Config.model_validate({"grafana": {**section, "annotate": False}})
-    assert annotators(off, {}) == ()
+    assert annotators(off, {}) == {}
     with pytest.raises(ConfigError, match=r"grafana\.annotate needs grafana\.token"):
         annotators(Config.model_validate({"grafana": {"url": fake.url}}), {})
     with pytest.raises(ConfigError, match="env:GRAFANA_TOKEN is empty or missing"):

@@ -10,6 +10,7 @@ from nibai.app.audit import Desk
 from nibai.app.changes_watch import watch_changes
 from nibai.app.discover import discover_once, lookouts
 from nibai.app.fleet import FLEET, Selection
+from nibai.app.onwatch.annotating import Annotating
 from nibai.app.onwatch.follow import Follower, watched_since
 from nibai.app.onwatch.names import name_of
 from nibai.app.onwatch.reports import report_job
@@ -44,6 +45,7 @@ class Office:
     turns: Turns
     follower: Follower
     alerting: Alerting | None = None
+    annotating: Annotating | None = None
 
     def tell(self) -> None:
         """Let alerting consider how everything stands; what it cannot tell is tried again."""
@@ -64,6 +66,8 @@ def wakes(office: Office) -> list[Wake]:
         found.append(Wake("reports", TELL_EVERY_SECONDS, lambda stop: take_reports(office, stop)))
     if office.alerting is not None:
         found.append(Wake("alerting", TELL_EVERY_SECONDS, lambda _stop: office.tell()))
+    if office.annotating is not None:
+        found.append(Wake("annotations", TELL_EVERY_SECONDS, office.annotating.take))
     return found
 
 
