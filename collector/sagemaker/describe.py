@@ -38,14 +38,19 @@ class Described:
 
 
 class Describer:
-    """Asks through `caller`; models and configurations never change and are asked once."""
+    """Asks through `caller`; models and configurations never change and are asked once.
+
+    They may be deleted and made again under the same name, though, so those of an endpoint that was
+    modified since are asked again.
+    """
 
     def __init__(self, caller: Caller, salt: str, permitted: Permitted) -> None:
         self._caller = caller
         self._salt = salt
         self._permitted = permitted
-        self._configs: dict[str, Raw | None] = {}
-        self._models: dict[str, Raw | None] = {}
+        self._configs: dict[str, Raw] = {}
+        self._models: dict[str, Raw] = {}
+        self._modified: dict[str, object] = {}
         self._recorded: tuple[Mapping[str, Raw], Mapping[str, Raw]] = ({}, {})
 
     def names(self, patterns: Iterable[str]) -> list[str]:
@@ -68,7 +73,11 @@ class Describer:
             if error.reason in GONE:
                 return None
             raise
-        config = self._config(str(endpoint.get("EndpointConfigName", "")))
+        config_name = str(endpoint.get("EndpointConfigName", ""))
+        if self._moved(name, endpoint["LastModifiedTime"]):
+            for one in self._configs.pop(config_name, {}).get("ProductionVariants", ()):
+                self._models.pop(one.get("ModelName"), None)
+        config = self._config(config_name)
         unread: set[str] = set() if config is not None else {"config", "model"}
         units = [
             *(u for key in ROLES for u in self._variants(endpoint, config, key, unread)),
@@ -77,13 +86,13 @@ class Describer:
         snapshot = Snapshot(
             name=name,
             status=str(endpoint["EndpointStatus"]),
-            config=str(endpoint.get("EndpointConfigName", "")),
+            config=config_name,
             modified=endpoint["LastModifiedTime"].timestamp(),
             units=tuple(sorted(units, key=lambda unit: unit.name)),
             context=_context(endpoint),
             unread=tuple(sorted(unread)),
             account=str(endpoint["EndpointArn"]).split(":")[4],
-            created=None if config is None else config["CreationTime"].timestamp(),
+            created=_created(config),
         )
         pending = endpoint.get("PendingDeploymentSummary") or {}
         at_rest = snapshot.status == AT_REST and not pending
@@ -132,7 +141,7 @@ class Describer:
         if model := configured.get("ModelName"):
             names["model"] = str(model)
             facts |= self._model_facts(str(model), unread)
-            if "image" in unread and (made := self._models[str(model)]) is not None:
+            if "image" in unread and (made := self._models.get(str(model))) is not None:
                 facts |= _images({"SpecifiedImage": c.get("Image")} for c in containers(made))
         return _unit(str(live["VariantName"]), role, facts, names)
 
@@ -174,6 +183,8 @@ class Describer:
         )
         names = {"variant": str(told.get("VariantName", ""))}
         if model := specification.get("ModelName"):
+            if self._moved(f"component {name}", told["LastModifiedTime"]):
+                self._models.pop(str(model), None)
             names["model"] = str(model)
             facts |= self._model_facts(str(model), unread)
         modified = told["LastModifiedTime"].timestamp()
@@ -181,13 +192,13 @@ class Describer:
         return _unit(f"ic:{name}", Role.COMPONENT, facts, names | {"status": status}, modified)
 
     def _model_facts(self, name: str, unread: set[str]) -> dict[str, str]:
-        if name not in self._models:
-            self._models[name] = self._permitted.ask(
-                lambda: self._caller.call("DescribeModel", ModelName=name),
-                "weights, precision and environment of models are not seen",
-                self._recorded[1].get(name),
-            )
-        model = self._models[name]
+        model = self._models.get(name) or self._permitted.ask(
+            lambda: self._caller.call("DescribeModel", ModelName=name),
+            "weights, precision and environment of models are not seen",
+            self._recorded[1].get(name),
+        )
+        if model is not None:
+            self._models[name] = model
         hidden = model is None or not all(
             isinstance(one.get("Environment", {}), Mapping) for one in containers(model)
         )
@@ -197,13 +208,25 @@ class Describer:
         return model_facts(model, self._salt)
 
     def _config(self, name: str) -> Raw | None:
-        if name not in self._configs:
-            self._configs[name] = self._permitted.ask(
-                lambda: self._caller.call("DescribeEndpointConfig", EndpointConfigName=name),
-                "instance types, routing, drivers and models are not seen",
-                self._recorded[0].get(name),
-            )
-        return self._configs[name]
+        config = self._configs.get(name) or self._permitted.ask(
+            lambda: self._caller.call("DescribeEndpointConfig", EndpointConfigName=name),
+            "instance types, routing, drivers and models are not seen",
+            self._recorded[0].get(name),
+        )
+        if config is not None:
+            self._configs[name] = config
+        return config
+
+    def _moved(self, what: str, modified: object) -> bool:
+        """Whether something was modified since it was described last."""
+        before, self._modified[what] = self._modified.get(what, modified), modified
+        return before != modified
+
+
+def _created(config: Raw | None) -> float | None:
+    """When a configuration was made; not known of one that CloudTrail recorded."""
+    made = None if config is None else config.get("CreationTime")
+    return None if made is None else float(made.timestamp())
 
 
 def containers(model: Raw) -> list[Raw]:

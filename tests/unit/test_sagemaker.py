@@ -374,3 +374,33 @@ def test_an_endpoint_that_is_being_made_is_looked_at_when_it_serves(account):
     assert account.look() == []
     account.aws.endpoints["chat"] |= {"EndpointStatus": "InService", "LastModifiedTime": at(NOW)}
     assert len(account.look()) == 1
+
+
+def test_a_model_made_again_under_its_name_is_read_again(account):
+    chat(account)
+    account.aws.model("m1", env={"OPTION_QUANTIZE": "fp8"})
+    account.aws.config("c1", variant("blue", "m1"))
+    account.aws.update("chat", "c1")
+    [change] = account.changes()
+    assert change.kinds == (K.PRECISION,)
+
+
+def test_a_permission_that_was_given_later_is_used(account):
+    account.aws.denied = {"DescribeModel"}
+    chat(account)
+    assert len(account.source.problems) == 1
+    account.look()
+    assert len(account.source.problems) == 1, "told at every look"
+    account.aws.denied = set()
+    account.look()
+    assert account.source.problems == ()
+
+
+def test_an_unchanged_fleet_costs_one_call_an_endpoint(account):
+    for number in range(5):
+        account.aws.config(f"c{number}", variant("blue", account.aws.model(f"m{number}")))
+        account.aws.endpoint(f"e{number}", f"c{number}")
+    account.look()
+    account.aws.calls.clear()
+    account.look()
+    assert account.aws.calls == ["ListEndpoints", *["DescribeEndpoint"] * 5]
