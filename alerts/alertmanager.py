@@ -34,6 +34,11 @@ class Options(Section):
     keep: Duration = 900.0
 
 
+def preview(notice: Notice) -> object:
+    """The body of the post."""
+    return [api_alert(one, one.changed_at + REPEAT_SECONDS) for one in notice.alerts]
+
+
 def build(given: Mapping[str, object]) -> Notifier:
     """A notifier for all members."""
     chosen, around = options.read(Options, given)
@@ -69,7 +74,8 @@ class Cluster:
 
         A member that missed the end of an alert ends it by itself after `keep`.
         """
-        body = [self._alert(alert) for alert in notice.alerts]
+        until = self._clock() + self._keep
+        body = [api_alert(alert, until) for alert in notice.alerts]
         problems: list[NotifyError] = []
         for url in self._urls:
             try:
@@ -82,19 +88,19 @@ class Cluster:
             LOG.warning("a member of the cluster was not told: %s", problem)
         return None
 
-    def _alert(self, alert: Alert) -> dict[str, object]:
-        ends = self._clock() + self._keep
-        if alert.state is AlertState.RESOLVED:
-            ends = alert.changed_at
-        body: dict[str, object] = {
-            "labels": dict(alert.labels),
-            "annotations": dict(alert.annotations),
-            "startsAt": timestamp(alert.fired_at or alert.since),
-            "endsAt": timestamp(ends),
-        }
-        if "link" in alert.annotations:
-            body["generatorURL"] = alert.annotations["link"]
-        return body
+
+def api_alert(alert: Alert, open_until: float) -> dict[str, object]:
+    """An alert as the API takes it; one that fires is good until a moment."""
+    over = alert.state is AlertState.RESOLVED
+    body: dict[str, object] = {
+        "labels": dict(alert.labels),
+        "annotations": dict(alert.annotations),
+        "startsAt": timestamp(alert.fired_at or alert.since),
+        "endsAt": timestamp(alert.changed_at if over else open_until),
+    }
+    if "link" in alert.annotations:
+        body["generatorURL"] = alert.annotations["link"]
+    return body
 
 
 def timestamp(seconds: float) -> str:

@@ -23,6 +23,11 @@ class Options(Section):
     urls: tuple[SecretReference, ...] = Field(min_length=1)
 
 
+def preview(notice: Notice) -> object:
+    """Title and text."""
+    return f"{words.headline(notice)}\n\n{words.text(notice)}"
+
+
 def build(given: Mapping[str, object]) -> Notifier:
     """A notifier for several services."""
     chosen, around = options.read(Options, given)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from alerts import lifecycle
+from alerts import examples, lifecycle
 from alerts.exports import grafana, prometheus
 from alerts.rules.matching import change_matches, route_matches
 from alerts.rules.reading import load_rules
@@ -20,6 +20,10 @@ from nibai.protocols import Addressee, RuleBook
 def build(options: Mapping[str, object]) -> RuleBook:
     """The rules of the file `path`; ConfigError lists everything that is wrong with it."""
     return Book(load_rules(Path(str(options["path"]))))
+
+
+run_examples = examples.run
+"""Tests of rule files: `nibai rules test`."""
 
 
 class Book:
@@ -58,6 +62,19 @@ class Book:
         matching = (b.receiver for b in route.branches if route_matches(b.match, alert))
         receiver = next(matching, route.default)
         return [name for name, *_ in route.ways() if name.startswith(f"{receiver}[")]
+
+    def summary(self) -> str:
+        """How many rules there are, and who is told."""
+        plain = sum(len(group.rules) for group in self.rules.groups) - len(self.rules.claim_rules)
+        lines = [f"{len(self.rules.claim_rules)} rules about claims, {plain} rules of Prometheus"]
+        lines += [f"receiver {one.name}" for one in self.receivers]
+        return "\n".join(lines)
+
+    def sample(self, rule: str | None) -> Sequence[Alert]:
+        """What a rule (None: the first) fires when its claim is refuted."""
+        pages = None if self.rules.route is None else self.rules.route.pages
+        found = examples.sample(self.rules, rule)
+        return found if pages is None else [_linked(alert, pages) for alert in found]
 
     def export(self, form: str, options: Mapping[str, object]) -> str:
         """The rules for Prometheus (`keep_firing_for`) or Grafana (`folder`, `datasource`)."""

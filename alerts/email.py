@@ -44,6 +44,12 @@ class Options(Section):
     to: tuple[Mailbox, ...] = Field(min_length=1)
 
 
+def preview(notice: Notice) -> object:
+    """The letter."""
+    moment = max(alert.changed_at for alert in notice.alerts)
+    return letter(notice, "nibai@example.com", ("you@example.com",), moment).as_string()
+
+
 def build(given: Mapping[str, object]) -> Notifier:
     """A notifier for one list of readers."""
     chosen, around = options.read(Options, given)

@@ -21,6 +21,11 @@ class Options(Section):
     url: options.Url = "https://events.pagerduty.com/v2/enqueue"
 
 
+def preview(notice: Notice) -> object:
+    """The events without their key."""
+    return [event(alert) for alert in notice.news]
+
+
 def build(given: Mapping[str, object]) -> Notifier:
     """A notifier for one integration."""
     chosen, around = options.read(Options, given)

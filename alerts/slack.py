@@ -61,6 +61,15 @@ class Options(Section):
         return self
 
 
+def preview(notice: Notice) -> object:
+    """The message and the replies in its thread, as Slack gets them."""
+    return {
+        "text": slack_blocks.escaped(words.headline(notice)),
+        "blocks": slack_blocks.message(notice),
+        "thread": [slack_blocks.evidence(alert) for alert in notice.news],
+    }
+
+
 def build(given: Mapping[str, object]) -> Notifier:
     """A bot, or the simple mode."""
     chosen, around = options.read(Options, given)

@@ -30,6 +30,11 @@ class Options(Section):
     endpoint_url: str | None = None
 
 
+def preview(notice: Notice) -> object:
+    """What is published."""
+    return message(notice, "arn:aws:sns:eu-west-1:123456789012:topic")
+
+
 def build(given: Mapping[str, object]) -> Notifier:
     """A notifier for one topic."""
     chosen, _ = options.read(Options, given)

@@ -24,6 +24,11 @@ class Options(Section):
     receiver: str = "nibai"
 
 
+def preview(notice: Notice) -> object:
+    """The body of Alertmanager's form."""
+    return alertmanager_body(notice, "nibai")
+
+
 def build(given: Mapping[str, object]) -> Notifier:
     """A notifier for one address."""
     chosen, around = options.read(Options, given)

@@ -22,7 +22,7 @@ def load_rules(path: Path) -> RuleSet:
     try:
         rules = RuleSet.model_validate(document)
     except ValidationError as error:
-        problems = [*_lines(error), *problems]
+        problems = [*said(error), *problems]
     if problems:
         raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
     return rules
@@ -42,11 +42,12 @@ def _option_problems(document: Any) -> list[str]:  # noqa: ANN401 - whatever YAM
                 try:
                     model.model_validate(options)
                 except ValidationError as error:
-                    lines += _lines(error, f"route.receivers.{name}[{at}].{notifier}")
+                    lines += said(error, f"route.receivers.{name}[{at}].{notifier}")
     return lines
 
 
-def _lines(error: ValidationError, under: str = "") -> list[str]:
+def said(error: ValidationError, under: str = "") -> list[str]:
+    """Each problem of a file in a line: dotted key, fact and, where it is no secret, the value."""
     lines = []
     for problem in error.errors(include_url=False, include_context=False):
         key = _dotted((*([under] if under else []), *problem["loc"])) or "file"

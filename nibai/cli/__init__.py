@@ -49,6 +49,7 @@ COMMANDS = {
         "What can be read, from where, at which cost; fixes for the rest.",
     ),
     "lake": ("nibai.cli.lake", "What is stored, and how to remove it."),
+    "rules": ("nibai.cli.rules", "Who hears of which verdict: alerts and their receivers."),
     "check-config": (
         "nibai.cli.check_config",
         "Print the resolved configuration, or what is wrong.",

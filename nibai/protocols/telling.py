@@ -79,6 +79,14 @@ class RuleBook(Protocol):
         """Names of the receivers of an alert."""
         ...
 
+    def summary(self) -> str:
+        """What the file holds, in a few lines."""
+        ...
+
+    def sample(self, rule: str | None) -> Sequence[Alert]:
+        """What a rule (None: the first) fires when its claim is refuted; UsageError."""
+        ...
+
     def export(self, form: str, options: Mapping[str, object]) -> str:
         """The rules for another system: `prometheus` or `grafana`."""
         ...

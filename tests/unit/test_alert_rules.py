@@ -1,6 +1,7 @@
 """Rule files: what they mean, and every problem of a bad one at once."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -266,3 +267,15 @@ DOWN = {
         "todo": "Until it is back, silence about claims means nothing: check its log.",
     },
 }
+
+
+def test_the_manual_shows_a_valid_rule_file_and_valid_examples(tmp_path):
+    manual = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    _, file, tests = re.findall(r"```yaml\n(.*?)```", manual, re.DOTALL)
+    assert next(one.name for one in load_rules(written(tmp_path, file)).claim_rules) == (
+        "twice-as-fast"
+    )
+    (tmp_path / "tests.yaml").write_text(tests, encoding="utf-8")
+    assert book.run_examples(tmp_path / "tests.yaml") == (1, [])
+    for entry in plugins.registered("nibai.notifiers"):
+        assert f"| `{entry.name}` |" in manual
