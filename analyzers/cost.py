@@ -77,13 +77,14 @@ class Cost:
             nothing = Evidence((0, 0), None, "none", (0, 0), "nothing", margin=claim.margin)
             return Finding(claim, Verdict.INCONCLUSIVE, reason, None, nothing, "cost")
         sample = sample_of(comparison, claim)
-        gate = _gate(comparison, sample)
-        both = gate or spent(windows, comparison, change.costs)
+        both = _no_figures(comparison, sample) or spent(windows, comparison, change.costs)
         if isinstance(both, Reason):
             evidence = _evidence(claim, sample, None)
             return Finding(claim, verdict_of(both.code), both, None, evidence, "cost")
         found = self._interval(comparison, both)
         verdict, reason = _decided(claim, comparison, both, found)
+        if (gate := _gate(comparison)) is not None:
+            verdict, reason = verdict_of(gate.code), gate
         estimate = Estimate(_ratio(found.value), _ratio(found.low), _ratio(found.high), self.level)
         evidence = _evidence(claim, sample, found, both, evidence_of(windows, both))
         return Finding(claim, verdict, reason, estimate, evidence, "cost")
@@ -122,10 +123,16 @@ def _counted(windows: Windows, claim: Claim) -> Comparison | None:
     return next((one for one in found if one is not None), None)
 
 
-def _gate(comparison: Comparison, sample: Sample) -> Reason | None:
+def _gate(comparison: Comparison) -> Reason | None:
+    """What forbids a verdict on figures that can be shown."""
     gate = comparison.gate
     if gate is not None and gate.code in NOT_COMPARABLE:
         return gate
+    return survivors(comparison) or gate or short_live_window(comparison)
+
+
+def _no_figures(comparison: Comparison, sample: Sample) -> Reason | None:
+    """What leaves nothing to show."""
     if sample.segment is not None:
         name, value = sample.segment
         return Reason(
@@ -139,7 +146,7 @@ def _gate(comparison: Comparison, sample: Sample) -> Reason | None:
         return Reason(
             ReasonCode.SIDES_DIFFER, "without a time column there is no rate: give --time COLUMN"
         )
-    return _thin(comparison) or survivors(comparison) or gate or short_live_window(comparison)
+    return _thin(comparison)
 
 
 def _thin(comparison: Comparison) -> Reason | None:

@@ -13,17 +13,12 @@ from nibai.model import Window
 def discovered(
     client: PromqlClient, wanted: Wanted, names: Collection[str], window: Window
 ) -> Found | None:
-    """The first name that the server has; None when it has none of them."""
+    """The first name that the server has, as it is or with `_bucket`; None: it has none."""
     for name in wanted.names:
-        classic = f"{name}{BUCKET}"
-        if name in names:
-            return Found(
-                wanted, name, classic=False, temporality=_told(client, wanted, name, window)
-            )
-        if wanted.kind is Kind.HISTOGRAM and classic in names:
-            return Found(
-                wanted, classic, classic=True, temporality=_told(client, wanted, classic, window)
-            )
+        there = next((one for one in (name, f"{name}{BUCKET}") if one in names), None)
+        if there is not None:
+            classic = wanted.kind is Kind.HISTOGRAM and there.endswith(BUCKET)
+            return Found(wanted, there, classic, _told(client, wanted, there, window))
     return None
 
 

@@ -8,7 +8,7 @@ from support.comparisons import Given, change, lognormal, runs
 from support.spending import demand, priced, samples, served
 
 from analyzers.cost import Cost
-from nibai.model import ReasonCode, SideCost, UnitKind, Verdict
+from nibai.model import Reason, ReasonCode, SideCost, UnitKind, Verdict
 
 STEADY = np.full(24, 1000)
 
@@ -161,7 +161,14 @@ def test_a_segment_has_no_cost_of_its_own():
 
 def test_short_live_windows_and_missing_clocks_are_not_judged():
     short = served(STEADY[:5], STEADY[:5])
-    assert judged("2x cheaper", short).reason.code is ReasonCode.UNCALIBRATED_SHORT_WINDOW
+    finding = judged("2x cheaper", short)
+    assert finding.reason.code is ReasonCode.UNCALIBRATED_SHORT_WINDOW
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert finding.evidence.cost.usd_per_hour == (8.0, 4.0), "the figures are shown all the same"
+    other_hours = Reason(ReasonCode.UNMATCHED_CLOCK, "other hours of the day")
+    finding = judged("2x cheaper", replace(served(STEADY, STEADY), gate=other_hours))
+    assert finding.verdict is Verdict.NOT_COMPARABLE
+    assert finding.estimate.value == pytest.approx(2.0)
     blind = replace(served(STEADY, STEADY), clock=False)
     assert judged("2x cheaper", blind).reason.code is ReasonCode.SIDES_DIFFER
 
