@@ -1,8 +1,9 @@
-"""The text exposition by prometheus-client, with classic histograms.
+"""The text exposition: gauges and counters by prometheus-client, classic histograms like it.
 
 The classic buckets are the lake's counts at scale 2, a factor of 2^(1/4) each: 68 bounds from 1.2
 ms to 128 s and one for everything. Prometheus interpolates linearly between them: 3 % at most for
-p50 to p99 of usual latencies.
+p50 to p99 of usual latencies. prometheus-client takes a millisecond for the 70 lines of a histogram
+(5 s for 4,000 series), so they are written here, as it writes them (tested).
 """
 
 from __future__ import annotations
@@ -12,13 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.utils import floatToGoString
 
 from nibai.exposition.families import Family, HistogramValue
 from nibai.metric_registry import MetricType
@@ -60,13 +57,17 @@ class _Snapshot:
 
 def encode_text(families: Iterable[Family]) -> bytes:
     """All families in Prometheus' text format 0.0.4."""
-    return generate_latest(_Snapshot(tuple(_family(family) for family in families)))
+    parts = []
+    for family in families:
+        if family.exported.type is MetricType.HISTOGRAM:
+            parts.append(_histograms(family).encode())
+        else:
+            parts.append(generate_latest(_Snapshot((_numbers(family),))))
+    return b"".join(parts)
 
 
-def _family(family: Family) -> Metric:
+def _numbers(family: Family) -> Metric:
     exported = family.exported
-    if exported.type is MetricType.HISTOGRAM:
-        return _histograms(family)
     kind = CounterMetricFamily if exported.type is MetricType.COUNTER else GaugeMetricFamily
     made = kind(exported.name, exported.help, labels=exported.labels)
     for sample in family.samples:
@@ -75,12 +76,33 @@ def _family(family: Family) -> Metric:
     return made
 
 
-def _histograms(family: Family) -> Metric:
-    made = HistogramMetricFamily(
-        family.exported.name, family.exported.help, labels=family.exported.labels
-    )
+def _histograms(family: Family) -> str:
+    name = family.exported.name
+    lines = [
+        f"# HELP {name} {_escaped(family.exported.help)}",
+        f"# TYPE {name} histogram",
+    ]
     for sample in family.samples:
         assert isinstance(sample.value, HistogramValue)  # noqa: S101 - as Families sees to it
-        buckets = zip(bounds(), classic_buckets(sample.value), strict=True)
-        made.add_metric(sample.labels, list(buckets), sample.value.sum)
-    return made
+        pairs = sorted(zip(family.exported.labels, sample.labels, strict=True))
+        before = "".join(f"{_pair(*pair)}," for pair in pairs if pair[0] < "le")
+        after = "".join(f",{_pair(*pair)}" for pair in pairs if pair[0] > "le")
+        lines += [
+            f'{name}_bucket{{{before}le="{le}"{after}}} {count}.0'
+            for le, count in zip(bounds(), classic_buckets(sample.value), strict=True)
+        ]
+        labels = ",".join(_pair(*pair) for pair in pairs)
+        labels = f"{{{labels}}}" if labels else ""
+        lines.append(f"{name}_count{labels} {sample.value.count}.0")
+        total = floatToGoString(sample.value.sum)  # type: ignore[no-untyped-call]
+        lines.append(f"{name}_sum{labels} {total}")
+    return "\n".join(lines) + "\n"
+
+
+def _pair(name: str, value: str) -> str:
+    quoted = _escaped(value).replace('"', r"\"")
+    return f'{name}="{quoted}"'
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n")

@@ -24,7 +24,10 @@ from nibai.store.engine import unreadable
 from nibai.store.lake import Lake
 from nibai.store.sql import literal
 
-_SERIES = [(name, pa.string()) for name in ("endpoint", "variant", "metric")]
+# Every name stands once: hundreds of rows belong to one series.
+_SERIES = [
+    (name, pa.dictionary(pa.int32(), pa.string())) for name in ("endpoint", "variant", "metric")
+]
 _BUCKET = [("scale", pa.int8()), ("bucket", pa.int16()), ("count", pa.int64())]
 HIST = pa.schema([*_SERIES, *_BUCKET])
 CELL = pa.schema(
@@ -99,7 +102,7 @@ class Totals:
             with contextlib.suppress(OSError, pa.ArrowException, KeyError, ValueError):
                 kept = pq.read_table(self._file(table))
                 self._versions[table] = int(kept.schema.metadata[_VERSION])
-                self._tables[table] = kept.cast(schema)
+                self._tables[table] = _as(schema, kept)
             if self._versions[table] is None:
                 # Before the first commit is version -1; a lake that is there is not counted.
                 newest, _ = appended(self._lake, table, None)
@@ -119,7 +122,7 @@ class Totals:
                 "GROUP BY ALL) GROUP BY ALL ORDER BY ALL"
             )
             found = self._query(grouped, known=self._tables[table])
-            self._tables[table] = found.cast(_SCHEMAS[table])
+            self._tables[table] = _as(_SCHEMAS[table], found)
             if table == "hist":
                 self._recent = self._newest(self._recent, files, now)
         self._versions[table] = newest
@@ -141,7 +144,7 @@ class Totals:
             "JOIN series USING (endpoint, variant, metric) "
             f"WHERE minute > last - {RECENT_MINUTES} GROUP BY ALL ORDER BY ALL"
         )
-        return self._query(sql, known=known).cast(RECENT)
+        return _as(RECENT, self._query(sql, known=known))
 
     def _query(self, sql: str, *, known: pa.Table) -> pa.Table:
         connection = connect()
@@ -162,6 +165,17 @@ class Totals:
 
     def _file(self, table: str) -> Path:
         return self._folder / f"{table}.parquet"
+
+
+def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:
+    """The columns of a schema, names encoded."""
+    columns = []
+    for field in schema:
+        column = table[field.name]
+        if pa.types.is_dictionary(field.type) and not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        columns.append(column.combine_chunks().cast(field.type))
+    return pa.table(columns, schema=schema)
 
 
 def _read(files: Sequence[str]) -> str:

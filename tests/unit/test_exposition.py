@@ -5,6 +5,8 @@ import re
 import numpy as np
 import pytest
 from google.protobuf.internal.decoder import _DecodeVarint
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from support.audits import mixed
 
@@ -107,6 +109,30 @@ def _same_histogram(native, samples):
         below = [total for upper, total in found if upper <= exponent + 1e-9]
         assert at[le] == (below[-1] if below else native.zero_count)
     return len(at)
+
+
+def test_histograms_are_written_byte_for_byte_as_prometheus_client_does(families):
+    histograms = [
+        f for f in families if f.exported.name in ("nibai_latency_seconds", "nibai_ttft_seconds")
+    ]
+    theirs = []
+    for family in histograms:
+        made = HistogramMetricFamily(
+            family.exported.name, family.exported.help, labels=family.exported.labels
+        )
+        for sample in family.samples:
+            buckets = zip(bounds(), classic_buckets(sample.value), strict=True)
+            made.add_metric(sample.labels, list(buckets), sample.value.sum)
+        theirs.append(made)
+    assert encode_text(histograms) == generate_latest(Collected(theirs))
+
+
+class Collected:
+    def __init__(self, metrics):
+        self.metrics = metrics
+
+    def collect(self):
+        return self.metrics
 
 
 def test_native_buckets_are_numbered_by_their_upper_bound():

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from nibai.conventions import DEFAULT_QUANTILES, METRICS
 from nibai.exposition import Families, HistogramValue
@@ -38,23 +39,30 @@ def lake_families(families: Families, seen: Seen) -> None:
 
 def histograms(table: pa.Table) -> Iterator[tuple[Series, BlockHistograms]]:
     """Every series of a table that is sorted by endpoint, variant and metric, in one block."""
-    names = [table[name].to_numpy() for name in ("endpoint", "variant", "metric")]
+    encoded = [_encoded(table[name]) for name in ("endpoint", "variant", "metric")]
     scale, bucket, count = (table[name].to_numpy() for name in ("scale", "bucket", "count"))
     if not len(scale):
         return
-    changes = [column[1:] != column[:-1] for column in names]
+    changes = [codes[1:] != codes[:-1] for codes, _ in encoded]
     starts = np.flatnonzero(np.r_[True, np.logical_or.reduce(changes)])
     for start, end in zip(starts, [*starts[1:], len(scale)], strict=True):
-        scales = np.unique(scale[start:end]).tolist()
         parts = []
-        for one in scales:
+        for one in np.unique(scale[start:end]).tolist():
             rows = start + np.flatnonzero(scale[start:end] == one)
             block = np.zeros(len(rows), dtype=np.int64)
             parts.append(
                 BlockHistograms.from_rows(block, bucket[rows], count[rows], blocks=1, scale=one)
             )
-        series = (str(names[0][start]), str(names[1][start]), str(names[2][start]))
-        yield series, parts[0] if len(parts) == 1 else merge(parts)
+        endpoint, variant, metric = (names[codes[start]] for codes, names in encoded)
+        yield (endpoint, variant, metric), parts[0] if len(parts) == 1 else merge(parts)
+
+
+def _encoded(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[str]]:
+    """(a number per row, the name of each number)."""
+    whole = column.unify_dictionaries().combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):
+        whole = pa.concat_arrays(whole.chunks)
+    return whole.indices.to_numpy(), whole.dictionary.to_pylist()
 
 
 def _cells(table: pa.Table) -> dict[Series, dict[str, float]]:
