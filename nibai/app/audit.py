@@ -15,6 +15,7 @@ from nibai import fleet_document
 from nibai.app.artifact import MAX_ROWS, with_evidently
 from nibai.app.compare import load_analyzers
 from nibai.app.costs import Pricing, over, pricing_of
+from nibai.app.covariates import with_covariates
 from nibai.app.resting import resting
 from nibai.audit import run_audit
 from nibai.claims import parse
@@ -116,11 +117,12 @@ class Desk:
         return self.keep(audit) if keep else audit
 
     def keep(self, audit: Audit) -> Audit:
-        """Store an audit; the one that counts.
+        """Store an audit, with what else happened in its time; the one that counts.
 
         An audit made by the schedule is named after what it is about: of two processes that made
         it, one stores it, and the other learns that it is there.
         """
+        audit = with_covariates(audit, self.state)
         try:
             self.state.put_audit(to_document(audit), audit.created_at)
         except StoreError:

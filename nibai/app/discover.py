@@ -95,7 +95,8 @@ def _look(
         endpoint = sighting.deployment.endpoint
         changes = [_named(change, lookout.claims, clock()) for change in sighting.changes]
         documents = [change_document(change) for change in changes]
-        if kept.keep(known.get(endpoint), sighting.deployment, documents, sighting.past):
+        seen = replace(sighting.deployment, notes=tuple(sighting.notes))
+        if kept.keep(known.get(endpoint), seen, documents, sighting.past):
             found.changes += changes
             found.notes += _notes(sighting)
         found.endpoints += 1

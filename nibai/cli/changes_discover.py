@@ -65,6 +65,9 @@ def _say(found: Discovery, form: str, told: set[str]) -> None:
     """Changes to standard output, everything else to standard error; a problem once."""
     for change in found.changes:
         click.echo(json.dumps(document(change)) if form == "json" else change_line(change))
+        if form == "text":
+            for sentence in change.sentences:
+                click.echo(f"  claim: {sentence.text}", err=True)
     for note in found.notes:
         click.echo(f"  {note}", err=True)
     for problem in found.problems:

@@ -14,7 +14,8 @@ class Deployment:
     """What served an endpoint (`provider/scope/name`) while it was seen; kept for ever.
 
     `fingerprint` stands for everything but capacity. `document` is the discoverer's own plain JSON.
-    `underway`: what is known of a deployment that has begun and is not over (empty: none).
+    `underway`: what is known of a deployment that has begun and is not over (empty: none). `notes`
+    are what was said when it was first seen.
     """
 
     endpoint: str
@@ -23,6 +24,7 @@ class Deployment:
     last_seen: float
     document: Mapping[str, Any]
     underway: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,16 @@ class Deployments:
         with self._state.begin() as connection:
             return [_deployment(row) for row in connection.execute(query).all()]
 
+    def between(self, endpoint: str, start: float, end: float) -> list[Deployment]:
+        """Deployments of an endpoint that were first seen in a stretch of time."""
+        table = DEPLOYMENTS
+        query = sa.select(table).where(
+            table.c.endpoint == endpoint, table.c.first_seen > start, table.c.first_seen < end
+        )
+        with self._state.begin() as connection:
+            rows = connection.execute(query.order_by(table.c.number)).all()
+        return [_deployment(row) for row in rows]
+
     def keep(
         self,
         before: Deployment | None,
@@ -59,7 +69,8 @@ class Deployments:
                 return False
             number = 0 if row is None else row.number
             if row is not None and _same(_deployment(row), seen):
-                kept = replace(seen, first_seen=row.first_seen)
+                known = _deployment(row)
+                kept = replace(seen, first_seen=known.first_seen, notes=known.notes)
                 here = sa.and_(table.c.endpoint == seen.endpoint, table.c.number == number)
                 connection.execute(table.update().where(here).values(_row(kept, number)))
             else:
@@ -93,6 +104,7 @@ def _row(one: Deployment, number: int) -> dict[str, object]:
         "last_seen": one.last_seen,
         "underway": json.dumps(dict(one.underway), sort_keys=True),
         "document": json.dumps(dict(one.document), sort_keys=True),
+        "notes": json.dumps(list(one.notes)),
     }
 
 
@@ -104,4 +116,5 @@ def _deployment(row: Any) -> Deployment:  # noqa: ANN401 - a row of SQLAlchemy
         float(row.last_seen),
         json.loads(row.document),
         json.loads(row.underway),
+        tuple(json.loads(row.notes)),
     )

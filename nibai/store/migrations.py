@@ -127,6 +127,7 @@ DEPLOYMENTS = sa.Table(
     sa.Column("first_seen", sa.Float, nullable=False),
     sa.Column("last_seen", sa.Float, nullable=False),
     sa.Column("underway", sa.Text, nullable=False),
+    sa.Column("notes", sa.Text, nullable=False, server_default="[]"),
     sa.Column("document", sa.Text, nullable=False),
 )
 
@@ -193,6 +194,13 @@ def _capabilities(connection: sa.Connection) -> None:
     CAPABILITIES.create(connection, checkfirst=True)
 
 
+def _notes_of_deployments(connection: sa.Connection) -> None:
+    columns = {column["name"] for column in sa.inspect(connection).get_columns("deployments")}
+    if "notes" not in columns:
+        statement = "ALTER TABLE deployments ADD COLUMN notes TEXT NOT NULL DEFAULT '[]'"
+        connection.execute(sa.text(statement))
+
+
 STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _first,
     _watches,
@@ -202,6 +210,7 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _capture_hours,
     _alerts,
     _capabilities,
+    _notes_of_deployments,
 )
 """Step i leads from version i to i + 1; steps are only ever added."""
 

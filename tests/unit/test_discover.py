@@ -1,12 +1,17 @@
 """What a look finds is stored with what was seen, once, and a failing lookout stops no other."""
 
-import pytest
+from dataclasses import replace
 
+import pytest
+import sqlalchemy as sa
+
+from nibai.app.covariates import with_covariates
 from nibai.app.discover import Lookout, discover_once
 from nibai.config import Config
 from nibai.errors import CollectError
-from nibai.model import Change, ChangeKind
+from nibai.model import Audit, Change, ChangeKind, Reason, ReasonCode, SideSummary, Verdict
 from nibai.protocols import Deployment, Discoverer, Sighting
+from nibai.store import migrations
 from nibai.store.deployments import Deployments
 from nibai.store.state import open_state
 
@@ -98,6 +103,40 @@ def test_a_lookout_that_fails_is_told_and_the_others_look_on(state):
 def test_the_past_that_a_log_knows_comes_before(state):
     look(state, Looks(Sighting(seen(90.0, "c"), past=[seen(10.0), seen(50.0, "b")])))
     assert [d.fingerprint for d in Deployments(state).history(ENDPOINT)] == ["a", "b", "c"]
+
+
+def test_what_was_seen_in_the_time_of_an_audit_is_in_its_notes(state):
+    for number in range(8):
+        note = f"blue: live.DesiredInstanceCount {number} -> {number + 1} (a covariate)"
+        look(state, Looks(Sighting(seen(3600.0 * number, str(number)), notes=[note])))
+    sides = SideSummary("b", 1, 1, 1800.0, 9000.0), SideSummary("c", 1, 1, 9000.0, 23_000.0)
+    plain = Audit(
+        "a", 0.0, Change("c", ENDPOINT), Verdict.CONFIRMED, Reason(ReasonCode.NO_DATA, ""), (),
+        *sides, (), ("first",), "9",
+    )  # fmt: skip
+    [first, told] = with_covariates(plain, state).notes
+    assert first == "first"
+    assert told.startswith(
+        "seen in the time of both windows: 1970-01-01T01:00Z blue: live.DesiredInstanceCount 1 -> 2"
+    )
+    assert told.endswith("; and 1 more")
+    elsewhere = replace(plain, change=Change("c", "onprem/tokyo/ocr"))
+    assert with_covariates(elsewhere, state).notes == ("first",)
+
+
+def test_a_state_of_an_earlier_version_learns_to_keep_notes(tmp_path):
+    path = tmp_path / "state.sqlite"
+    open_state(path).close()
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE deployments DROP COLUMN notes"))
+        before = migrations.STEPS.index(migrations._notes_of_deployments)
+        connection.execute(migrations.SCHEMA_VERSION.update().values(version=before))
+    engine.dispose()
+    opened = open_state(path)
+    look(opened, Looks(Sighting(seen(10.0), notes=["said"])))
+    assert Deployments(opened).latest()[ENDPOINT].notes == ("said",)
+    opened.close()
 
 
 def test_the_salt_is_made_once(state):

@@ -56,7 +56,10 @@ def test_a_change_is_printed_kept_and_never_told_twice(nibai):
         f"{SCOPE}chat  blue  2025-11-24T16:01Z to 2025-11-24T16:11Z  instance_type  "
         "InstanceType ml.g5.xlarge -> ml.g6.xlarge\n"
     )
-    assert err == "1 endpoint looked at, 1 change found\n"
+    assert err == (
+        "  claim: model_latency 2x faster at p50, p90 and p99\n"
+        "1 endpoint looked at, 1 change found\n"
+    )
     assert nibai("changes", "discover", "--once")[1] == ""
     _, shown, _ = nibai("changes", "show", change)
     document = json.loads(shown)
