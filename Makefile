@@ -70,8 +70,9 @@ bench-evaluate: $(VENV)/.ready ## error rates and power on the data in DATA=fold
 golden: $(VENV)/.ready ## renew the expected texts, then read the diff
 	NIBAI_UPDATE_GOLDEN=1 $(BIN)/pytest -m "not slow and not e2e" tests/golden
 
-docs: $(VENV)/.ready ## renew the generated parts of the manual
+docs: $(VENV)/.ready ## renew the generated parts of the manual, and the dashboards
 	$(BIN)/python -m docs
+	$(BIN)/nibai dashboards build
 
 constraints: | $(BIN)/uv
 	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --group dev --universal --no-emit-index-url --no-annotate --no-header -o constraints.txt

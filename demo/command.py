@@ -6,14 +6,12 @@ The demo has no statistics of its own: it produces traffic and runs the ordinary
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import click
 
 from demo.model import CANDIDATES
 from demo.sentences import joint_sentences
+from demo.steps import Steps
 from nibai.errors import CollectError, UsageError
 
 SPEED = "2x faster at p50, p90 and p99"
@@ -30,30 +29,8 @@ ERROR_CLAIM = "errors up at most 0.1pp"
 CONTROL_CLAIM = "no more than 5% slower at p50, p90 and p99"
 ROUNDS = 6
 MEASURING_SECONDS = 60.0
-BATCHES_PER_SECOND = 25 / 60
-"""Seconds of batches after a second of latencies: 25 in all."""
-
 CONTROL = "fp32c"
 SEED = 20
-
-
-@dataclass(slots=True)
-class Steps:
-    """Says what is being done and how long it took; a bar only on a terminal."""
-
-    interactive: bool
-
-    @contextmanager
-    def step(self, text: str) -> Iterator[list[str]]:
-        """One step; what is appended to the list is said when it is done."""
-        start, said = time.monotonic(), list[str]()
-        if self.interactive:
-            click.echo(f"  … {text}", nl=False)
-        yield said
-        seconds = time.monotonic() - start
-        start_of_line = "\r\x1b[K" if self.interactive else ""
-        tail = f": {'; '.join(said)}" if said else ""
-        click.echo(f"{start_of_line}  ✔ {text} ({seconds:.1f} s){tail}")
 
 
 @click.command("demo")
@@ -153,35 +130,18 @@ class _Demo:
             ) from error
 
     def _prepare(self, round_seconds: float, rounds: int, *, no_cache: bool) -> Any:  # noqa: ANN401 - Plan, imported late
-        from demo import head, model, texts, traffic  # noqa: PLC0415 - see command
+        from demo.preparing import Wanted, prepare  # noqa: PLC0415 - see command
 
-        cache = _cache_folder()
-        if no_cache and cache.exists():
-            shutil.rmtree(cache)
-        with self._steps.step("model: graph written and quantized") as said:
-            files = model.prepare(cache, self._candidate)
-            said.append(f"{files.candidate.name}, {files.candidate.stat().st_size / 1e6:.0f} MB")
-        threads = os.cpu_count() or 1
-        encoder = model.Encoder(files.baseline, files.tokenizer, threads=threads)
-        with self._steps.step("texts: docstrings of the standard library") as said:
-            corpus = texts.collect(encoder.tokens, self._seed)
-            sizes = [f"{name} {len(found)}" for name, found in corpus.segments.items()]
-            said += [", ".join(sizes), f"{len(corpus.classes)} classes", f"seed {self._seed}"]
-        saved = self._out / "head.npz"
-        with self._steps.step("head trained on fp32 embeddings") as said:
-            accuracy = head.train(encoder, corpus.training, saved, self._seed)
-            said.append(f"accuracy {accuracy:.1%} on texts it was not fitted on")
-        common = {"tokenizer": files.tokenizer, "head": saved}
-        graphs = {"fp32": files.baseline, "control": files.baseline, "candidate": files.candidate}
-        return traffic.Plan(
-            names={"fp32": "fp32", "candidate": self._name, "control": CONTROL},
-            files={role: {"graph": graph, **common} for role, graph in graphs.items()},
-            segments=corpus.segments,
-            truth=corpus.truth,
-            round_seconds=round_seconds,
-            batch_seconds=round_seconds * rounds * BATCHES_PER_SECOND,
-            seed=self._seed,
+        wanted = Wanted(
+            self._candidate,
+            self._name,
+            round_seconds,
+            rounds,
+            self._seed,
+            CONTROL,
+            no_cache=no_cache,
         )
+        return prepare(self._out, self._steps, wanted)
 
     def _declare(self, plan: Any, url: str) -> tuple[str, str]:  # noqa: ANN401 - see _prepare
         """The change and its claims stand before the first request is sent."""
@@ -310,8 +270,3 @@ class _Demo:
 def control_lines(document: dict[str, Any]) -> list[str]:
     """The control's claims, one line each."""
     return [f"{claim['verdict']}: {claim['reason']}" for claim in document["claims"]]
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "nibai" / "demo"

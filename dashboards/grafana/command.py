@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -40,6 +41,23 @@ def check(paths: Sequence[Path]) -> list[str]:
     if found:
         raise UsageError("\n".join(["dashboards have problems", *map(str, found)]))
     return [f"{len(texts)} dashboards, {len(lint.RULES) + 1} rules: nothing wrong"]
+
+
+def ask(url: str, paths: Sequence[Path], chosen: Mapping[str, str]) -> list[str]:
+    """Ask a Prometheus for everything on dashboards; a line each.
+
+    UsageError when it refuses a query: what has no series yet is only said.
+    """
+    from dashboards.grafana.answers import Prometheus  # noqa: PLC0415 - urllib3
+    from dashboards.grafana.answers import ask as asked  # noqa: PLC0415 - same
+    from dashboards.grafana.board import Board  # noqa: PLC0415 - same
+
+    texts = {path.name: _text(path) for path in paths} or files.committed()
+    with contextlib.closing(Prometheus(url)) as prometheus:
+        return [
+            asked(prometheus, Board(name, json.loads(text)), chosen).line
+            for name, text in texts.items()
+        ]
 
 
 def push(

@@ -32,12 +32,25 @@ def build(*, check: bool, output: str | None) -> int:
 
 @command.command("check")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
-def check(files: tuple[str, ...]) -> int:
+@click.option("--prometheus", metavar="URL", help="Ask this one every query, instead of judging.")
+@click.option(
+    "--set",
+    "chosen",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="With --prometheus: a variable's value (default: one that there is); repeat.",
+)
+def check(files: tuple[str, ...], prometheus: str | None, chosen: tuple[str, ...]) -> int:
     """Judge dashboards without a Grafana: the installed ones, or files of your own.
 
-    Exits 2 when something is wrong; every problem is one line. Needs promql-parser.
+    Exits 2 when something is wrong; every problem is one line. Needs promql-parser. With
+    --prometheus: how many queries have an answer there, and which metrics it does not have yet.
     """
-    return _say(_grafana().check([Path(file) for file in files]))
+    paths = [Path(file) for file in files]
+    if prometheus is None:
+        return _say(_grafana().check(paths))
+    values = dict(one.partition("=")[::2] for one in chosen)
+    return _say(_grafana().ask(prometheus, paths, values))
 
 
 @command.command("push")

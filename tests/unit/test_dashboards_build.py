@@ -20,7 +20,7 @@ def documents():
 
 
 def test_the_committed_files_are_what_the_code_makes():
-    assert build.differing(build.FOLDER) == [], "run nibai dashboards build"
+    assert build.differing(build.FOLDER) == [], "run make docs"
     assert sorted(FILES) == ["change_audit.json", "drift.json", "fleet.json"]
 
 

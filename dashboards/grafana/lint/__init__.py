@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dashboards.grafana.board import Board
 from dashboards.grafana.lint import (
     rule_counters,
     rule_coverage,
@@ -27,7 +28,6 @@ from dashboards.grafana.lint import (
     rule_unit,
     rule_variables,
 )
-from dashboards.grafana.lint.board import Board
 from dashboards.grafana.lint.problem import Problem
 
 RULES = {

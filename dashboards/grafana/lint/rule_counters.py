@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dashboards.grafana.lint.board import Board
+from dashboards.grafana.board import Board
 from dashboards.grafana.lint.promql import RATES, BadExpressionError, read
 from nibai.metric_registry import REGISTRY, MetricType
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dashboards.grafana.lint.board import Board
+from dashboards.grafana.board import Board
 from dashboards.grafana.lint.promql import BadExpressionError, read
 from dashboards.grafana.lint.rule_registered import exported
 from nibai.metric_registry import REGISTRY

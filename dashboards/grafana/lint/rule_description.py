@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dashboards.grafana.lint.board import Board, named
+from dashboards.grafana.board import Board, named
 
 ENDING = re.compile(r"\S.* Metric: (\w+)", re.DOTALL)
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from dashboards.grafana.lint.board import Board
+from dashboards.grafana.board import Board
 
 LONGEST = 40
 """Grafana's limit for a uid."""

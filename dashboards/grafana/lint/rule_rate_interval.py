@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dashboards.grafana.lint.board import Board
+from dashboards.grafana.board import Board
 
 FIXED = re.compile(r"\b(i?rate)\([^\[\]]*\[(?!\$__rate_interval\])([^\]]*)\]")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dashboards.grafana.lint.board import Board, named
+from dashboards.grafana.board import Board, named
 
 
 def check(board: Board) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from dashboards.grafana.lint.board import VARIABLE, Board
+from dashboards.grafana.board import VARIABLE, Board
 
 
 def check(board: Board) -> Iterator[tuple[str, str]]:
