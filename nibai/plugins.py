@@ -30,6 +30,7 @@ GROUPS = (
     "nibai.notifiers",
     "nibai.annotators",
     "nibai.renderers",
+    "nibai.pictures",
     "nibai.pages",
     "nibai.artifacts",
     "nibai.dashboards",

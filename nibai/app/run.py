@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from nibai import plugins
+from nibai.app.alerting.wiring import alerting_of
 from nibai.app.annotators import annotators
 from nibai.app.audit import Desk
 from nibai.app.collect import PULLED_SECTIONS, Source, configured
@@ -31,7 +32,7 @@ from nibai.app.onwatch.standing import Board
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config, environment, resolve_secret
 from nibai.errors import PluginError
-from nibai.protocols import Alerting, Receiver
+from nibai.protocols import Receiver
 from nibai.schedule import Turns, Waker
 from nibai.schedule.slots import MOST_ATTEMPTS
 from nibai.server import Site, make_app
@@ -112,7 +113,6 @@ def _office(
     *,
     board: Board,
     tally: Tally,
-    alerting: Alerting | None = None,
 ) -> Office:
     turns = Turns(Slots(desk.state, MOST_ATTEMPTS), owner, desk.clock, counting(tally))
     follower = Follower(
@@ -123,6 +123,7 @@ def _office(
     )
     marks = annotators(config, environment())
     annotating = Annotating(desk, marks, tally, config.web.changes) if marks else None
+    alerting = alerting_of(config, desk, tally, environment())
     return Office(config, desk, board, tally, turns, follower, alerting, annotating)
 
 

@@ -121,3 +121,12 @@ class Renderer(Protocol):
     def render(self, audit: Audit) -> str:
         """The whole document."""
         ...
+
+
+@runtime_checkable
+class Illustrator(Protocol):
+    """Draws an audit (entry point group `nibai.pictures`)."""
+
+    def draw(self, audit: Audit) -> bytes | None:
+        """A PNG picture; None when there is nothing to draw."""
+        ...

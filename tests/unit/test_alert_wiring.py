@@ -1,0 +1,67 @@
+"""Alerting as `nibai run` has it: rules, receivers, charts and counters."""
+
+import pytest
+import yaml
+from support import audits, replay_server
+from support.replay_server import Reply
+from support.standings import HOUR, START, change, seen, standing
+
+from nibai.app.alerting.wiring import alerting_of, charts
+from nibai.app.audit import Desk
+from nibai.app.onwatch.tally import Tally
+from nibai.config import Config
+from nibai.document import to_document
+from nibai.errors import ConfigError, NotifyError
+from nibai.model import Verdict
+from nibai.protocols import Alerting
+from nibai.store.lake import Lake
+from nibai.store.state import open_state
+
+
+@pytest.fixture
+def desk(tmp_path):
+    state = open_state("sqlite://")
+    yield Desk(state, Lake(tmp_path), lambda: START + HOUR)
+    state.close()
+
+
+def rules(folder, url):
+    route = {"default": "hook", "receivers": {"hook": [{"webhook": {"url": url}}]}}
+    document = {
+        "apiVersion": "nibai.dev/v1alpha1", "kind": "RuleSet", "route": route,
+        "groups": [{"name": "g", "rules": [{"claim": "declared"}]}],
+    }  # fmt: skip
+    path = folder / "rules.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return Config(rules=path)
+
+
+def test_without_a_rule_file_there_is_no_alerting(desk):
+    assert alerting_of(Config(), desk, Tally(), {}) is None
+
+
+def test_a_missing_secret_is_said_at_the_start(desk, tmp_path):
+    with pytest.raises(ConfigError, match="the secret env:HOOK is empty or missing"):
+        alerting_of(rules(tmp_path, "env:HOOK"), desk, Tally(), {})
+
+
+def test_messages_and_alerts_are_counted(desk, tmp_path):
+    tally = Tally()
+    round_ = seen(START + HOUR, standing(change(), verdict=Verdict.REFUTED))
+    with replay_server.serve(lambda _request: Reply(503, {})) as service:
+        alerting = alerting_of(rules(tmp_path, "env:HOOK"), desk, tally, {"HOOK": service.url})
+        assert isinstance(alerting, Alerting)
+        with pytest.raises(NotifyError, match=r"hook\[0\].webhook: 127.0.0.1 fails \(503\)"):
+            alerting(round_)
+    found = tally.numbers()
+    assert found["nibai_notifications_total"] == {("webhook", "server_error"): 1.0}
+    assert found["nibai_alerts"] == {("pending",): 0, ("firing",): 1, ("resolved",): 0}
+
+
+def test_the_chart_of_a_stored_audit_is_a_picture(desk):
+    audit = audits.mixed()
+    desk.state.put_audit(to_document(audit), audit.created_at)
+    picture = charts(desk)(audit.id)
+    assert picture.startswith(b"\x89PNG")
+    assert charts(desk)("no such audit") is None
+    assert charts(desk)("") is None
