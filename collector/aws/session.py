@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from collector.aws.errors import action, translated, unreached
 
 TRIES = 3
+
+_MAKING = threading.Lock()
+"""Clients may be used by several threads; boto3 does not want them made by several at once."""
 
 
 class Caller(Protocol):
@@ -46,7 +50,8 @@ class AwsClient:
         )
         self.service = service
         self.region = region
-        self._client: Any = boto3.client(service, endpoint_url=endpoint_url, config=settings)
+        with _MAKING:
+            self._client: Any = boto3.client(service, endpoint_url=endpoint_url, config=settings)
 
     def call(self, operation: str, **request: object) -> Mapping[str, Any]:
         """One answer of an operation such as "DescribeEndpoint"; raises CollectError, its kinds.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from collector.aws.session import Caller
 from collector.capabilities.asking import Answer, Judged, asked
-from collector.sagemaker.permitted import GONE
+from collector.sagemaker.permitted import GONE, INVALID
 from nibai.errors import CollectError
 from nibai.protocols import Capability, Standing
 
@@ -25,7 +25,8 @@ def _answered(question: Callable[[], Answer]) -> Judged:
     try:
         answer = question()
     except CollectError as error:
-        if error.reason in GONE:
+        # What is asked for does not exist, which only somebody who may ask is told.
+        if error.reason in {*GONE, INVALID}:
             return Standing.PRESENT, "may be read"
         raise
     listed = next((len(value) for value in answer.values() if isinstance(value, list)), None)

@@ -13,7 +13,7 @@ from typing import Any
 from collector.aws.session import Caller, pages
 from collector.sagemaker.facts import environment, flat, text
 from collector.sagemaker.kinds import kind_of
-from collector.sagemaker.permitted import GONE, Permitted
+from collector.sagemaker.permitted import Permitted, is_gone
 from collector.sagemaker.snapshot import Role, Snapshot, Unit
 from nibai.errors import CollectError
 from nibai.model import ChangeKind
@@ -70,7 +70,7 @@ class Describer:
         try:
             endpoint = self._caller.call("DescribeEndpoint", EndpointName=name)
         except CollectError as error:
-            if error.reason in GONE:
+            if is_gone(error):
                 return None
             raise
         config_name = str(endpoint.get("EndpointConfigName", ""))

@@ -10,8 +10,14 @@ from nibai.errors import CollectError
 
 T = TypeVar("T")
 
-GONE = frozenset({"ValidationException", "ResourceNotFound", "ResourceNotFoundException"})
-"""How SageMaker says that something of that name does not exist."""
+GONE = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
+INVALID, NOT_FOUND = "ValidationException", "could not find"
+"""SageMaker says so of most things that do not exist, and of requests that are wrong."""
+
+
+def is_gone(error: CollectError) -> bool:
+    """Whether something of that name does not exist."""
+    return error.reason in GONE or (error.reason == INVALID and NOT_FOUND in str(error).lower())
 
 
 class Permitted:
@@ -30,7 +36,7 @@ class Permitted:
         except DeniedError as error:
             self.problems[error.action] = f"{error.action} is refused: {without}; allow it"
         except CollectError as error:
-            if error.reason not in GONE:
+            if not is_gone(error):
                 raise
             if otherwise is not None:
                 return otherwise

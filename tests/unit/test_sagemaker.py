@@ -1,6 +1,7 @@
 """Every step of a scripted SageMaker account is discovered, dated and told as what it is."""
 
 import pytest
+from fakeaws.metrics import ServiceError
 from fakeaws.sagemaker import at, variant
 from fakeaws.server import FakeAws
 from support.sagemaker import NOW, SCOPE, Account
@@ -404,3 +405,15 @@ def test_an_unchanged_fleet_costs_one_call_an_endpoint(account):
     account.aws.calls.clear()
     account.look()
     assert account.aws.calls == ["ListEndpoints", *["DescribeEndpoint"] * 5]
+
+
+def test_a_request_that_is_refused_as_wrong_is_not_a_deleted_endpoint(account):
+    chat(account)
+
+    def wrong(**_):
+        raise ServiceError(400, "ValidationException", "1 validation error detected")
+
+    account.aws.describe_endpoint = wrong
+    assert account.look() == []
+    assert account.source.problems[0].startswith("chat: sagemaker:DescribeEndpoint in eu-west-1: ")
+    assert account.known[f"{SCOPE}chat"].document["status"] == "InService"
