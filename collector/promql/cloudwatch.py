@@ -6,8 +6,11 @@ sections 1 to 3.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+from collector.cloudwatch.source import FAILURES
 from collector.promql.aliases import BY_TYPE, ENGINES, OF_COMPONENT, VENDED, Alias
 from collector.promql.answers import Labels
 from collector.promql.client import PromqlClient, Signer, urllib3_http
@@ -43,6 +46,7 @@ REPLICA = ("@resource.host.id", "aws.sagemaker.container.id")
 def wanted_metrics(options: Mapping[str, object]) -> list[Wanted]:
     """Every metric of every endpoint that the configuration names."""
     endpoints, metrics = options["endpoints"], options["metrics"]
+    errors = FAILURES if options.get("errors", True) else ()
     assert isinstance(endpoints, Mapping)  # noqa: S101 - checked with the configuration
     assert isinstance(metrics, tuple | list)  # noqa: S101 - same
     scope = f"{options['account']}.{options['region']}"
@@ -50,7 +54,7 @@ def wanted_metrics(options: Mapping[str, object]) -> list[Wanted]:
     for endpoint, variants in endpoints.items():
         for name in metrics:
             found += _of(str(name), f"sagemaker/{scope}/{endpoint}", str(endpoint), variants)
-    return found
+    return [replace(one, failures=_beside(one, errors)) for one in found]
 
 
 def build(options: Mapping[str, object]) -> Puller:
@@ -76,6 +80,7 @@ def build(options: Mapping[str, object]) -> Puller:
         cadence,
         clock=time.time,
         dollars_per_sample=DOLLARS_PER_SAMPLE,
+        dollars_per_month=float(str(options.get("dollars_per_month", math.inf))),
     )
 
 
@@ -145,6 +150,14 @@ def _of(name: str, key: str, endpoint: str, variants: Sequence[str]) -> list[Wan
             matchers=((ENDPOINT, endpoint),),
         )
     ]
+
+
+def _beside(wanted: Wanted, counters: tuple[str, ...]) -> tuple[str, ...]:
+    """Counters of the same dimension set as one of AWS's own histograms."""
+    vended = next((name for name in VENDED if wanted.names[0].startswith(name)), None)
+    if vended is None:
+        return ()
+    return tuple(name + wanted.names[0].removeprefix(vended) for name in counters)
 
 
 def _variants(alias: Alias, key: str, endpoint: str, variants: tuple[str, ...]) -> Wanted:

@@ -18,7 +18,9 @@ def discovered(
         there = next((one for one in (name, f"{name}{BUCKET}") if one in names), None)
         if there is not None:
             classic = wanted.kind is Kind.HISTOGRAM and there.endswith(BUCKET)
-            return Found(wanted, there, classic, _told(client, wanted, there, window))
+            failures = wanted.failures if set(wanted.failures) <= set(names) else ()
+            temporality = _told(client, wanted, there, window)
+            return Found(wanted, there, classic, temporality, failures)
     return None
 
 

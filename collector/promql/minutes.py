@@ -31,6 +31,7 @@ class Minutes:
     found: dict[tuple[SeriesKey, int], Amount] = field(default_factory=dict)
     unmapped: int = 0
     restarts: int = 0
+    uncounted: int = 0
     beyond: float = 0.0
 
     def add(self, key: SeriesKey, end: float, amount: Amount) -> None:

@@ -9,6 +9,7 @@ server's ranges are closed on the left (Prometheus 2) or open. Source: aws.md, s
 from __future__ import annotations
 
 from collector.promql.asking import Asker, Expression, Selection
+from collector.promql.failures import failures
 from collector.promql.functions import WITHIN, by_functions
 from collector.promql.minutes import (
     MINUTE,
@@ -23,7 +24,17 @@ from nibai.model import Window
 
 
 def read(asker: Asker, found: Found, window: Window) -> Read:
-    """Every minute of a window (on whole minutes) of one metric."""
+    """Every minute of a window (on whole minutes) of one metric, failed requests in it."""
+    done = _read(asker, found, window)
+    if not found.failures:
+        done.minutes.uncounted += bool(found.wanted.failures and done.observations)
+        return done
+    failed, warnings = failures(asker, found, window)
+    together = tuple(failed.joined(one) for one in done.observations)
+    return Read(together, (*done.warnings, *warnings), done.minutes)
+
+
+def _read(asker: Asker, found: Found, window: Window) -> Read:
     wanted, minutes = found.wanted, Minutes()
     selection = Selection(found.name, wanted.matchers, wanted.more)
     inside = _at_ends(found, window)

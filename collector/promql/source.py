@@ -13,7 +13,7 @@ from collector.promql.minutes import MINUTE, Minutes, Read
 from collector.promql.reading import read
 from collector.promql.selectors import selector
 from collector.promql.wanted import Found, Wanted
-from nibai.errors import AuthError, CollectError
+from nibai.errors import AuthError, CollectError, ConfigError
 from nibai.model import Window
 from nibai.protocols import Preview, Pulled
 
@@ -46,6 +46,7 @@ class PromqlSource:
         *,
         clock: Callable[[], float],
         dollars_per_sample: float = 0.0,
+        dollars_per_month: float = math.inf,
     ) -> None:
         self._client = client
         self._asker = Asker(client)
@@ -53,6 +54,7 @@ class PromqlSource:
         self._cadence = cadence
         self._clock = clock
         self._price = dollars_per_sample
+        self._limit = dollars_per_month
 
     @property
     def series(self) -> Sequence[str]:
@@ -61,21 +63,25 @@ class PromqlSource:
 
     def preview(self, read_until: Mapping[str, float]) -> Preview:
         """What the next pull will ask, at one series a metric, without asking."""
-        chunks = [chunk for name in self._wanted for chunk in self._chunks(read_until.get(name))]
-        samples = sum(round(chunk.seconds / MINUTE) for chunk in chunks)
-        rereads = self._cadence.every_seconds + self._cadence.reread_seconds
-        monthly = len(self._wanted) * rereads / MINUTE * MONTH_SECONDS / self._cadence.every_seconds
+        self._affordable()
+        chunks = [
+            (chunk, _queries(one))
+            for name, one in self._wanted.items()
+            for chunk in self._chunks(read_until.get(name))
+        ]
+        samples = sum(round(chunk.seconds / MINUTE) * queries for chunk, queries in chunks)
         return Preview(
-            calls=len(chunks),
+            calls=sum(queries for _, queries in chunks),
             datapoints=samples,
             dollars=samples * self._price,
-            dollars_per_month=monthly * self._price,
+            dollars_per_month=self._monthly(),
             said=f"{len(self._wanted)} metrics by PromQL, "
             f"read every {self._cadence.every_seconds / 60:g} minutes",
         )
 
     def pull(self, read_until: Mapping[str, float]) -> Iterator[Pulled]:
         """Everything since each metric was read; one that cannot be read is told as a problem."""
+        self._affordable()
         names: list[str] | None = None
         for name, wanted in self._wanted.items():
             chunks = self._chunks(read_until.get(name))
@@ -113,6 +119,21 @@ class PromqlSource:
                 notes=_notes(done),
             )
 
+    def _monthly(self) -> float:
+        """Dollars of a month at this cadence, each metric one series."""
+        read = self._cadence.every_seconds + self._cadence.reread_seconds
+        readings = MONTH_SECONDS / self._cadence.every_seconds
+        queries = sum(map(_queries, self._wanted.values()))
+        return queries * read / MINUTE * readings * self._price
+
+    def _affordable(self) -> None:
+        if self._monthly() > self._limit:
+            raise ConfigError(
+                f"PromQL: reading {len(self._wanted)} metrics costs ${self._monthly():.4f} a month "
+                f"at one series each, the limit is ${self._limit:.4f}: read less often (every), "
+                "fewer endpoints or metrics, or raise dollars_per_month"
+            )
+
     def _chunks(self, known: float | None) -> list[Window]:
         """Stretches on whole minutes from where a metric stands to now."""
         cadence, now = self._cadence, self._clock()
@@ -125,6 +146,11 @@ class PromqlSource:
             found.append(Window(start, min(start + CHUNK_SECONDS, end)))
             start = found[-1].end
         return found
+
+
+def _queries(wanted: Wanted) -> int:
+    """Queries of a stretch that is answered whole and shows its buckets."""
+    return 1 + len(wanted.failures)
 
 
 def _missing(wanted: Wanted, names: Sequence[str]) -> str:
@@ -142,5 +168,6 @@ def _notes(done: Read) -> dict[str, int]:
         "series that no rule maps": minutes.unmapped,
         "counters that started anew": minutes.restarts,
         "requests above the largest bucket": round(minutes.beyond),
+        "stretches without counters of failed requests": minutes.uncounted,
     }
     return told | {text: n for text, n in counted.items() if n}

@@ -38,6 +38,7 @@ class Wanted:
 
     `factor`: base units in one of its units. `key` maps labels to the series, None: leave it out.
     `temporality` is asked by label where it is None, and `otherwise` where no label tells.
+    `failures` are counters beside a histogram: all requests first, then those that failed.
     """
 
     metric: str
@@ -49,6 +50,7 @@ class Wanted:
     more: str = ""
     temporality: Temporality | None = None
     otherwise: Temporality = Temporality.CUMULATIVE
+    failures: tuple[str, ...] = ()
 
     @property
     def series_name(self) -> str:
@@ -59,9 +61,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A wanted metric as the server has it: its name there, classic buckets or not, temporality."""
+    """A wanted metric as the server has it: its name there, classic buckets or not, temporality.
+
+    `failures` are empty where the server lacks one of them.
+    """
 
     wanted: Wanted
     name: str
     classic: bool
     temporality: Temporality
+    failures: tuple[str, ...] = ()

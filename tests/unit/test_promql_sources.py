@@ -16,8 +16,10 @@ from collector.promql.prometheus import wanted_metrics as of_prometheus
 from nibai import cli, plugins
 from nibai.config import Config, PrometheusMetric
 from nibai.errors import ConfigError
-from nibai.model import SeriesKey
+from nibai.model import SeriesKey, Window
 from nibai.protocols import Puller
+from nibai.store.engine import Blocks, Engine
+from nibai.store.lake import Lake
 
 NOW = 1_764_000_000.0 // 3600 * 3600 + 180
 MINUTES = 6 * 60
@@ -102,7 +104,7 @@ def test_the_bill_is_said_before_and_metered_after(invoke):
         assert fake.backends["promql"].asked == [], "a dry run asks nothing"
         assert "cloudwatch-123456789012-eu-west-1: 1 metrics by PromQL" in out
         assert re.search(
-            r"now 7 calls, at most 10,0\d\d datapoints, \$0\.0001; \$0\.00 a month", out
+            r"now 28 calls, at most 40,3\d\d datapoints, \$0\.0004; \$0\.01 a month", out
         )
         out = invoke(section(fake.url), "collect", "--once")[1]
         assert re.search(r"metered \$0\.000[12]", out), "idle days are asked twice"
@@ -152,6 +154,41 @@ def test_auto_takes_classic_metrics_where_promql_has_nothing(invoke):
         assert "1 series, TC 28" in invoke(document, "collect", "--dry-run")[1]
         empty.requests = requests(BLUE)[0]
         assert "1 metrics by PromQL" in invoke(document, "collect", "--dry-run")[1]
+
+
+def test_failed_requests_are_the_slowest_and_are_judged(invoke, tmp_path):
+    data, _, (times, values) = requests(BLUE)
+    failed = np.zeros(len(times))
+    failed[::10] = 1.0
+    values[::10] = 1e-4  # a failure that answers at once must not look fast
+    data["ModelLatency"] = [(BLUE, times, values * 1e6)]
+    ones = np.ones(len(times))
+    counters = {
+        "Invocations": [(BLUE, times, ones)],
+        "Invocation4XXErrors": [(BLUE, times, 0 * ones)],
+        "Invocation5XXErrors": [(BLUE, times, failed)],
+    }
+    with FakeAws(promql=Promql(data, counters=counters)) as fake:
+        assert invoke(section(fake.url), "collect", "--once")[0] == 0
+    engine = Engine(Lake(tmp_path / "data" / "lake"))
+    blocks = Blocks(Window(times[0] - 60, times[-1] + 60), 1)
+    [series] = engine.blocks(ENDPOINT, "model_latency", "blue", blocks)[""].values()
+    assert series.errors.sum() == series.histograms.overflow.sum() == failed.sum()
+    assert series.histograms.n.sum() == len(times)
+    assert series.histograms.total().quantile([0.02])[0] > 0.01
+    without = Promql(data)
+    with FakeAws(promql=without) as fake:
+        out = invoke({**section(fake.url), "data": str(tmp_path / "two")}, "collect", "--once")[1]
+    assert "stretches without counters of failed requests" in out
+
+
+def test_what_is_dearer_than_the_limit_is_not_read(invoke):
+    with FakeAws(promql=Promql(requests(BLUE)[0])) as fake:
+        document = section(fake.url, dollars_per_month=0.0001)
+        code, _, err = invoke(document, "collect", "--once")
+        assert code == 2
+        assert "PromQL: reading 1 metrics costs $0.0070 a month at one series each" in err
+        assert fake.backends["promql"].asked == []
 
 
 # -- names and labels in CloudWatch -----------------------------------------------------------
