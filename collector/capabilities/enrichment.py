@@ -52,7 +52,6 @@ def enrichment(topic: str, services: Services, region: str, variants: int) -> It
     switch = asked(topic, "OTel enrichment of metrics", cloudwatch)
     yield switch
     yield asked(topic, "telemetry enrichment", observability)
-    yield from histograms(topic, switch)
     known = switch.standing in {Standing.PRESENT, Standing.ABSENT}
     said = "cloudwatch:GetOTelEnrichment is known to IAM" if known else switch.said
     name = "names of actions of 2026"
@@ -60,14 +59,3 @@ def enrichment(topic: str, services: Services, region: str, variants: int) -> It
         topic, name, Standing.PRESENT if known else switch.standing, said, switch.remedy
         if switch.standing is Standing.DENIED else "", 19,
     )  # fmt: skip
-
-
-def histograms(topic: str, switch: Capability) -> Iterator[Capability]:
-    """Points 1 and 11: only a running enrichment has anything to look at."""
-    said = (
-        "enrichment runs: look at one endpoint with nibai collect (source cloudwatch_promql)"
-        if switch.standing is Standing.PRESENT
-        else "asked when enrichment runs"
-    )
-    for number, name in ((1, "native histograms of PromQL"), (11, "names of vLLM's metrics")):
-        yield Capability(topic, name, Standing.UNKNOWN, said, "", number)

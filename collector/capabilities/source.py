@@ -13,11 +13,14 @@ from collector.capabilities import (
     captures,
     endpoints,
     enrichment,
+    histograms,
     metrics,
     prices,
     traces,
 )
 from collector.prices.aws import PRICING_REGION
+from collector.promql.client import PromqlClient, urllib3_http
+from collector.promql.cloudwatch import sigv4
 from collector.sagemaker.describe import Described, Describer
 from collector.sagemaker.permitted import Permitted
 from collector.sagemaker.snapshot import Role, Snapshot, Unit
@@ -53,16 +56,24 @@ class AwsExaminer:
         *,
         clock: Callable[[], float],
         wait: Callable[[float], None],
+        promql: Callable[[Place], PromqlClient] | None = None,
     ) -> None:
         self._places = tuple(places)
         self._services = services
         self._clock = clock
         self._wait = wait
+        self._promql = promql or self._prometheus
 
     def effort(self) -> Iterable[Effort]:
         """What every place will be asked, at most."""
         for place in self._places:
-            reads = access.READS + enrichment.READS + traces.READS + 2 * MOST_ENDPOINTS
+            reads = (
+                access.READS
+                + enrichment.READS
+                + traces.READS
+                + histograms.READS
+                + 2 * MOST_ENDPOINTS
+            )
             reads += MOST_ENDPOINTS * (3 + captures.READS + MOST_VARIANTS * metrics.READS)
             dollars = MOST_ENDPOINTS * (captures.DOLLARS + MOST_VARIANTS * metrics.DOLLARS)
             yield Effort(place.topic, reads, dollars)
@@ -71,6 +82,10 @@ class AwsExaminer:
         """Place by place."""
         for place in self._places:
             yield from self._place(place)
+
+    def _prometheus(self, place: Place) -> PromqlClient:
+        url = place.endpoint_url or f"https://monitoring.{place.region}.amazonaws.com"
+        return PromqlClient(url, urllib3_http(), sigv4(place.region), self._wait, tries=2)
 
     def _place(self, place: Place) -> Iterator[Capability]:
         made: dict[str, Caller] = {}
@@ -86,7 +101,15 @@ class AwsExaminer:
         yield from trouble
         snapshots = [one.snapshot for one in found]
         variants = max(sum(len(one.units) for one in snapshots), 1)
-        yield from enrichment.enrichment(topic, services, place.region, variants)
+        switches = list(enrichment.enrichment(topic, services, place.region, variants))
+        yield from switches
+        yield from histograms.histograms(
+            topic,
+            lambda: self._promql(place),
+            [one.name for one in snapshots],
+            now,
+            running=switches[0].standing is Standing.PRESENT,
+        )
         yield from traces.traces(topic, services, now, self._wait)
         yield from prices.prices(topic, services, place.region, snapshots)
         for one in found:

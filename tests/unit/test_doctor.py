@@ -17,6 +17,7 @@ from support.scripted import Scripted
 
 from collector.capabilities.source import AwsExaminer, Place, places
 from collector.capabilities.traces import WANTED
+from collector.promql.client import PromqlClient, unsigned
 from nibai import cli
 from nibai.app.doctor import Finding
 from nibai.cli.doctor import lines
@@ -58,13 +59,14 @@ def account():
     return aws
 
 
-def examiner(aws, **services):
+def examiner(aws, promql=None, **services):
     made = {"sagemaker": InProcess("sagemaker", aws), **services}
     return AwsExaminer(
         [PLACE],
         lambda _place, name: made.get(name) or Scripted(name),
         clock=lambda: NOW,
         wait=lambda _: None,
+        promql=lambda _: PromqlClient("http://here", promql or silent, unsigned, lambda _: None, 1),
     )
 
 
@@ -170,6 +172,50 @@ def test_both_ways_in_which_the_service_may_answer_are_told():
     assert (comb.standing, comb.remedy[:13]) == (Standing.PRESENT, "detail: TC 55")
 
 
+def prometheus(buckets=(("0.1", "0.2", "3"), ("0.2", "0.4", "7")), count="10"):
+    """A Prometheus API with one histogram and the metrics of one engine."""
+
+    def answer(_method, url, _headers, _body):
+        data = ["vllm:time_to_first_token_seconds_bucket", "vllm:num_requests_waiting"]
+        if "query_range" in url:
+            made = {"count": count, "sum": "2", "buckets": [[0, *one] for one in buckets]}
+            one = {"metric": {"EndpointName": "chat"}, "histograms": [[NOW, made]]}
+            data = {"resultType": "matrix", "result": [one if buckets else
+                    {"metric": {}, "values": [[NOW, "1"]]}]}  # fmt: skip
+        elif "__type__" in url:
+            data = ["histogram"]
+        elif "__temporality__" in url:
+            data = ["delta"]
+        return 200, json.dumps({"status": "success", "data": data}).encode()
+
+    return answer
+
+
+def silent(*_):
+    return 403, b'{"error": "not authorized"}'
+
+
+def test_what_promql_answers_is_looked_at_where_enrichment_runs():
+    def points(promql):
+        found = examiner(account(), promql, cloudwatch=busy()).examine()
+        return {one.number: one for one in found if one.number in {1, 11}}
+
+    found = points(prometheus())
+    assert (found[1].standing, found[1].said) == (
+        Standing.PRESENT,
+        "chat: 2 buckets, a bucket's end is 2 times its start, together 10 as histogram_count says",
+    )
+    assert found[11].said == (
+        "vllm:time_to_first_token_seconds; types histogram, delta; 1 more, such as "
+        "vllm:num_requests_waiting"
+    )
+    assert points(prometheus(count="11"))[1].standing is Standing.ABSENT
+    assert points(prometheus(buckets=()))[1].said.startswith("chat: numbers only")
+    denied = points(silent)[1]
+    assert denied.standing is Standing.DENIED
+    assert denied.remedy.startswith("allow cloudwatch:GetMetricData, ")
+
+
 def test_every_point_of_the_list_is_told(golden):
     aws = account()
     shadow = variant("shadow", "m1")
@@ -181,7 +227,7 @@ def test_every_point_of_the_list_is_told(golden):
     }  # fmt: skip
     aws.denied = {"ListAIBenchmarkJobs"}
     listed = {"pricing": prices(), "s3": captured(), "xray": xray(), "logs": spans()}
-    found = list(examiner(aws, cloudwatch=busy(), **listed).examine())
+    found = list(examiner(aws, prometheus(), cloudwatch=busy(), **listed).examine())
     page = (ROOT / "docs" / "sagemaker.md").read_text(encoding="utf-8")
     numbers = {int(n) for n in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
     assert {one.number for one in found} - {None} == numbers - {10}, "10: serverless only"
