@@ -22,7 +22,7 @@ from nibai.app.collect import PULLED_SECTIONS, Source, configured
 from nibai.app.onwatch.annotating import Annotating
 from nibai.app.onwatch.exporter import Exporter
 from nibai.app.onwatch.follow import Follower
-from nibai.app.onwatch.jobs import Office, counting, wakes
+from nibai.app.onwatch.jobs import Office, counting, unchanged, wakes
 from nibai.app.onwatch.keeper import Keeper
 from nibai.app.onwatch.logs import log_as_json
 from nibai.app.onwatch.pages import Pages
@@ -106,25 +106,20 @@ def _sources(config: Config) -> list[Source]:
     return configured(config) if any(getattr(config, one) for one in PULLED_SECTIONS) else []
 
 
-def _office(
-    config: Config,
-    desk: Desk,
-    owner: str,
-    *,
-    board: Board,
-    tally: Tally,
-) -> Office:
+def _office(config: Config, desk: Desk, owner: str, *, board: Board, tally: Tally) -> Office:
+    alerting = alerting_of(config, desk, tally, environment())
+    claimed = unchanged if alerting is None else alerting.claimed
     turns = Turns(Slots(desk.state, MOST_ATTEMPTS), owner, desk.clock, counting(tally))
     follower = Follower(
         desk,
         level=config.schedule.level,
         follow_seconds=config.schedule.follow_for,
         quiet_seconds=board.allowed_seconds,
+        claimed=claimed,
     )
     marks = annotators(config, environment())
     annotating = Annotating(desk, marks, tally, config.web.changes) if marks else None
-    alerting = alerting_of(config, desk, tally, environment())
-    return Office(config, desk, board, tally, turns, follower, alerting, annotating)
+    return Office(config, desk, board, tally, turns, follower, alerting, annotating, claimed)
 
 
 def _receiver(config: Config) -> Receiver:

@@ -118,6 +118,10 @@ class Turns:
             done += self._run(job, slot, passed)
         return done
 
+    def newest(self, job: str, now: float) -> float | None:
+        """The newest slot of a job up to now that any process claimed."""
+        return self._ledger.newest(job, now)
+
     def _due(self, job: Job, now: float) -> list[tuple[float, int]]:
         """Slots to be run, oldest first, and how many each of them leaves behind."""
         since = self._since(job, now)

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nibai.app.alerting.wiring import alerting_of
 from nibai.app.audit import Desk
 from nibai.app.onwatch.follow import Follower
-from nibai.app.onwatch.jobs import Office, counting
+from nibai.app.onwatch.jobs import Office, counting, unchanged
 from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
 from nibai.claims import parse
@@ -74,12 +75,20 @@ class OnWatch:
         turns = Turns(
             Slots(self.desk.state, MOST_ATTEMPTS), self.owner, self.clock, counting(self.tally)
         )
+        alerting = alerting_of(self.config, self.desk, self.tally, {})
+        claimed = alerting.claimed if alerting else unchanged
         follower = Follower(
             self.desk, level=0.95, follow_seconds=self.config.schedule.follow_for,
-            quiet_seconds=self.board.allowed_seconds, told=self.audits.append,
+            quiet_seconds=self.board.allowed_seconds, claimed=claimed, told=self.audits.append,
         )  # fmt: skip
+
+        def tell(seen):
+            self.rounds.append(seen)
+            if alerting is not None:
+                alerting(seen)
+
         self.office = Office(
-            self.config, self.desk, self.board, self.tally, turns, follower, self.rounds.append
+            self.config, self.desk, self.board, self.tally, turns, follower, tell, claimed=claimed
         )
 
     def folded(self, until):

@@ -13,8 +13,9 @@ from nibai.app.onwatch.tally import Tally
 from nibai.app.watch import Watch
 from nibai.errors import ConfigError, StoreError
 from nibai.fleet import FleetAudit
-from nibai.model import Change, ReasonCode, Verdict, Window
+from nibai.model import AlertState, Change, ReasonCode, Verdict, Window
 from nibai.schedule import SlotState
+from nibai.store.alerts import alerts as stored_alerts
 
 HOUR = 3600.0
 
@@ -196,6 +197,53 @@ def test_a_report_below_a_day_is_about_the_same_hours_of_the_day_before():
     assert before == Window(CUT - 2 * DAY, CUT - DAY), "no minute of the deployment"
     beside = Change("chg-1", TWICE, baseline_variant="a", candidate_variant="b", declared_at=CUT)
     assert len(set(reports.report_windows(beside, DAY))) == 1
+
+
+# -- alerts ----------------------------------------------------------------------------------
+
+RULES = """
+apiVersion: nibai.dev/v1alpha1
+kind: RuleSet
+groups:
+- name: claims
+  rules:
+  - claim: "2x faster at p50"
+    name: twice
+    where: {endpoint: "onprem/tokyo/*"}
+    alert: {refuted: {severity: critical}}
+"""
+
+
+def test_a_rule_claims_of_a_change_and_its_refutation_fires_once(lake, tmp_path):
+    (tmp_path / "rules.yaml").write_text(RULES)
+    watch = on_watch(tmp_path, lake, CUT + 600, rules=str(tmp_path / "rules.yaml"))
+    declared(watch.desk, endpoint=SAME)  # nothing is claimed by who declared it
+    watch.clock.now = CUT + 7 * HOUR
+    run_until(watch, CUT + 8 * HOUR, every=1800.0)
+    (standing,) = watch.rounds[-1].standings
+    assert (standing.sentence.text, standing.verdict) == ("2x faster at p50", Verdict.REFUTED)
+    alerts = stored_alerts(watch.desk.state)
+    assert [alert.state for alert in alerts] == [AlertState.FIRING]
+    assert alerts[0].labels["endpoint"] == SAME
+    assert watch.counted("nibai_alerts") == {("pending",): 0, ("firing",): 1, ("resolved",): 0}
+    assert alerts[0].fired_at is not None
+    watch.desk.state.close()
+
+
+def test_a_process_whose_look_is_not_the_newest_tells_nothing(lake, tmp_path):
+    one, two = (on_watch(tmp_path, lake, CUT + 600, owner) for owner in ("one", "two"))
+    declared(one.desk, "1.5x faster at p50")
+    for watch, at in ((one, CUT + 600), (two, CUT + 900)):
+        watch.clock.now = at
+        watch.folded(at)
+        watch.office.turns.take(job(watch, "follow"))
+    assert (len(one.rounds), len(two.rounds)) == (1, 1)
+    one.clock.now = two.clock.now
+    one.office.tell()
+    two.office.tell()
+    assert (len(one.rounds), len(two.rounds)) == (1, 2)
+    for watch in (one, two):
+        watch.desk.state.close()
 
 
 # -- the other jobs ---------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nibai import plugins
 from nibai.app.alerting.engine import Engine, open_alerting
@@ -11,13 +11,13 @@ from nibai.app.audit import Desk
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
 from nibai.errors import PluginError, UsageError
-from nibai.model import AlertState, Audit, Round
-from nibai.protocols import Alerting, Illustrator, Surroundings
+from nibai.model import AlertState, Audit, Change, Round
+from nibai.protocols import Illustrator, Surroundings
 
 
 def alerting_of(
     config: Config, desk: Desk, tally: Tally, environment: Mapping[str, str]
-) -> Alerting | None:
+) -> Counted | None:
     """The alerting of `nibai run`; None without a rule file.
 
     ConfigError lists what is wrong with the rules, or names a secret that is missing.
@@ -47,6 +47,12 @@ class Counted:
             counts = self.engine.counts()
             for state in AlertState:
                 self.tally.set("nibai_alerts", counts.get(state, 0), state=state.value)
+
+    def claimed(self, change: Change) -> Change:
+        """The change with what the rules claim of it beside what was declared."""
+        known = {sentence.parts for sentence in change.sentences}
+        more = [s for s in self.engine.book.claims(change) if s.parts not in known]
+        return replace(change, sentences=(*change.sentences, *dict.fromkeys(more)))
 
 
 def charts(desk: Desk) -> Callable[[str], bytes | None]:

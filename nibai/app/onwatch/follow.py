@@ -55,7 +55,8 @@ class Follower:
     """Looks at the changes of a desk; the moment of a look is passed in.
 
     `follow_seconds`: changes are followed so long. `quiet_seconds(endpoint)`: how old its newest
-    minute may be. `told` hears of every audit that was stored because something was decided.
+    minute may be. `claimed` adds what rules claim of a change. `told` hears of every audit that was
+    stored because something was decided.
     """
 
     def __init__(
@@ -65,19 +66,22 @@ class Follower:
         level: float,
         follow_seconds: float,
         quiet_seconds: Callable[[str], float],
+        claimed: Callable[[Change], Change] = lambda change: change,
         told: Callable[[Audit], None] = lambda _audit: None,
     ) -> None:
         self._desk = desk
         self._level = level
         self._follow_seconds = follow_seconds
         self._quiet_seconds = quiet_seconds
+        self._claimed = claimed
         self._told = told
         self._kept: dict[str, _Followed] = {}
 
     def look(self, at: float, stopping: Callable[[], bool] = lambda: False) -> tuple[Standing, ...]:
         """How every followed change stands at a moment; blocks that closed until then count."""
         desk = replace(self._desk, clock=lambda: at)
-        changes = [change for change in desk.changes() if self._is_followed(change, at)]
+        known = (self._claimed(change) for change in desk.changes())
+        changes = [change for change in known if self._is_followed(change, at)]
         self._kept = {c.id: self._kept[c.id] for c in changes if c.id in self._kept}
         newest = newest_minutes(desk.lake, at) if changes else {}
         standings: list[Standing] = []

@@ -21,7 +21,7 @@ from nibai.app.watch_fleet import watch_fleet
 from nibai.config import Config, Slots
 from nibai.document import iso
 from nibai.errors import ConfigError, NibaiError, UsageError
-from nibai.model import Round
+from nibai.model import Change, Round
 from nibai.protocols import Alerting
 from nibai.schedule import CatchUp, Every, Job, SlotState, Trigger, Turns, Wake, cron, pause_of
 
@@ -32,6 +32,11 @@ PATIENCE_SECONDS = 6 * 3600.0
 """A report waits so long for data that are late, and is made with what there is then."""
 
 CHANGE_BLOCK_SECONDS = 300.0
+
+
+def unchanged(change: Change) -> Change:
+    """No rule claims anything."""
+    return change
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +51,16 @@ class Office:
     follower: Follower
     alerting: Alerting | None = None
     annotating: Annotating | None = None
+    claimed: Callable[[Change], Change] = unchanged
 
     def tell(self) -> None:
-        """Let alerting consider how everything stands; what it cannot tell is tried again."""
-        seen: Round | None = self.board.round(self.desk.clock())
-        if self.alerting is None or seen is None:
+        """Let alerting consider how everything stands; what it cannot tell is tried again.
+
+        Of several processes only the one whose look was the last one tells: another's is older.
+        """
+        now = self.desk.clock()
+        seen: Round | None = self.board.round(now)
+        if self.alerting is None or seen is None or self.turns.newest("follow", now) != seen.at:
             return
         try:
             self.alerting(seen)
@@ -195,10 +205,10 @@ def take_reports(office: Office, stopping: Callable[[], bool]) -> int:
     now, done = office.desk.clock(), 0
     after = office.config.schedule.reports
     horizon = office.config.minute_horizon
-    for change in office.desk.changes():
+    for change in map(office.claimed, office.desk.changes()):
         if stopping():
             break
-        if change.sentences and not change.runs and now - watched_since(change) < horizon:
+        if change.sentences and not change.runs and 0 <= now - watched_since(change) < horizon:
             done += office.turns.take(
                 report_job(
                     office.desk,
