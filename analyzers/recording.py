@@ -32,7 +32,18 @@ def percentiles_gate(sample: Sample, p: float, error: RecordingError) -> Reason 
 
 
 def recording_notes(sample: Sample, p: float, error: RecordingError) -> list[str]:
-    """What widened the interval, and by how much."""
+    """What widened the interval, and by how much; and what is an estimate of more requests."""
+    traced = _who(sample, "sampled")
+    notes = []
+    if traced:
+        notes.append(
+            f"estimated from traces of some requests, weighted for the others ({traced}): as right "
+            "as the sampling rule that was stated"
+        )
+    return notes + _widened(sample, p, error)
+
+
+def _widened(sample: Sample, p: float, error: RecordingError) -> list[str]:
     if error.nothing:
         return []
     causes = list(_causes(sample))

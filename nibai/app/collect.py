@@ -23,7 +23,7 @@ from nibai.store.quarantine import set_aside
 from nibai.store.state import State, open_state
 from nibai.store.stored import stored_minutes
 
-PULLED_SECTIONS = ("cloudwatch", "data_capture", "bedrock", "neuron", "prometheus")
+PULLED_SECTIONS = ("cloudwatch", "data_capture", "bedrock", "neuron", "spans", "prometheus")
 """Sections of nibai.yaml whose entries are sources: of the plug-in they name or of that name."""
 
 

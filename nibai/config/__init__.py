@@ -28,6 +28,7 @@ from nibai.config.prometheus import Prometheus, PrometheusMetric
 from nibai.config.sagemaker import DEFAULT_CLAIM, SageMaker
 from nibai.config.schedule import Schedule, Slots
 from nibai.config.sources import CloudWatch
+from nibai.config.spans import Spans, TraceSampling
 from nibai.config.telemetry import Telemetry
 from nibai.config.web import Web
 from nibai.config.whole import (
@@ -72,7 +73,9 @@ __all__ = [
     "Section",
     "Size",
     "Slots",
+    "Spans",
     "Telemetry",
+    "TraceSampling",
     "Web",
     "environment",
     "is_loopback",

@@ -25,6 +25,7 @@ from nibai.config.prometheus import Prometheus
 from nibai.config.sagemaker import SageMaker
 from nibai.config.schedule import Schedule
 from nibai.config.sources import CloudWatch
+from nibai.config.spans import Spans
 from nibai.config.telemetry import Telemetry
 from nibai.config.web import Web
 from nibai.errors import ConfigError
@@ -55,6 +56,7 @@ class Config(Section):
     rules: Path | None = None
     bedrock: tuple[Bedrock, ...] = ()
     neuron: tuple[Neuron, ...] = ()
+    spans: tuple[Spans, ...] = ()
 
     @property
     def state_address(self) -> str:

@@ -32,10 +32,10 @@ class UnitKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordedAs:
-    """Requests of which no bucket of their own was recorded.
+    """Requests of which no bucket of their own was recorded, or that stand for others.
 
     `fitted`: buckets made from percentiles; `quartered`: from quartiles and p99 alone; `spread`:
-    from counts between explicit bounds;
+    from counts between explicit bounds; `sampled`: some were traced and weighted for the others;
     `unbinned`: only count, sum, minimum and maximum are known (they are in no histogram).
     """
 
@@ -43,6 +43,7 @@ class RecordedAs:
     spread: int = 0
     unbinned: int = 0
     quartered: int = 0
+    sampled: int = 0
 
     def __add__(self, other: RecordedAs) -> RecordedAs:
         """Of both together."""
@@ -51,6 +52,7 @@ class RecordedAs:
             self.spread + other.spread,
             self.unbinned + other.unbinned,
             self.quartered + other.quartered,
+            self.sampled + other.sampled,
         )
 
 

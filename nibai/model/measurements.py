@@ -14,7 +14,7 @@ class Provenance(StrEnum):
 
     Exact: of each request; tc: counted by CloudWatch; explicit: spread between the bounds of an
     explicit histogram; percentile_fit: fitted; quartile_fit: fitted from quartiles and p99 alone;
-    scalar: no buckets at all.
+    sampled: of traced requests, weighted for the others; scalar: no buckets at all.
     """
 
     EXACT = "exact"
@@ -22,6 +22,7 @@ class Provenance(StrEnum):
     EXPLICIT = "explicit"
     PERCENTILE_FIT = "percentile_fit"
     QUARTILE_FIT = "quartile_fit"
+    SAMPLED = "sampled"
     SCALAR = "scalar"
 
 

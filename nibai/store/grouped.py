@@ -18,6 +18,7 @@ RECORDED = {
     "spread": Provenance.EXPLICIT,
     "unbinned": Provenance.SCALAR,
     "quartered": Provenance.QUARTILE_FIT,
+    "sampled": Provenance.SAMPLED,
 }
 
 RECORDED_COLUMNS = ", ".join(

@@ -21,6 +21,8 @@ SERVICES = {
     "SageMaker": "sagemaker",
     "AWSPriceListService": "pricing",
     "AmazonSQS": "sqs",
+    "Logs_20140328": "logs",
+    "XRay": "xray",
     "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101": "cloudtrail",
 }
 
@@ -31,6 +33,14 @@ POLL_SECONDS = 0.02
 @cache
 def service_model(name):
     return Session().get_service_model(name)
+
+
+@cache
+def rest_target(prefix, path):
+    """The operation behind a path of a service that has no targets."""
+    model = service_model(SERVICES[prefix])
+    paths = {model.operation_model(o).http["requestUri"]: o for o in model.operation_names}
+    return f"{prefix}.{paths[path]}"
 
 
 class FakeAws:
@@ -85,11 +95,14 @@ class FakeAws:
                 if self.path.startswith("/api/v1/"):
                     self._promql("POST", body)
                     return
-                status, document = fake.answer(self.headers["X-Amz-Target"], body)
+                target = self.headers["X-Amz-Target"] or rest_target("XRay", self.path)
+                status, document = fake.answer(target, body)
                 data = json.dumps(document).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/x-amz-json-1.0")
                 self.send_header("Content-Length", str(len(data)))
+                if status != 200:
+                    self.send_header("x-amzn-ErrorType", document["__type"])
                 self.end_headers()
                 self.wfile.write(data)
 

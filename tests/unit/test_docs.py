@@ -89,7 +89,7 @@ def test_the_configuration_shown_is_valid(tmp_path):
     assert load_config(example, {}).otlp.mapping.token_buckets == (128, 1024, 8192)
 
 
-@pytest.mark.parametrize("page", ["data-capture", "bedrock", "neuron"])
+@pytest.mark.parametrize("page", ["data-capture", "bedrock", "neuron", "spans"])
 def test_the_sources_shown_are_a_valid_configuration(page, tmp_path):
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
     example = tmp_path / "nibai.yaml"

@@ -1,0 +1,169 @@
+"""Spans by Logs Insights: a query started, waited for, and read page by page.
+
+A query returns 100,000 rows at most and bills what it scans, so windows are narrow, and one with
+more rows is asked again in halves. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from collector.aws.session import AwsClient, Caller
+from collector.spans.requests import Naming, Request
+from nibai.errors import CollectError
+from nibai.model import Window
+
+MAX_ROWS = 100_000
+PAGE_ROWS = 10_000
+DOLLARS_A_GIGABYTE = 0.005
+FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS, PATIENCE_SECONDS = 0.5, 8.0, 120.0
+WAITING = ("Scheduled", "Running", "Unknown")
+FAILED = ("ERROR", "STATUS_CODE_ERROR", "2")
+
+
+@dataclass(frozen=True, slots=True)
+class SpanQuery:
+    """Which spans of a log group, and which of their fields say whose they are."""
+
+    log_group: str
+    filter: str
+    naming: Naming
+    variant: str = ""
+    variant_field: str = ""
+    duration: str = "durationNano"
+    status: str = "status.code"
+
+    @property
+    def text(self) -> str:
+        """The query."""
+        places = [self.duration, self.status, *self._places]
+        named = ", ".join(f"{place} as f{i}" for i, place in enumerate(places))
+        kept = f" | filter {self.filter}" if self.filter else ""
+        return f"fields @timestamp as at, {named}{kept} | sort @timestamp asc | limit {MAX_ROWS}"
+
+    @property
+    def _places(self) -> list[str]:
+        own = [self.variant_field] if self.variant_field else []
+        return [*own, *self.naming.segments.values()]
+
+    def request(self, row: Mapping[str, str]) -> Request | None:
+        """The request of a row; None where it has no time or duration."""
+        try:
+            at = datetime.fromisoformat(row["at"]).replace(tzinfo=UTC).timestamp()
+            seconds = float(row["f0"]) / 1e9
+        except (KeyError, ValueError):
+            return None
+        if not 0 <= seconds < float("inf"):
+            return None
+        values = {place: row.get(f"f{i}") for i, place in enumerate(self._places, 2)}
+        return Request(
+            at,
+            seconds,
+            row.get("f1", "").upper() in FAILED,
+            str(values.get(self.variant_field) or self.variant),
+            self.naming.segment(values),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a window held: `lost` rows have no time or duration; `whole`: none was left out."""
+
+    window: Window
+    requests: tuple[Request, ...]
+    lost: int
+    whole: bool
+    dollars: float
+
+
+def logs_client(region: str, endpoint_url: str | None) -> Caller:
+    """CloudWatch Logs of a region."""
+    return AwsClient("logs", region, endpoint_url=endpoint_url)
+
+
+class Insights:
+    """Asks one query for windows of time; `clock` and `wait` are passed in."""
+
+    def __init__(
+        self,
+        logs: Caller,
+        query: SpanQuery,
+        *,
+        clock: Callable[[], float],
+        wait: Callable[[float], None],
+    ) -> None:
+        self._logs = logs
+        self._query = query
+        self._clock = clock
+        self._wait = wait
+
+    def read(self, window: Window, longest: float) -> Iterator[Answered]:
+        """The windows of at most this many seconds one after the other, whole minutes each.
+
+        One that holds too many rows is halved, down to a minute, which then is not whole.
+        """
+        start, length = window.start, longest
+        while start < window.end:
+            end = min(start + length, window.end)
+            found = self._ask(Window(start, end))
+            if not found.whole and end - start > 60.0:  # noqa: PLR2004 - a minute
+                length = max((end - start) // 120 * 60, 60.0)
+                continue
+            yield found
+            start = end
+            if len(found.requests) < MAX_ROWS // 4:
+                length = min(2 * length, longest)
+
+    def _ask(self, window: Window) -> Answered:
+        started = self._logs.call(
+            "StartQuery",
+            logGroupName=self._query.log_group,
+            startTime=int(window.start),
+            # Inclusive in whole seconds: what it adds is left out below.
+            endTime=int(window.end),
+            queryString=self._query.text,
+            limit=MAX_ROWS,
+        )
+        rows, scanned = self._results(str(started["queryId"]))
+        found = [self._query.request(row) for row in rows]
+        inside = [one for one in found if one and window.start <= one.at < window.end]
+        return Answered(
+            window,
+            tuple(inside),
+            sum(one is None for one in found),
+            len(rows) < MAX_ROWS,
+            scanned / 1e9 * DOLLARS_A_GIGABYTE,
+        )
+
+    def _results(self, query: str) -> tuple[list[dict[str, str]], float]:
+        """All rows of a finished query, and the bytes it scanned."""
+        request: dict[str, object] = {"queryId": query, "maxItems": PAGE_ROWS}
+        begun, pause, rows = self._clock(), FIRST_WAIT_SECONDS, []
+        while True:
+            page = self._logs.call("GetQueryResults", **request)
+            status = str(page.get("status"))
+            if status in WAITING:
+                if self._clock() - begun > PATIENCE_SECONDS:
+                    raise CollectError(
+                        f"{self._query.log_group}: the query is still {status.lower()} after "
+                        f"{PATIENCE_SECONDS:g} s; it is asked again later",
+                        retryable=True,
+                        reason="timeout",
+                    )
+                self._wait(pause)
+                pause = min(2 * pause, MOST_WAIT_SECONDS)
+                continue
+            if status != "Complete":
+                raise CollectError(
+                    f"{self._query.log_group}: the query ended as {status}: try its text in the "
+                    f"console: {self._query.text[:300]}",
+                    retryable=status == "Timeout",
+                    reason=status,
+                )
+            rows += [{one["field"]: one["value"] for one in row} for row in page["results"]]
+            if not page.get("nextToken"):
+                scanned = page.get("statistics", {}).get("bytesScanned", 0.0)
+                return rows, float(scanned)
+            request["nextToken"] = page["nextToken"]

@@ -1,0 +1,149 @@
+"""Traces as a source that is pulled: every minute once, ten minutes after it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from collector.aws.errors import DeniedError
+from collector.aws.session import Caller
+from collector.hourly.part import Part
+from collector.segments import Segments
+from collector.spans.insights import Answered, Insights, SpanQuery, logs_client
+from collector.spans.requests import Naming, minutes
+from collector.spans.xray import (
+    Sampling,
+    Traced,
+    TraceQuery,
+    read_traces,
+    spans_are_kept,
+    xray_client,
+)
+from nibai.config import Spans
+from nibai.model import Observation, Provenance, Window
+from nibai.protocols import Preview, Pulled, Puller
+
+SETTLED_SECONDS = 600.0
+"""Spans that arrive later are not seen: a minute is read once."""
+
+
+class SpansSource:
+    """The traces of one endpoint, from aws/spans or X-Ray."""
+
+    def __init__(
+        self,
+        chosen: Spans,
+        logs: Caller,
+        xray: Caller,
+        *,
+        clock: Callable[[], float],
+        wait: Callable[[float], None],
+    ) -> None:
+        self._chosen = chosen
+        self._logs = logs
+        self._xray = xray
+        self._clock = clock
+        self._wait = wait
+        naming = Naming(chosen.segments, chosen.bands)
+        self._spans = SpanQuery(
+            chosen.log_group, chosen.filter, naming, chosen.variant, chosen.variant_field
+        )
+        sampling = Sampling(chosen.sampling.reservoir, chosen.sampling.rate)
+        self._traces = TraceQuery(
+            chosen.filter, naming, chosen.variant, chosen.variant_field, sampling
+        )
+
+    @property
+    def series(self) -> Sequence[str]:
+        """One: its requests."""
+        return (self._chosen.source_name,)
+
+    def preview(self, read_until: Mapping[str, float]) -> Preview:
+        """Over which time it asks; what a query scans nobody knows before."""
+        window = self._window(read_until)
+        queries = max(-(-window.seconds // self._chosen.window), 0.0)
+        where = "X-Ray" if self._chosen.source == "xray" else self._chosen.log_group
+        return Preview(
+            calls=int(queries),
+            datapoints=0,
+            dollars=0.0,
+            dollars_per_month=0.0,
+            said=f"asks {where} for {max(window.seconds, 0.0) / 60:,.0f} minutes of "
+            f"{self._chosen.endpoint}; Logs Insights bills $0.005 per GB that it scans",
+        )
+
+    def pull(self, read_until: Mapping[str, float]) -> Iterator[Pulled]:
+        """Windows in order; each takes the source as far as it reaches."""
+        window = self._window(read_until)
+        if window.seconds <= 0:
+            return
+        segments = Segments(self._chosen.most_segments)
+        if self._from_spans():
+            asked = Insights(self._logs, self._spans, clock=self._clock, wait=self._wait)
+            for answered in asked.read(window, self._chosen.window // 60 * 60):
+                yield self._answered(answered, segments)
+        else:
+            longest = self._chosen.window // 60 * 60
+            for traced in read_traces(self._xray, self._traces, window, longest):
+                yield self._traced(traced, segments)
+        if segments.joined:
+            part = Part()
+            part.notes["requests of further segments"] += segments.joined
+            yield part.taken()
+
+    def _window(self, read_until: Mapping[str, float]) -> Window:
+        now = self._clock()
+        end = (now - SETTLED_SECONDS) // 60 * 60
+        known = read_until.get(self._chosen.source_name, (now - self._chosen.since) // 60 * 60)
+        return Window(known, end)
+
+    def _from_spans(self) -> bool:
+        if self._chosen.source != "auto":
+            return self._chosen.source == "spans"
+        try:
+            return spans_are_kept(self._xray)
+        except DeniedError:
+            return True  # the one that needs no permission of X-Ray
+
+    def _answered(self, answered: Answered, segments: Segments) -> Pulled:
+        part = Part()
+        part.dollars = answered.dollars
+        part.notes["spans without time or duration"] += answered.lost
+        requests = answered.requests
+        if not answered.whole:
+            # Those that came are the first of their minute: no fair sample of it.
+            part.problems.append(
+                f"{self._chosen.log_group}: more than {len(requests):,} spans in one minute, which "
+                "is left out: narrow the filter"
+            )
+            requests = ()
+        found = minutes(requests, self._chosen.endpoint, segments, Provenance.EXACT)
+        return self._pulled(part, answered.window, found)
+
+    def _traced(self, traced: Traced, segments: Segments) -> Pulled:
+        part = Part()
+        part.notes["traces that are not over"] += traced.lost
+        stands_for = round(sum(one.weight for one in traced.requests))
+        part.notes["traces read"] += len(traced.requests)
+        part.notes["requests that they stand for"] += stands_for
+        found = minutes(traced.requests, self._chosen.endpoint, segments, Provenance.SAMPLED)
+        return self._pulled(part, traced.window, found)
+
+    def _pulled(self, part: Part, window: Window, found: Sequence[Observation]) -> Pulled:
+        part.notes = +part.notes
+        part.read_until[self._chosen.source_name] = window.end
+        return replace(part.taken(), observations=found, window=window)
+
+
+def build(options: Mapping[str, object]) -> Puller:
+    """The traces of one endpoint; `options` are those of `spans` in nibai.yaml."""
+    import time  # noqa: PLC0415 - the plug-in's own clock
+
+    chosen = Spans.model_construct(None, **options)
+    return SpansSource(
+        chosen,
+        logs_client(chosen.region, chosen.endpoint_url),
+        xray_client(chosen.region, chosen.endpoint_url),
+        clock=time.time,
+        wait=time.sleep,
+    )

@@ -1,0 +1,84 @@
+"""Logs Insights over spans and GetTraceSummaries over traces of known truth.
+
+Shapes: botocore's service models of CloudWatch Logs and X-Ray. Only what nibai asks is understood:
+named fields, a limit, pages; the filter is not evaluated (its text is kept in `queries`).
+"""
+
+import re
+from datetime import UTC, datetime
+
+from fakeaws.metrics import ServiceError
+
+MAX_ROWS = 100_000
+
+
+class Logs:
+    """Spans as dictionaries of fields with `at` (seconds); answers after `polls` looks."""
+
+    def __init__(self, spans=(), *, page=10_000, polls=1, status="Complete", most=MAX_ROWS):
+        self.spans = sorted(spans, key=lambda span: span["at"])
+        self.page, self.polls, self.status, self.most = page, polls, status, most
+        self.queries, self.errors = [], []
+        self._looks = {}
+
+    def start_query(self, **request):
+        if self.errors:
+            raise self.errors.pop(0)
+        assert 1 <= request["limit"] <= MAX_ROWS
+        if len(self.queries) > 10_000:
+            raise ServiceError(400, "LimitExceededException", "too many queries")
+        self.queries.append(request)
+        self._looks[str(len(self.queries) - 1)] = 0
+        return {"queryId": str(len(self.queries) - 1)}
+
+    def get_query_results(self, **request):
+        query, number = self.queries[int(request["queryId"])], request["queryId"]
+        self._looks[number] += 1
+        if self._looks[number] <= self.polls:
+            return {"status": "Running", "results": [], "statistics": {}}
+        if self.status != "Complete":
+            return {"status": self.status, "results": []}
+        rows = self._rows(query)
+        first = int(request.get("nextToken", 0))
+        last = first + min(self.page, request["maxItems"])
+        found = {
+            "status": "Complete",
+            "results": rows[first:last],
+            "statistics": {"bytesScanned": 1000.0 * len(rows)},
+        }
+        return found | ({"nextToken": str(last)} if last < len(rows) else {})
+
+    def _rows(self, query):
+        named = re.findall(r"([@\w.]+) as (\w+)", query["queryString"])
+        start, end = query["startTime"], query["endTime"]
+        inside = [span for span in self.spans if start <= span["at"] < end + 1]
+        return [self._row(span, named) for span in inside[: min(self.most, query["limit"])]]
+
+    def _row(self, span, named):
+        moment = datetime.fromtimestamp(span["at"], UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        values = {**span, "@timestamp": moment}
+        row = [{"field": to, "value": str(values[of])} for of, to in named if of in values]
+        return [*row, {"field": "@ptr", "value": "p"}]
+
+
+class XRay:
+    """Traces as summaries; `destination` says where segments go."""
+
+    def __init__(self, traces=(), *, destination="XRay", page=100):
+        self.traces, self.destination, self.page = list(traces), destination, page
+        self.error = None
+        self.requests = 0
+
+    def get_trace_segment_destination(self):
+        if self.error is not None:
+            raise self.error
+        return {"Destination": self.destination, "Status": "ACTIVE"}
+
+    def get_trace_summaries(self, **request):
+        self.requests += 1
+        start, end = request["StartTime"], request["EndTime"]
+        found = [one for one in self.traces if start <= one["StartTime"] <= end]
+        first = int(request.get("NextToken", 0))
+        page = {"TraceSummaries": found[first : first + self.page]}
+        more = first + self.page < len(found)
+        return page | ({"NextToken": str(first + self.page)} if more else {})
