@@ -6,7 +6,7 @@ A missing permission leaves out that part only; it is named in `unread` and in `
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -35,6 +35,7 @@ class Described:
     at_rest: bool
     pending: Raw
     alarms: tuple[str, ...] = ()
+    instances: Mapping[str, float] = field(default_factory=dict)
 
 
 class Describer:
@@ -96,7 +97,7 @@ class Describer:
         )
         pending = endpoint.get("PendingDeploymentSummary") or {}
         at_rest = snapshot.status == AT_REST and not pending
-        return Described(snapshot, at_rest, pending, _alarms(endpoint))
+        return Described(snapshot, at_rest, pending, _alarms(endpoint), _instances(endpoint))
 
     def recorded(self, *, configs: Mapping[str, Raw], models: Mapping[str, Raw]) -> None:
         """What was asked for when configurations and models were made, for those that are gone."""
@@ -282,6 +283,16 @@ def _context(endpoint: Raw) -> dict[str, str]:
     for part in parts:
         context |= flat(part, endpoint.get(part))
     return context | flat("DataCaptureConfig", endpoint.get("DataCaptureConfig"))
+
+
+def _instances(endpoint: Raw) -> dict[str, float]:
+    """What runs now, by variant."""
+    live = [one for key in ROLES for one in endpoint.get(key, ())]
+    return {
+        str(one["VariantName"]): float(one["CurrentInstanceCount"])
+        for one in live
+        if one.get("CurrentInstanceCount")
+    }
 
 
 def _alarms(endpoint: Raw) -> tuple[str, ...]:

@@ -107,11 +107,13 @@ class SageMakerSource:
         if earlier is None:
             if not described.at_rest:
                 return None  # whatever served before is not told by now
-            return self._first(described, now, since)
+            return replace(self._first(described, now, since), instances=described.instances)
         signals = joined(from_documents(earlier.underway.get("signals", ())), heard)
         if not described.at_rest:
-            return Sighting(replace(earlier, underway=underway(described, earlier, signals)))
-        return self._compared(described, earlier, signals, now)
+            going_on = replace(earlier, underway=underway(described, earlier, signals))
+            return Sighting(going_on, instances=described.instances)
+        found = self._compared(described, earlier, signals, now)
+        return replace(found, instances=described.instances)
 
     def _first(self, described: Described, now: float, since: float | None) -> Sighting:
         """An endpoint at first sight, with what CloudTrail knows of its past when it is asked."""

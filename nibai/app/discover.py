@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from nibai import plugins
 from nibai.app.audit import change_document, new_id
+from nibai.app.instances import COUNT_SECONDS, counts, store_counts
 from nibai.claims import parse
 from nibai.config import Config
-from nibai.errors import CollectError, ConfigError, PluginError
-from nibai.model import Change
+from nibai.errors import CollectError, ConfigError, PluginError, StoreError
+from nibai.model import Change, Observation
 from nibai.prediction_plans import plans_of
 from nibai.protocols import Discoverer, Sighting
 from nibai.store.deployments import Deployments
@@ -19,11 +20,15 @@ from nibai.store.state import State
 
 @dataclass(frozen=True, slots=True)
 class Lookout:
-    """A configured discoverer, its name for people, and what is claimed of every change."""
+    """A configured discoverer, its name for people, and what is claimed of every change.
+
+    `collector` is the name under which it writes counts of instances.
+    """
 
     name: str
     discoverer: Discoverer
     claims: tuple[str, ...]
+    collector: str = "discovery"
 
 
 @dataclass(slots=True)
@@ -45,7 +50,8 @@ def lookouts(config: Config, state: State) -> list[Lookout]:
         discoverer = plugins.load("nibai.discoverers", "sagemaker", options)
         if not isinstance(discoverer, Discoverer):
             raise PluginError("the plug-in 'sagemaker' in nibai.discoverers discovers nothing")
-        found.append(Lookout(f"sagemaker {one.account} {one.region}", discoverer, one.claims))
+        name = f"sagemaker {one.account} {one.region}"
+        found.append(Lookout(name, discoverer, one.claims, name.replace(" ", "-")))
     return found
 
 
@@ -73,13 +79,17 @@ def discover_once(
     found = Discovery()
     for lookout in lookouts(config, state) if eyes is None else eyes:
         try:
-            _look(lookout, Deployments(state), clock, since, found)
+            counted = _look(lookout, Deployments(state), clock, since, found)
         except CollectError as error:
             found.failed += 1
             found.problems.append(f"{lookout.name}: {error}")
         else:
             # Only now: a message that is forgotten earlier could be lost with this process.
             _settle(lookout, found)
+            try:
+                store_counts(counted, lookout.collector, config, state, clock)
+            except StoreError as error:
+                found.problems.append(f"{lookout.name}: instances are not counted here: {error}")
     return found
 
 
@@ -89,8 +99,10 @@ def _look(
     clock: Callable[[], float],
     since: float | None,
     found: Discovery,
-) -> None:
+) -> list[Observation]:
+    """What was found is stored; the instances that were seen, where it is time to count."""
     known = kept.latest()
+    counted: list[Observation] = []
     for sighting in lookout.discoverer.discover(known, since=since):
         endpoint = sighting.deployment.endpoint
         changes = [_named(change, lookout.claims, clock()) for change in sighting.changes]
@@ -100,7 +112,11 @@ def _look(
             found.changes += changes
             found.notes += _notes(sighting)
         found.endpoints += 1
+        before = known.get(endpoint)
+        if before is None or clock() // COUNT_SECONDS != before.last_seen // COUNT_SECONDS:
+            counted += counts(endpoint, sighting.instances, clock())
     found.problems += [f"{lookout.name}: {text}" for text in lookout.discoverer.problems]
+    return counted
 
 
 def _settle(lookout: Lookout, found: Discovery) -> None:

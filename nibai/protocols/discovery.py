@@ -33,12 +33,14 @@ class Sighting:
 
     `changes` lack an id and the time of declaring; their sentences are those that the provider
     itself promised. `past` are states that served earlier and were found in a log of the provider.
+    `instances` counts what runs right now, by variant.
     """
 
     deployment: Deployment
     changes: Sequence[Change] = ()
     notes: Sequence[str] = ()
     past: Sequence[Deployment] = ()
+    instances: Mapping[str, float] = field(default_factory=dict)
 
 
 @runtime_checkable

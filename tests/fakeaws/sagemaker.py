@@ -107,7 +107,7 @@ class SageMaker:
         """UpdateEndpointWeightsAndCapacities."""
         one = self.endpoints[name]
         for variant in one["ProductionVariants"]:
-            variant["DesiredInstanceCount"] = count
+            variant["DesiredInstanceCount"] = variant["CurrentInstanceCount"] = count
         one["LastModifiedTime"] = at(self.now)
 
     def component(self, name, endpoint, variant="all", **specification):
@@ -143,6 +143,7 @@ class SageMaker:
                 }
                 if "InitialInstanceCount" in one:
                     variant["DesiredInstanceCount"] = one["InitialInstanceCount"]
+                    variant["CurrentInstanceCount"] = one["InitialInstanceCount"]
                 if "ModelName" in one:
                     image = self.models[one["ModelName"]]["PrimaryContainer"]["Image"]
                     variant["DeployedImages"] = [self.resolved(image)]

@@ -9,6 +9,9 @@ from fakeaws.server import FakeAws
 from support.sagemaker import NOW, SCOPE
 
 from nibai import cli
+from nibai.model import Window
+from nibai.store.engine import Blocks, Engine
+from nibai.store.lake import Lake
 
 
 class Command:
@@ -94,3 +97,19 @@ def test_no_section_is_said_with_the_remedy(tmp_path, capsys):
     path.write_text(f"data: {tmp_path}\n", encoding="utf-8")
     assert cli.invoke(["changes", "discover", "--once", "--config", str(path)]) == 2
     assert "add `sagemaker` with account, region and endpoints" in capsys.readouterr().err
+
+
+def test_instances_are_counted_every_ten_minutes_for_claims_about_cost(nibai):
+    nibai.aws.config("c1", variant("blue", nibai.aws.model("m1"), count=3))
+    nibai.aws.endpoint("chat", "c1")
+    for seconds in (0, 60, 600):
+        nibai.aws.now = NOW + seconds
+        assert nibai("changes", "discover", "--once")[0] == 0
+    nibai.aws.scale("chat", 5)
+    nibai.aws.now = NOW + 1800
+    assert nibai("changes", "discover", "--once")[0] == 0
+    engine = Engine(Lake(nibai.folder / "data" / "lake"))
+    blocks = Blocks(Window(NOW, NOW + 3600), 2)
+    found = engine.blocks(f"{SCOPE}chat", "instances", "blue", blocks)[""][""]
+    assert found.sums.tolist() == [6.0, 5.0]
+    assert found.histograms.n.tolist() == [2, 1]
