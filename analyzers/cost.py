@@ -19,7 +19,7 @@ from analyzers.gates import (
 from analyzers.sample import Sample, sample_of
 from analyzers.spending import Spent, by_units, completed, evidence_of, spent
 from analyzers.wording import block_unit, duration_text, times
-from nibai.conventions import DEFAULT_LEVEL
+from nibai.conventions import COUNTED_METRICS, DEFAULT_LEVEL
 from nibai.model import (
     Change,
     Claim,
@@ -43,9 +43,6 @@ from nibai.stats.verdict import decide, faster_threshold
 from nibai.units import usd
 
 COST = (Promise.CHEAPER, Promise.COST_AT_MOST)
-
-COUNTED = ("latency", "model_latency", "duration", "ttft")
-"""Metrics whose requests are counted where the claim names none, in this order."""
 
 LEAST_REQUESTS = 20
 """Successful requests that a side or run needs (below, Poisson noise is over 20 %)."""
@@ -118,7 +115,9 @@ def threshold_of(claim: Claim) -> float:
 
 def _counted(windows: Windows, claim: Claim) -> Comparison | None:
     """The metric whose requests are counted: the claim's, or the first one that both sides have."""
-    names = (claim.metric,) if claim.metric_named else dict.fromkeys((claim.metric, *COUNTED))
+    names = (
+        (claim.metric,) if claim.metric_named else dict.fromkeys((claim.metric, *COUNTED_METRICS))
+    )
     found = (windows.comparison(name) for name in names)
     return next((one for one in found if one is not None), None)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nibai.conventions import INSTANCES, OUTPUT_TOKENS
 from nibai.histogram import Float64Array
 from nibai.model import (
     BlockSeries,
@@ -20,12 +21,6 @@ from nibai.model import (
 )
 from nibai.protocols import Windows
 from nibai.stats.spending import Spending, instances_seen, spending
-
-INSTANCES = "instances"
-"""Metric of collected instance counts: samples of how many ran."""
-
-OUTPUT_TOKENS = "output_tokens"
-"""Metric of generated tokens: one sample a minute, their sum the tokens."""
 
 MODEL_TIME = "model_latency"
 """What a serverless request is billed for; where it is missing, the judged metric."""
@@ -131,7 +126,7 @@ def _stated(instances: float) -> str:
 def _instances(
     windows: Windows, comparison: Comparison, i: int, cost: SideCost
 ) -> tuple[Float64Array | float, str] | None:
-    """Instances by block, or their number: stated, collected, or the replicas that were seen."""
+    """Instances by block, or their number: stated, collected, seen as replicas, or discovered."""
     side = (comparison.baseline, comparison.candidate)[i]
     if cost.instances is not None:
         return cost.instances, _stated(cost.instances)
@@ -142,6 +137,8 @@ def _instances(
         seen = instances_seen(np.stack([completed(one) for one in side.replicas]))
         plural = "" if len(side.replicas) == 1 else "s"
         return seen, f"{len(side.replicas)} replica{plural} seen"
+    if cost.discovered is not None:
+        return cost.discovered, f"{cost.discovered:g} when the change was discovered"
     return None
 
 

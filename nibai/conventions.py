@@ -39,6 +39,15 @@ PREDICTION_INVALID = "prediction_invalid"
 PREDICTION_SCORES = "prediction_score"
 """Metric of scores: absolute values in `hist`, signed sums in `cell`."""
 
+COUNTED_METRICS = ("latency", "model_latency", "duration", "ttft")
+"""Metrics whose requests are counted where a claim about cost names none, in this order."""
+
+INSTANCES = "instances"
+"""Metric of collected instance counts: samples of how many ran."""
+
+OUTPUT_TOKENS = "output_tokens"
+"""Metric of generated tokens: one sample a minute, their sum the tokens."""
+
 LIVE_SOURCES = ("", "shadow")
 """Sources of answers to live traffic; what was replayed says nothing about what users got."""
 

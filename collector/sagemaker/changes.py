@@ -47,7 +47,7 @@ def change_of(
         evidence["precision"] = precision
     for number, signal in enumerate(signals):
         evidence[f"signal {number + 1}"] = f"{signal.source} {_iso(signal.at)}: {signal.text}"
-    evidence |= _instance_types(step) | dict(told)
+    evidence |= _instances(step) | dict(told)
     evidence["before"], evidence["after"] = fingerprints
     if not step.side_by_side:
         evidence["dated"] = when.how
@@ -79,11 +79,14 @@ def description(step: Step, job: Job | None = None) -> str:
     return text
 
 
-def _instance_types(step: Step) -> dict[str, str]:
-    """What both sides run on: claims about cost look the prices up by it."""
-    sides = (("baseline", step.before), ("candidate", step.after))
-    types = {role: unit.facts.get("config.InstanceType") for role, unit in sides}
-    return {f"{role}_instance_type": kind for role, kind in types.items() if kind}
+def _instances(step: Step) -> dict[str, str]:
+    """What both sides run on and how many of it, for claims about cost."""
+    found: dict[str, str | None] = {}
+    for role, unit in (("baseline", step.before), ("candidate", step.after)):
+        count = unit.capacity.get("config.InitialInstanceCount")
+        found[f"{role}_instance_type"] = unit.facts.get("config.InstanceType")
+        found[f"{role}_instances"] = unit.capacity.get("live.DesiredInstanceCount", count)
+    return {key: value for key, value in found.items() if value}
 
 
 def _short(one: Moved) -> str:

@@ -12,8 +12,8 @@ from nibai.protocols import PriceList
 
 Lister = Callable[[], PriceList]
 ROLES = ("baseline", "candidate")
-INSTANCE_TYPE = "_instance_type"
-"""With the role before it, the key of a change's evidence that names an instance type."""
+INSTANCE_TYPE, INSTANCES = "_instance_type", "_instances"
+"""With the role before them, keys of a change's evidence: an instance type, and how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,7 @@ class Pricing:
 
         A price list that cannot be asked leaves the price out, `source` says why.
         """
-        if not any(
-            part.promise in {Promise.CHEAPER, Promise.COST_AT_MOST}
-            for sentence in change.sentences
-            for part in sentence.parts
-        ):
+        if not claims_cost(change):
             return change
         declared = change.costs or (SideCost(), SideCost())
         variants = (change.baseline_variant, change.candidate_variant)
@@ -46,9 +42,10 @@ class Pricing:
         kind = said.instance_type or change.evidence.get(role + INSTANCE_TYPE)
         kind = kind or price.instance_type or ""
         instances = said.instances if said.instances is not None else price.instances
+        discovered = _number(change.evidence.get(role + INSTANCES))
         if said.usd_per_hour is not None:
-            return replace(said, instances=instances, instance_type=kind)
-        cost = SideCost(instances=instances, instance_type=kind)
+            return replace(said, instances=instances, instance_type=kind, discovered=discovered)
+        cost = SideCost(instances=instances, instance_type=kind, discovered=discovered)
         if price.usd_per_hour is not None:
             return replace(cost, usd_per_hour=price.usd_per_hour, source="price as configured")
         if price.usd_per_gb_second is not None:
@@ -83,6 +80,20 @@ class Pricing:
         own = of_endpoint.variants.get(variant or "", Price())
         told = own.model_dump(exclude_none=True)
         return Price(**{**of_endpoint.model_dump(exclude={"variants"}, exclude_none=True), **told})
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        found = float(text or "")
+    except ValueError:
+        return None
+    return found if found > 0 else None
+
+
+def claims_cost(change: Change) -> bool:
+    """Whether a sentence of a change promises something about cost."""
+    parts = (part for sentence in change.sentences for part in sentence.parts)
+    return any(part.promise in {Promise.CHEAPER, Promise.COST_AT_MOST} for part in parts)
 
 
 def over(

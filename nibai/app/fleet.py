@@ -14,8 +14,10 @@ from datetime import date
 import nibai
 from nibai.app.audit import Desk
 from nibai.app.compare import load_analyzers
+from nibai.app.costs import claims_cost
 from nibai.audit import judge
 from nibai.claims import parse
+from nibai.conventions import COUNTED_METRICS, INSTANCES, OUTPUT_TOKENS
 from nibai.document import iso
 from nibai.errors import UsageError
 from nibai.fleet import DEFAULT_Q, EndpointResult, FleetAudit, endpoint_result, fleet_audit
@@ -97,6 +99,8 @@ def audit_fleet(
     `processes` None: as many as there are cores and endpoints enough to pay for them.
     """
     changes, notes = selected_changes(desk, selection, claims)
+    if desk.pricing is not None:
+        changes = [desk.pricing.priced(change) for change in changes]
     results: dict[str, EndpointResult] = {}
     past = other_moments(desk, changes) if history else None
     for part in _judged(desk, changes, Judge(level, past), processes):
@@ -237,7 +241,7 @@ def judge_chunk(
     def ask() -> None:
         for change in changes:
             windows = windows_of(change)
-            for metric in _metrics(change):
+            for metric in (*_metrics(change), *_of_cost(change)):
                 windows.comparison(metric)
 
     engine.read_for(ask)
@@ -276,6 +280,11 @@ def _seconds(side: Side) -> float:
 
 def _metrics(change: Change) -> list[str]:
     return list(dict.fromkeys(part.metric for s in change.sentences for part in s.parts))
+
+
+def _of_cost(change: Change) -> tuple[str, ...]:
+    """What claims about cost look at besides."""
+    return (*COUNTED_METRICS, INSTANCES, OUTPUT_TOKENS) if claims_cost(change) else ()
 
 
 def _iso(seconds: float) -> str:

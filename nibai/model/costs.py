@@ -10,7 +10,8 @@ class SideCost:
     """What one side costs, as far as it was said; `source` says by whom.
 
     `usd_per_hour` is that of one instance, `instances` how many ran all the time; None: as many as
-    were collected or seen. Serverless: `usd_per_gb_second` times `memory_gb`, while a request runs.
+    were collected or seen, else as many as `discovered` with the change. Serverless:
+    `usd_per_gb_second` times `memory_gb`, while a request runs.
     """
 
     usd_per_hour: float | None = None
@@ -19,6 +20,7 @@ class SideCost:
     instance_type: str = ""
     usd_per_gb_second: float | None = None
     memory_gb: float | None = None
+    discovered: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,3 +258,13 @@ def test_the_planted_ratio_is_covered_and_identical_sides_stay_quiet():
             loud += finding.verdict is Verdict.CONFIRMED
     assert covered / rounds == pytest.approx(0.88, abs=0.03)
     assert loud == 0
+
+
+def test_instances_of_a_discovered_change_are_the_last_resort():
+    costs = tuple(SideCost(1.0, source="list", discovered=n) for n in (4.0, 2.0))
+    windows = Given(latency=nameless(served(STEADY, STEADY)))
+    (finding,) = Cost().analyze(replace(change("2x cheaper"), costs=costs), windows)
+    assert finding.verdict is Verdict.CONFIRMED
+    assert finding.evidence.cost.sources == (
+        "list; 4 when the change was discovered", "list; 2 when the change was discovered",
+    )  # fmt: skip

@@ -322,3 +322,16 @@ def test_configured_prices_serve_a_change_without_any(nibai, tmp_path):
     _, out, _ = declare(nibai, "--at", AT, "--claim", "cost at most 1x")
     code, text, _ = nibai("audit", out.strip(), "--config", str(config))
     assert (code, "price as configured; 1 replica seen" in text.replace("\n", " ")) == (0, True)
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_fleet_is_asked_about_cost_too(nibai, tmp_path):
+    config = tmp_path / "nibai.yaml"
+    config.write_text(
+        "cost: {endpoints: {onprem/tokyo/ocr: {usd_per_hour: 2.0}}}\n", encoding="utf-8"
+    )
+    declare(nibai, "--at", AT, "--claim", "cost at most 1x")
+    code, text, error = nibai("audit", "fleet", "--config", str(config), "--format", "json")
+    assert code in {0, 1, 3}, error
+    [endpoint] = json.loads(text)["endpoints"]
+    assert "1.00x cheaper" in json.dumps(endpoint), endpoint

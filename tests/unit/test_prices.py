@@ -141,8 +141,11 @@ def test_the_list_is_asked_last_and_its_failure_is_told():
     b, c = costs(evidence=evidence)
     assert (b.usd_per_hour, c.usd_per_hour) == (1.57, None)
     assert c.source == "the price list has no single price of ml.odd in eu-west-1"
+    evidence |= {"baseline_instances": "3", "candidate_instances": "many"}
+    b, c = costs(evidence=evidence, endpoint="sagemaker/123456789012.eu-west-1/other")
+    assert (b.instances, b.discovered, c.discovered) == (None, 3.0, None)
     far = costs(evidence=evidence, endpoint="sagemaker/123456789012.us-east-1/chat")
-    assert far[0] == SideCost(instance_type="ml.g5.xlarge", source="pricing: not reached")
+    assert (far[0].usd_per_hour, far[0].source) == (None, "pricing: not reached")
     assert costs(evidence=evidence, book=Book(COST))[1].source == ""
 
 
