@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from demo.command import CLAIM
-from nibai import cli, conventions, model, prediction_evidence
+from nibai import cli, conventions, metric_registry, model, prediction_evidence
 from nibai.errors import NibaiError
 
 HERE = Path(__file__).parent
@@ -25,7 +25,11 @@ def main() -> int:
     """Write the generated parts, or with --check fail when one differs; --demo FILE: the README."""
     if "--demo" in sys.argv:
         return show_demo(Path(sys.argv[sys.argv.index("--demo") + 1]))
-    pages = {HERE / "reference.md": reference(), HERE / "audit.schema.json": audit_schema()}
+    pages = {
+        HERE / "reference.md": reference(),
+        HERE / "metrics.md": metrics(),
+        HERE / "audit.schema.json": audit_schema(),
+    }
     if "--check" in sys.argv:
         same = [path.read_text(encoding="utf-8") == text for path, text in pages.items()]
         return 0 if all(same) else 1
@@ -62,6 +66,30 @@ def reference() -> str:
         _reasons(),
         "## Commands",
         *_commands(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def metrics() -> str:
+    """The page about `/metrics`: what was written, and below it the registry."""
+    rows: dict[bool, list[tuple[object, ...]]] = {True: [], False: []}
+    for one in metric_registry.REGISTRY.values():
+        labels = ", ".join(f"`{label}`" for label in one.labels) or "—"
+        row = (f"`{one.name}`", str(one.type), one.unit, labels, one.help, one.series)
+        rows[one.internal].append(row)
+    head = ("family", "type", "unit", "labels", "what it is", "series")
+    codes = ", ".join(
+        f"{code} {verdict.value}" for verdict, code in metric_registry.VERDICT_CODES.items()
+    )
+    page = HERE / "metrics.md"
+    written, mark, _ = page.read_text(encoding="utf-8").partition("<!-- generated -->")
+    parts = [
+        f"{written}{mark}",
+        f"Verdicts as numbers: {codes}.",
+        "## Endpoints and changes",
+        _table(head, rows[False]),
+        "## nibai itself",
+        _table(head, rows[True]),
     ]
     return "\n\n".join(parts) + "\n"
 

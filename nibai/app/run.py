@@ -30,6 +30,7 @@ from nibai.app.onwatch.serving import serve_app
 from nibai.app.onwatch.sources import SourceThreads
 from nibai.app.onwatch.standing import Board
 from nibai.app.onwatch.tally import Tally
+from nibai.app.onwatch.telemetry import telemeter
 from nibai.config import Config, environment, resolve_secret
 from nibai.errors import PluginError
 from nibai.protocols import Receiver
@@ -62,6 +63,9 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
         stack.callback(_close, ingest)
         owner = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(2)}"
         board, tally = Board(config.schedule.quiet_after, clock()), Tally()
+        telemetry = telemeter(config.telemetry, tally)
+        if telemetry is not None:
+            stack.callback(telemetry.stop)
         keeper = Keeper(config, ingest, state, owner=owner, board=board, tally=tally, clock=clock)
         sources = SourceThreads(
             config, _sources(config), state, owner=owner, board=board, tally=tally, clock=clock

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 def command(
     listen: str | None, ready_file: str | None, config_file: str | None, data: str | None
 ) -> int:
-    """Receive OTLP over HTTP, fold it into the lake every minute, answer /healthz.
+    """Receive, collect, follow changes, alert and show: everything in one process.
 
-    SIGTERM and Ctrl-C stop it gracefully: the open minute is folded first.
+    OTLP comes in over HTTP, the configured sources are read, every claimed change is followed until
+    it is decided. Pages are at /audits, metrics for Prometheus at /metrics; /healthz and /readyz
+    say how it is. SIGTERM and Ctrl-C stop it gracefully: the open minute is folded first.
     """
     from nibai.app.run import serve  # noqa: PLC0415 - uvicorn, duckdb, deltalake
 

@@ -17,7 +17,12 @@ PAGES = sorted([ROOT / "README.md", *ROOT.glob("*.md"), *(ROOT / "docs").rglob("
 
 
 @pytest.mark.parametrize(
-    ("page", "maker"), [("reference.md", "reference"), ("audit.schema.json", "audit_schema")]
+    ("page", "maker"),
+    [
+        ("reference.md", "reference"),
+        ("metrics.md", "metrics"),
+        ("audit.schema.json", "audit_schema"),
+    ],
 )
 def test_the_generated_parts_are_current(page, maker):
     made = runpy.run_path(str(ROOT / "docs" / "__main__.py"))[maker]()
@@ -96,3 +101,16 @@ def test_the_sources_shown_are_a_valid_configuration(page, tmp_path):
     example.write_text(text.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
     section = getattr(load_config(example, {}), page.replace("-", "_"))[0]
     assert section.source_name.startswith(page.replace("-", "_"))
+
+
+def test_the_page_about_running_names_every_key_and_its_configuration_is_valid(tmp_path):
+    page = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+    example = tmp_path / "nibai.yaml"
+    example.write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    config = load_config(example, {})
+    for section in (config.schedule, config.web, config.telemetry):
+        default = type(section)()
+        for key in type(section).model_fields:
+            assert f"  {key}: " in page, key
+            if key not in {"token", "endpoint"}:
+                assert getattr(section, key) == getattr(default, key), f"{key} is its default"

@@ -63,7 +63,8 @@ class Office:
         if self.alerting is None or seen is None or self.turns.newest("follow", now) != seen.at:
             return
         try:
-            self.alerting(seen)
+            with self.tally.span("alerts"):
+                self.alerting(seen)
         except NibaiError as error:
             LOG.error("alerts: %s", error)  # noqa: TRY400 - the text is the message
 
@@ -115,10 +116,14 @@ def _job(
     *,
     at_once: bool,
 ) -> Job:
+    def traced(slot: float) -> None:
+        with office.tally.span("job", job=name):
+            run(office, slot)
+
     return Job(
         name,
         trigger_of(name, slots),
-        lambda slot: run(office, slot),
+        traced,
         CatchUp(slots.catch_up),
         # Blocks count minutes after their end, so that what is folded by then is enough.
         lambda slot, _now: office.board.final_until() is None or folded(office, slot),

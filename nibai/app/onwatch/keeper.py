@@ -125,7 +125,8 @@ class Keeper:
             LOG.warning("collector_id %s is used by another process: give each its own", name)
             self._warned = True
         began = time.perf_counter()
-        folded = self._ingest.fold()
+        with self._tally.span("fold"):
+            folded = self._ingest.fold()
         if folded:
             self._tally.observe("nibai_commit_seconds", time.perf_counter() - began)
             LOG.info("folded %d segment(s)", folded)

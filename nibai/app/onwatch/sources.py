@@ -81,8 +81,9 @@ class SourceThreads:
         problem = None
         try:
             reading = collect(self._config, [source], clock=self._clock, stop=self._stopping.is_set)
-            for _, done in reading:
-                problem = self._told(source, done)
+            with self._tally.span("collect", collector=source.name):
+                for _, done in reading:
+                    problem = self._told(source, done)
         except NibaiError as error:
             problem = str(error)
             self._failed(source, error)

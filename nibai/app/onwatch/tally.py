@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
 
 import numpy as np
 
@@ -13,6 +15,19 @@ from nibai.metric_registry import REGISTRY, MetricType
 Labels = tuple[str, ...]
 
 
+class Spans(Protocol):
+    """Makes a span of an operation."""
+
+    def __call__(self, operation: str, **attributes: str) -> AbstractContextManager[object]:
+        """A context that lasts as long as the operation."""
+        ...
+
+
+def _untraced(operation: str, **attributes: str) -> AbstractContextManager[object]:
+    del operation, attributes
+    return nullcontext()
+
+
 class Tally:
     """Counters, gauges and histograms of one process; thread-safe.
 
@@ -20,6 +35,7 @@ class Tally:
     """
 
     def __init__(self) -> None:
+        self.spans: Spans = _untraced
         self._lock = threading.Lock()
         self._numbers: dict[str, dict[Labels, float]] = {}
         self._times: dict[str, dict[Labels, tuple[BlockHistograms, float]]] = {}
@@ -48,6 +64,10 @@ class Tally:
                 known[key] = (before.merge(one), total + seconds)
             else:
                 known[key] = (one, seconds)
+
+    def span(self, operation: str, **attributes: str) -> AbstractContextManager[object]:
+        """The time of an operation, where own telemetry is on."""
+        return self.spans(operation, **attributes)
 
     def numbers(self) -> dict[str, dict[Labels, float]]:
         """Counters and gauges by name and labels, as they are now."""
