@@ -29,6 +29,7 @@ REFUSED = frozenset(
         "MissingAuthenticationToken",
     }
 )
+SKEWED = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
 NO_CREDENTIALS = frozenset(
     {
         "NoCredentialsError",
@@ -77,6 +78,11 @@ def translated(what: str, response: Mapping[str, Any], needed: str = "") -> Coll
         return ThrottledError(f"{what}: throttled ({code}); it is asked again later")
     if code.startswith("Expired"):
         return AuthError(f"{what}: the credentials have expired: renew them (aws sso login)")
+    if code in SKEWED or "Signature expired" in said or "Signature not yet current" in said:
+        return AuthError(
+            f"{what}: refused ({code}): this machine's clock is off by more than AWS accepts: set "
+            f"it (NTP); {said}"
+        )
     if code in DENIED:
         allow = f"allow {needed}, " if needed else ""
         return DeniedError(

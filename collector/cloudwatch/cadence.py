@@ -84,15 +84,19 @@ def due(
     return [one for one in found if one.window.start < one.window.end]
 
 
-def reached(one: Due, window: Window) -> float:
+def reached(one: Due, window: Window, skew_seconds: float = 0.0) -> float:
     """How far a part of a reading that came whole takes a series.
+
+    With this machine's clock ahead of the service's, the newest minutes were not there yet: they
+    do not count as read.
 
     The next reading begins three hours before this: what was final when it was read counts as three
     hours more, so that a backfill that was cut off pays for nothing twice.
     """
+    until = one.window.end - max(skew_seconds, 0.0)
     if one.mark.startswith(ALERT):
-        return window.end
-    return min(window.end + REREAD_SECONDS, one.window.end)
+        return min(window.end, until)
+    return min(window.end + REREAD_SECONDS, until)
 
 
 def monthly(wanted: Sequence[Wanted], cadence: Cadence) -> float:

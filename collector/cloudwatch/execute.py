@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -50,7 +51,8 @@ class Answered:
     """A call with what came back: points (seconds since the epoch -> value) per query, in order.
 
     `incomplete` holds the numbers of the queries of which something is missing; `messages` what the
-    service said about it, or the error that ended the call; `refused`: nobody may go on asking.
+    service said about it, or the error that ended the call; `skew_seconds`: how far this machine's
+    clock is ahead of the service's; `refused`: nobody may go on asking.
     """
 
     call: Call
@@ -58,6 +60,7 @@ class Answered:
     incomplete: frozenset[int]
     messages: tuple[str, ...]
     metered: Metered
+    skew_seconds: float = 0.0
     refused: AuthError | None = None
 
     @cached_property
@@ -127,7 +130,8 @@ class Executor:
             token = pages.add(page)
             if token is None:
                 break
-        return pages.answered(self._clock() - start)
+        now = self._clock()
+        return pages.answered(now - start, _skew(pages.dated, now))
 
     def _page(
         self, request: Mapping[str, object], call: Call, pages: _Pages
@@ -166,6 +170,7 @@ class _Pages:
     def __init__(self, call: Call) -> None:
         self.tries = 0
         self.refused: AuthError | None = None
+        self.dated = ""
         self._call = call
         self._pages = 0
         self._points: list[Points] = [{} for _ in range(call.queries)]
@@ -176,6 +181,7 @@ class _Pages:
     def add(self, page: Mapping[str, Any]) -> str | None:
         """Keep a page; the token of the next one."""
         self._pages += 1
+        self.dated = str(page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
         for result in page["MetricDataResults"]:
             number = _number(result["Id"], len(self._points))
             times, values = result["Timestamps"], result["Values"]
@@ -197,7 +203,7 @@ class _Pages:
         self._cut_short = True
         self._messages.append(why)
 
-    def answered(self, seconds: float) -> Answered:
+    def answered(self, seconds: float, skew: float) -> Answered:
         """Everything that came."""
         incomplete = {
             number
@@ -218,6 +224,7 @@ class _Pages:
                 self.tries,
                 seconds,
             ),
+            skew,
             self.refused,
         )
 
@@ -241,6 +248,14 @@ def _request(call: Call) -> dict[str, object]:
         "EndTime": datetime.fromtimestamp(call.window.end, UTC),
         "ScanBy": "TimestampAscending",
     }
+
+
+def _skew(dated: str, now: float) -> float:
+    """By how much this machine's clock is ahead of the service's; 0 where it does not tell."""
+    try:
+        return now - parsedate_to_datetime(dated).timestamp() if dated else 0.0
+    except ValueError:
+        return 0.0
 
 
 def _number(identity: str, queries: int) -> int:

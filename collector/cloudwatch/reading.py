@@ -29,6 +29,9 @@ from nibai.errors import ConfigError
 from nibai.model import Observation, Window
 from nibai.protocols import Preview, Pulled
 
+SKEW_SECONDS = 60.0
+"""A clock that is further off is told."""
+
 
 class CloudWatchSource:
     """Series of one account and region.
@@ -181,10 +184,12 @@ def _pulled(answered: Answered, ready: Mapping[str, Due], stuck: set[str]) -> Pu
         observations=found,
         window=window,
         read_until={
-            one.mark: reached(one, window) for key, one in ready.items() if key not in stuck
+            one.mark: reached(one, window, answered.skew_seconds)
+            for key, one in ready.items()
+            if key not in stuck
         },
         dollars=answered.metered.billed_metrics * DOLLARS_PER_BILLED_METRIC,
-        notes=_notes(tally),
+        notes=_notes(tally) | _skewed(answered.skew_seconds),
         # Whole histograms take over from percentiles.
         finished=[ALERT + key for key, one in ready.items() if one.mark == key],
     )
@@ -194,6 +199,13 @@ def _paid(answered: Answered) -> Pulled:
     """A call for ranges: it brings no minutes, and is paid."""
     dollars = answered.metered.billed_metrics * DOLLARS_PER_BILLED_METRIC
     return Pulled((), answered.call.window, {}, dollars, {})
+
+
+def _skewed(seconds: float) -> dict[str, int]:
+    if abs(seconds) <= SKEW_SECONDS:
+        return {}
+    way = "ahead of" if seconds > 0 else "behind"
+    return {f"answers while this machine's clock is {abs(seconds):.0f} s {way} CloudWatch's": 1}
 
 
 def _notes(tally: Tally) -> dict[str, int]:

@@ -19,13 +19,14 @@ from nibai.app.covariates import with_covariates
 from nibai.app.resting import resting
 from nibai.audit import run_audit
 from nibai.claims import parse
-from nibai.document import decode, encode, from_document, to_document
+from nibai.document import decode, encode, from_document, iso, to_document
 from nibai.errors import StoreError, UsageError
 from nibai.fleet import FleetAudit
 from nibai.model import Audit, Change, Sentence, SideCost, Window
 from nibai.prediction_plans import plans_of
 from nibai.store.capture_coverage import capture_gaps
 from nibai.store.engine import Engine
+from nibai.store.freshness import read_until
 from nibai.store.lake import Lake
 from nibai.store.maintenance import ROLL_UP
 from nibai.store.past import moment_of
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nibai.config import Config
+
+
+UNREAD_SECONDS = 4 * 3600.0
+"""A source that was not read for so long is said to be behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,7 @@ class Desk:
             created_at=now,
             version=nibai.__version__,
             level=level,
+            notes=unread_notes(self.state, judged, now),
         )
         if evidently is not None:
             rows = next((one.rows for one in found.predictions() if one.rows is not None), None)
@@ -176,6 +182,19 @@ def open_desk(config: Config, clock: Callable[[], float]) -> Iterator[Desk]:
         yield Desk(state, Lake(config.data / "lake"), clock, pricing_of(config, clock))
     finally:
         state.close()
+
+
+def unread_notes(state: State, change: Change, now: float) -> tuple[str, ...]:
+    """That the endpoint's source has not been read for a while: never a silent pass."""
+    found = read_until(state, change.endpoint)
+    if found is None or now - found[1] <= UNREAD_SECONDS:
+        return ()
+    source, until = found
+    text = (
+        f"no data since {iso(until)}: {source} was last read until then; what was judged ends "
+        "there (nibai collect --once says why)"
+    )
+    return (text,)
 
 
 def with_claims(change: Change, claims: Sequence[str]) -> Change:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from nibai.conventions import METRICS
+from nibai.document import iso
 from nibai.errors import UsageError
 from nibai.histogram import BlockHistograms
 from nibai.model import (
@@ -201,7 +202,7 @@ class LakeWindows:
             higher_is_better=_higher(metric),
             same_hosts=same,
             arrivals_known=True,
-            gate=_defect(change) or plan.gate,
+            gate=_defect(change) or _silent(change, metric, [*baseline, *candidate]) or plan.gate,
             notes=(
                 f"{plan.blocks} blocks of {plan.block_seconds / 60:g} minutes, paired by the clock",
                 *(() if load is None else (load_note(load.load),)),
@@ -290,6 +291,19 @@ def _defect(change: Change) -> Reason | None:
     """A flaw of the measurement that was declared with the change."""
     text = change.evidence.get("setup_defect")
     return Reason(ReasonCode.SETUP_DEFECT, f"the measurement is flawed: {text}") if text else None
+
+
+def _silent(change: Change, metric: str, spans: Sequence[SeriesSpan]) -> Reason | None:
+    """Nothing came after the change: the endpoint is gone, or its source was not read."""
+    at, given = change.effective_at, change.candidate_window
+    newest = _whole(spans).end
+    if at is None or given is not None or newest > at:
+        return None
+    return Reason(
+        ReasonCode.NO_DATA,
+        f"no data since {iso(newest)}: nothing of {metric} after the change at {iso(at)}; see "
+        "whether the endpoint still serves and its source is read (nibai collect --once)",
+    )
 
 
 def _hull(change: Change) -> Window | None:

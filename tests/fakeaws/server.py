@@ -129,6 +129,12 @@ class FakeAws:
                 # A body that is shorter than promised ends with the connection.
                 self.close_connection = len(data) < int(headers["Content-Length"])
 
+            def date_time_string(self, timestamp=None):
+                """The service's own time, where a backend has one."""
+                times = [getattr(one, "now", None) for one in fake.backends.values()]
+                known = next((one for one in times if one is not None), timestamp)
+                return super().date_time_string(known)
+
             def log_message(self, *_):
                 pass
 

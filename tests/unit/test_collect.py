@@ -10,11 +10,14 @@ from fakeaws.metrics import Faults, Metrics, ServiceError
 from fakeaws.server import FakeAws
 
 from nibai import cli
+from nibai.app.audit import unread_notes
 from nibai.app.collect import collect, configured
 from nibai.config import Config
-from nibai.model import Window
+from nibai.document import iso
+from nibai.model import Change, Window
 from nibai.store.engine import Blocks, Engine
 from nibai.store.lake import Lake
+from nibai.store.state import open_state
 
 NOW = 1_764_000_000.0 // 3600 * 3600 + 180
 MINUTES = 6 * 60
@@ -271,3 +274,19 @@ def test_progress_is_kept_under_a_name_that_does_not_depend_on_the_place_in_the_
     ]
     assert names[0] == names[1]
     assert len(names[0]) == 2
+
+
+def test_an_audit_says_that_its_source_was_not_read(tmp_path):
+    state = open_state(str(tmp_path / "state.sqlite"))
+    series = "AWS/SageMaker/ModelLatency/EndpointName=chat,VariantName=blue"
+    state.set_read_until("cloudwatch-123456789012-eu-west-1", {series: NOW - 5 * 3600})
+    change = Change("chg", ENDPOINT)
+    (note,) = unread_notes(state, change, NOW)
+    assert note == (
+        f"no data since {iso(NOW - 5 * 3600)}: cloudwatch-123456789012-eu-west-1 was last read "
+        "until then; what was judged ends there (nibai collect --once says why)"
+    )
+    assert unread_notes(state, change, NOW - 2 * 3600) == ()
+    assert unread_notes(state, Change("chg", f"{ENDPOINT}-2"), NOW) == ()
+    assert unread_notes(state, Change("chg", "onprem"), NOW) == ()
+    state.close()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.spans import batch
 
+from nibai.document import iso
 from nibai.errors import UsageError
 from nibai.histogram import BlockHistograms, merge
 from nibai.model import Change, ReasonCode, UnitKind, Window, WindowKind
@@ -265,3 +266,18 @@ def test_a_deployment_that_leaves_little_time_before_it_is_compared_next_to_it(l
     found = lake.compare(effective_at=MONDAY + 2 * 3600, started_at=MONDAY + 1.5 * 3600)
     before, after = (side.replicas[0].window for side in (found.baseline, found.candidate))
     assert (before.end, after.start) == (MONDAY + 1.5 * 3600, MONDAY + 2 * 3600)
+
+
+def test_nothing_after_a_change_is_no_data_since_and_not_a_silent_pass(tmp_path):
+    lake = Filled(tmp_path)
+    lake.put(MONDAY, DAY)
+    lake.fold()
+    newest = MONDAY + DAY - 540
+    change = Change("chg", ENDPOINT, effective_at=MONDAY + DAY + 600)
+    found = LakeWindows(lake.engine, change).comparison("latency")
+    assert found.gate.code is ReasonCode.NO_DATA
+    assert found.gate.text.startswith(f"no data since {iso(newest)}: nothing of latency after the")
+    lake.put(MONDAY + DAY + 600, 3600)
+    lake.fold()
+    gate = LakeWindows(lake.engine, change).comparison("latency").gate
+    assert gate is None or gate.code is not ReasonCode.NO_DATA

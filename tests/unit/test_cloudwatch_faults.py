@@ -1,0 +1,162 @@
+"""CloudWatch with faults, through real boto3: nothing lost, nothing counted twice, all said."""
+
+import numpy as np
+import pytest
+from fakeaws.metrics import Faults, Metrics, ServiceError
+from fakeaws.server import FakeAws
+
+from collector.cloudwatch.client import CloudWatchClient
+from collector.cloudwatch.pace import Pace
+from collector.cloudwatch.plan import Detail
+from collector.cloudwatch.reading import CloudWatchSource
+from collector.cloudwatch.series import PUBLISHED, variant_series
+from nibai.errors import AuthError, CollectError
+
+NOW = 1_764_000_000.0 // 3600 * 3600 + 180
+SERIES = variant_series(PUBLISHED[0], "123456789012.eu-west-1", "chat", "blue")
+MINUTES = 200
+
+
+@pytest.fixture(scope="module")
+def service():
+    patch = pytest.MonkeyPatch()
+    patch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-real-one")
+    with FakeAws(cloudwatch=Metrics(NOW)) as fake:
+        yield fake, CloudWatchClient("eu-west-1", endpoint_url=fake.url, tries=1)
+    patch.undo()
+
+
+class Account:
+    """One series of known requests, read on as `nibai collect` does, stored as the lake does."""
+
+    def __init__(self, service):
+        self.fake, self.client = service
+        self.metrics = Metrics(NOW, page=1300)
+        self.fake.backends["cloudwatch"] = self.metrics
+        self.stands = {"AWS/SageMaker/ModelLatency/EndpointName=chat,VariantName=blue": 0.0}
+        self.stands = dict.fromkeys(self.stands, NOW - 180 - 60 * (MINUTES - 180))
+        self.stored, self.notes, self.dollars = {}, {}, 0.0
+        self.first = int(NOW // 60) - 3 - MINUTES
+        rng = np.random.default_rng(2)
+        for minute in range(self.first, self.first + MINUTES):
+            self.publish(minute, rng.lognormal(-2, 0.4, 7))
+
+    def publish(self, minute, values):
+        self.metrics.publish(
+            "AWS/SageMaker", "ModelLatency", SERIES.dimensions, minute, np.asarray(values) * 1e6
+        )
+
+    def read(self, faults=None, now=NOW):
+        """Read on; the error that ended it."""
+        self.metrics.faults = faults or Faults()
+        source = CloudWatchSource(
+            self.client,
+            [SERIES],
+            clock=lambda: now,
+            wait=lambda _: None,
+            detail=Detail.BUCKETS_28,
+            pace=Pace(1e9, 1e12),
+        )
+        try:
+            for part in source.pull(self.stands):
+                self.stored |= {one.minute: one.count for one in part.observations}
+                self.stands |= part.read_until
+                self.notes |= part.notes
+                self.dollars += part.dollars
+        except CollectError as error:
+            return error
+        return None
+
+    def complete(self):
+        return self.stored == dict.fromkeys(range(self.first, self.first + MINUTES), 7)
+
+    @property
+    def until(self):
+        (found,) = self.stands.values()
+        return found
+
+
+@pytest.fixture
+def account(service):
+    return Account(service)
+
+
+def test_half_of_all_answers_are_throttled(account):
+    assert account.read(Faults(throttle=range(0, 1000, 2))) is None
+    assert account.complete()
+    assert account.dollars == pytest.approx(account.metrics.billed_metrics * 1e-5)
+
+
+def test_pages_that_are_lost_midway(account):
+    before = account.until
+    account.read(Faults(throttle=range(2, 40)))
+    assert account.until == before, "what is missing does not count as read"
+    assert account.notes["minutes of which something is missing"] > 0
+    account.read()
+    assert account.complete()
+
+
+@pytest.mark.parametrize("faults", [Faults(partial=range(99)), Faults(internal=range(99))])
+def test_answers_that_say_they_are_partial_or_failed(account, faults):
+    before = account.until
+    account.read(faults)
+    assert account.until == before
+    account.read()
+    assert account.complete()
+
+
+def test_late_and_revised_minutes(account):
+    late, revised = account.first + MINUTES - 2, account.first + MINUTES - 100
+    values = account.metrics.values["AWS/SageMaker", "ModelLatency", SERIES.dimensions]
+    hidden, values[revised] = values.pop(late), values[revised][:4]
+    account.read()
+    assert late not in account.stored
+    assert account.stored[revised] == 4
+    account.publish(late, np.array(hidden) / 1e6)
+    account.publish(revised, np.ones(7))
+    account.read(now=NOW + 3600)
+    assert account.complete()
+
+
+@pytest.mark.parametrize("ahead", [600, -600])
+def test_a_clock_that_is_off(account, ahead):
+    values = account.metrics.values["AWS/SageMaker", "ModelLatency", SERIES.dimensions]
+    unpublished = {minute: values.pop(minute) for minute in list(values)[-5:]}
+    account.read(now=NOW + ahead)
+    (told,) = [text for text in account.notes if "clock" in text]
+    way = "ahead of" if ahead > 0 else "behind"
+    assert told.endswith(f"clock is 600 s {way} CloudWatch's")
+    assert account.until <= NOW - 180
+    values.update(unpublished)
+    account.metrics._windows.clear()
+    account.metrics.now = NOW + 3600
+    account.read(now=NOW + 3600)
+    assert account.complete()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "said"),
+    [
+        (400, "ExpiredTokenException", "The security token is expired", "credentials have expired"),
+        (400, "AccessDeniedException", "not authorized", "allow cloudwatch:GetMetricData"),
+        (403, "InvalidSignatureException", "Signature expired: 20251124T is now earlier than",
+         "this machine's clock is off by more than AWS accepts"),
+        (400, "RequestExpired", "Request has expired", "clock is off"),
+    ],
+)  # fmt: skip
+def test_refused_in_the_middle(account, status, code, message, said):
+    error = account.read(Faults(errors={2: ServiceError(status, code, message)}))
+    assert isinstance(error, AuthError)
+    assert said in str(error)
+    assert account.stored, "pages that came before are kept"
+    assert account.dollars == pytest.approx(account.metrics.billed_metrics * 1e-5)
+    assert account.read() is None
+    assert account.complete()
+
+
+def test_an_endpoint_that_is_gone_answers_nothing_and_is_no_error(account):
+    account.metrics.values.clear()
+    assert account.read() is None
+    assert account.stored == {}
+    assert account.until == NOW - 180
