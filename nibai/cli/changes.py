@@ -17,6 +17,7 @@ from nibai.cli.common import configuration, data_options, window
 from nibai.cli.compare import moment
 from nibai.cli.costs import cost_options, costs_of
 from nibai.cli.pairs_words import PRECISIONS
+from nibai.errors import UsageError
 
 if TYPE_CHECKING:
     from nibai.model import Change, Claim
@@ -52,6 +53,11 @@ command.add_command(watch)
     help="What was changed; repeat when several.",
 )
 @click.option("--at", metavar="TIME", help="When traffic moved: before and after are compared.")
+@click.option(
+    "--began",
+    metavar="TIME",
+    help="When its deployment began: what lies between this and --at belongs to neither side.",
+)
 @click.option("--baseline-variant", metavar="NAME", help="The variant before.")
 @click.option("--candidate-variant", metavar="NAME", help="The variant after.")
 @click.option(
@@ -130,6 +136,7 @@ def _change(given: dict[str, object]) -> Change:
         return tuple(str(value) for value in values) if isinstance(values, tuple) else ()
 
     at, before, after = (_text(given[name]) for name in ("at", "baseline", "candidate"))
+    began = _began(_text(given["began"]), at)
     said = {name: _text(given[name]) for name in ("order", "setup_defect", "control_variant")}
     kinds, known = change_kinds(many("kind"))
     return Found(
@@ -137,6 +144,7 @@ def _change(given: dict[str, object]) -> Change:
         endpoint=str(given["endpoint"]),
         kinds=kinds,
         effective_at=None if at is None else moment(at, "--at"),
+        started_at=began,
         description=str(given["description"]),
         sentences=tuple(parse(claim) for claim in many("claim")),
         baseline_variant=_text(given["baseline_variant"]),
@@ -147,6 +155,16 @@ def _change(given: dict[str, object]) -> Change:
         costs=costs_of(given),
         evidence={"source": "declared"} | known | {key: text for key, text in said.items() if text},
     )
+
+
+def _began(began: str | None, at: str | None) -> float | None:
+    """When the deployment began; UsageError where that makes no sense."""
+    if began is None:
+        return None
+    start = moment(began, "--began")
+    if at is None or start > moment(at, "--at"):
+        raise UsageError(f"--began {began!r}: say with --at when it was over, and not before")
+    return start
 
 
 def _margins(parts: Sequence[Claim]) -> str:

@@ -45,6 +45,12 @@ class SageMaker:
         }  # fmt: skip
         return name
 
+    def pipeline(self, name, *containers):
+        self.model(name)
+        del self.models[name]["PrimaryContainer"]
+        self.models[name]["Containers"] = list(containers)
+        return name
+
     def config(self, name, *variants, shadow=()):
         self.configs[name] = {
             "EndpointConfigName": name, "EndpointConfigArn": arn("endpoint-config", name),
@@ -145,8 +151,9 @@ class SageMaker:
                     variant["DesiredInstanceCount"] = one["InitialInstanceCount"]
                     variant["CurrentInstanceCount"] = one["InitialInstanceCount"]
                 if "ModelName" in one:
-                    image = self.models[one["ModelName"]]["PrimaryContainer"]["Image"]
-                    variant["DeployedImages"] = [self.resolved(image)]
+                    model = self.models[one["ModelName"]]
+                    containers = model.get("Containers") or [model["PrimaryContainer"]]
+                    variant["DeployedImages"] = [self.resolved(c["Image"]) for c in containers]
                 variants.append(variant)
             if variants:
                 live[key] = variants

@@ -68,6 +68,16 @@ def test_a_declared_change_is_judged_stored_and_shown_again(nibai):
     assert document["claims"][0]["evidence"]["scope"].startswith("live window")
 
 
+def test_a_deployment_that_took_a_while_is_declared_with_its_beginning(nibai):
+    code, out, _ = declare(nibai, "--at", AT, "--began", "2022-01-10T23:20Z")
+    assert code == 0
+    document = json.loads(nibai("changes", "show", out.strip())[1])
+    assert document["started_at"] < document["effective_at"]
+    code, _, err = declare(nibai, "--began", AT)
+    assert code == 2
+    assert "say with --at when it was over, and not before" in err
+
+
 def test_margins_of_predictions_are_shown_and_kept_before_the_data_are_read(nibai):
     claims = ("--claim", "2x faster, same predictions", "--claim", "same output mix within 3%")
     code, out, err = declare(nibai, "--at", AT, "--kind", "int8", *claims)

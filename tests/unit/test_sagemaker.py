@@ -1,5 +1,7 @@
 """Every step of a scripted SageMaker account is discovered, dated and told as what it is."""
 
+from itertools import count
+
 import pytest
 from fakeaws.metrics import ServiceError
 from fakeaws.sagemaker import at, variant
@@ -417,3 +419,53 @@ def test_a_request_that_is_refused_as_wrong_is_not_a_deleted_endpoint(account):
     assert account.look() == []
     assert account.source.problems[0].startswith("chat: sagemaker:DescribeEndpoint in eu-west-1: ")
     assert account.known[f"{SCOPE}chat"].document["status"] == "InService"
+
+
+def test_half_of_all_descriptions_throttled_loses_no_change_and_tells_none_twice(service):
+    account = Account(*service)
+    for number in range(8):
+        account.aws.config(f"c{number}", variant("blue", account.aws.model(f"m{number}")))
+        account.aws.endpoint(f"e{number}", f"c{number}")
+    account.look()
+    described, calls = account.aws.describe_endpoint, count()
+
+    def half(EndpointName):
+        if next(calls) % 2:
+            raise ServiceError(400, "ThrottlingException", "Rate exceeded")
+        return described(EndpointName)
+
+    account.aws.describe_endpoint = half
+    for number in range(8):
+        account.aws.config(f"d{number}", variant("blue", f"m{number}", kind="ml.g6.xlarge"))
+        account.aws.update(f"e{number}", f"d{number}")
+    found = []
+    for _ in range(9):
+        next(calls)  # another endpoint is throttled than in the last look
+        found += [change.endpoint for change in account.changes()]
+    assert sorted(found) == [f"{SCOPE}e{number}" for number in range(8)]
+
+
+def test_every_container_of_a_pipeline_is_seen(account):
+    first, second = {"Image": "repo/vllm:1"}, {"Image": "repo/post:1", "Environment": {"W": "2"}}
+    account.aws.config("c1", variant("blue", account.aws.pipeline("p1", first, second)))
+    account.aws.endpoint("chat", "c1")
+    account.look()
+    account.aws.pipeline("p2", first, {**second, "Environment": {"W": "4"}})
+    [change] = updated(account, model="p2")
+    assert change.kinds == (K.ENV,)
+    assert change.evidence["changed 1"].startswith("model[1].env.W sha256:")
+
+
+def test_a_multi_model_cache_and_an_asynchronous_endpoint_are_described(account):
+    chat(account)
+    account.aws.model("m2", Mode="MultiModel", MultiModelConfig={"ModelCacheSetting": "Disabled"})
+    [change] = updated(account, model="m2")
+    assert change.kinds == (K.ENV,)
+    account.aws.endpoints["chat"]["AsyncInferenceConfig"] = {
+        "OutputConfig": {"S3OutputPath": "s3://out/"}
+    }
+    [sighting] = account.look()
+    assert sighting.changes == []
+    assert sighting.notes == (
+        "AsyncInferenceConfig.OutputConfig.S3OutputPath (none) -> s3://out/ (a covariate)",
+    )
