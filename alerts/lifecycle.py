@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,13 +39,14 @@ REOPENING = (Resolution.DATA_RETURNED, Resolution.WITHDRAWN)
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """How an alert would stand if there were no past.
+    """How an alert would stand if there were no past; its `facts` are only put into words if told.
 
     `ended`: why it must not fire any more. `clears`: why one that fires is over; None: it goes on,
     even if it would not begin now.
     """
 
     alert: Alert
+    facts: Callable[[], Mapping[str, str]]
     state: AlertState | None
     ended: Resolution | None = None
     clears: Resolution | None = None
@@ -102,7 +104,14 @@ def _begun(before: Alert | None, wish: _Wish, at: float) -> Alert | None:
     if final or wish.ended is not None or wish.state is None:
         return before
     fired = at if wish.state is AlertState.FIRING else None
-    return replace(wish.alert, state=wish.state, since=at, changed_at=at, fired_at=fired)
+    return replace(
+        wish.alert,
+        state=wish.state,
+        since=at,
+        changed_at=at,
+        fired_at=fired,
+        annotations=wish.facts(),
+    )
 
 
 def _from_pending(before: Alert, wish: _Wish, at: float) -> Alert:
@@ -114,15 +123,15 @@ def _from_pending(before: Alert, wish: _Wish, at: float) -> Alert:
             state=AlertState.FIRING,
             changed_at=at,
             fired_at=at,
-            annotations=wish.alert.annotations,
+            annotations=wish.facts(),
         )
-    return replace(before, annotations=wish.alert.annotations)
+    return replace(before, annotations=wish.facts())
 
 
 def _from_firing(before: Alert, wish: _Wish, at: float) -> Alert:
     over = wish.ended or wish.clears
     if over is not None:
-        return _resolved(replace(before, annotations=wish.alert.annotations), over, at)
+        return _resolved(replace(before, annotations=wish.facts()), over, at)
     if "change" in before.labels and at - (before.fired_at or at) >= EXPIRES_SECONDS:
         return _resolved(before, Resolution.EXPIRED, at)
     # What it says stays what made it fire: later looks of a decided claim do not reword it.
@@ -156,7 +165,8 @@ def _claim(rule: ClaimRule, standing: Standing, at: float, *, quiet: bool) -> It
     def wish(
         name: str, loud: Loudness, state: AlertState | None, clears: Resolution | None
     ) -> _Wish:
-        return _Wish(_alert(name, rule, standing, loud, at), state, ended, clears)
+        said = functools.partial(facts.claim_facts, name, rule, standing)
+        return _Wish(_alert(name, rule, standing, loud, at), said, state, ended, clears)
 
     if told.refuted:
         state = None
@@ -191,9 +201,8 @@ def _alert(name: str, rule: ClaimRule, standing: Standing, loud: Loudness, at: f
     only = next(iter(segments)) if len(segments) == 1 else None
     if only is not None:
         labels["segment"] = "=".join(only)
-    annotations = facts.claim_facts(name, rule, standing)
     labels = {key: one_line(value) for key, value in labels.items()}
-    return Alert(labels, AlertState.PENDING, loud.severity, at, at, annotations)
+    return Alert(labels, AlertState.PENDING, loud.severity, at, at)
 
 
 def _ended(standing: Standing) -> Resolution | None:
@@ -250,13 +259,17 @@ _SHORT: Mapping[Promise, Callable[[float, Claim], bool]] = {
 
 
 def _collectors(quiet: Quiet | None, seen: Round) -> Iterable[_Wish]:
-    for standing in seen.collectors if quiet is not None else ():
-        assert quiet is not None  # noqa: S101 - for the type checker
+    if quiet is None:
+        return
+    for standing in seen.collectors:
         since = standing.quiet_since
         silent = since is not None and seen.at - since >= quiet.after
-        state = AlertState.FIRING if silent else None
-        over = Resolution.DATA_RETURNED if since is None else None
-        yield _Wish(_collector_alert(quiet, standing, seen.at), state, clears=over)
+        yield _Wish(
+            _collector_alert(quiet, standing, seen.at),
+            functools.partial(facts.collector_facts, standing),
+            AlertState.FIRING if silent else None,
+            clears=Resolution.DATA_RETURNED if since is None else None,
+        )
 
 
 def _collector_alert(quiet: Quiet, standing: CollectorStanding, at: float) -> Alert:
@@ -265,5 +278,4 @@ def _collector_alert(quiet: Quiet, standing: CollectorStanding, at: float) -> Al
         "collector": one_line(standing.collector),
         "severity": quiet.severity.value,
     }
-    annotations = facts.collector_facts(standing)
-    return Alert(labels, AlertState.PENDING, quiet.severity, at, at, annotations)
+    return Alert(labels, AlertState.PENDING, quiet.severity, at, at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
@@ -71,6 +72,9 @@ class Message(Section):
     todo: Template | None = None
 
 
+_parsed = functools.cache(parse)
+
+
 class ClaimRule(Section):
     """A claim sentence whose states are the verdicts; `claim: declared` is every declared one.
 
@@ -114,7 +118,7 @@ class ClaimRule(Section):
     @property
     def sentence(self) -> Sentence | None:
         """The claim; None stands for every declared one."""
-        return None if self.claim == DECLARED else parse(self.claim)
+        return None if self.claim == DECLARED else _parsed(self.claim)
 
 
 class PrometheusRule(Section):

@@ -9,8 +9,11 @@ from dataclasses import asdict, dataclass, field
 import sqlalchemy as sa
 
 from nibai.model import Alert, AlertState, Resolution, Severity, Silence
-from nibai.store.migrations import ALERT_DELIVERIES, ALERT_SILENCES, ALERT_STATE
+from nibai.store.migrations import ALERT_DELIVERIES, ALERT_SILENCES, ALERT_STATE, CHANGES
 from nibai.store.state import State
+
+ROLLBACK = "rollback_of"
+"""Evidence of a change that takes another one back: the id of that one."""
 
 SILENCES_KEPT_SECONDS = 30 * 86400.0
 
@@ -62,6 +65,26 @@ def deliveries(state: State) -> dict[tuple[str, str], Delivery]:
     with state.begin() as connection:
         found = [_delivery(row) for row in connection.execute(sa.select(ALERT_DELIVERIES))]
     return {(one.group, one.receiver): one for one in found}
+
+
+def everything(
+    state: State,
+) -> tuple[list[Alert], list[Silence], dict[tuple[str, str], Delivery]]:
+    """Alerts, silences and deliveries as they are at one moment."""
+    with state.begin() as connection:
+        found = [_delivery(row) for row in connection.execute(sa.select(ALERT_DELIVERIES))]
+        texts = connection.execute(sa.select(ALERT_SILENCES.c.document)).scalars()
+        quiet = [Silence(**json.loads(text)) for text in texts]
+        return _alerts(connection), quiet, {(one.group, one.receiver): one for one in found}
+
+
+def rolled_back(state: State) -> set[str]:
+    """Ids of changes that another change takes back, by its evidence."""
+    query = sa.select(CHANGES.c.document).where(CHANGES.c.document.contains(f'"{ROLLBACK}"'))
+    with state.begin() as connection:
+        documents = [json.loads(text) for (text,) in connection.execute(query)]
+    found = (document.get("evidence", {}).get(ROLLBACK) for document in documents)
+    return {str(change) for change in found if change}
 
 
 def claim_delivery(

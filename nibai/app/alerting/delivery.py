@@ -59,9 +59,8 @@ class Courier:
 
     def deliver(self, now: float) -> list[str]:
         """One turn; the problems of this turn, a line each."""
-        fired = [alert for alert in table.alerts(self.state) if alert.fired_at is not None]
-        silences = table.silences(self.state)
-        known = table.deliveries(self.state)
+        alerts, silences, known = table.everything(self.state)
+        fired = [alert for alert in alerts if alert.fired_at is not None]
         problems: list[str] = []
         for receiver in self.receivers:
             mine = [alert for alert in fired if receiver.name in self.route(alert)]

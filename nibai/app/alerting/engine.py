@@ -16,9 +16,6 @@ from nibai.protocols import Addressee, Notifier, RuleBook, Surroundings
 from nibai.store import alerts as table
 from nibai.store.state import State
 
-ROLLBACK = "rollback_of"
-"""Evidence of a change that takes another one back: the id of that one."""
-
 
 @dataclass(frozen=True, slots=True)
 class Engine:
@@ -37,7 +34,7 @@ class Engine:
 
     def consider(self, seen: Round) -> list[Alert]:
         """The alerts that a round changed; they are durable."""
-        back = self._rolled_back()
+        back = table.rolled_back(self.state)
         standings = tuple(
             replace(one, rolled_back=True) if one.change.id in back else one
             for one in seen.standings
@@ -58,10 +55,6 @@ class Engine:
     def counts(self) -> Mapping[AlertState, int]:
         """How many alerts are in each state."""
         return Counter(alert.state for alert in table.alerts(self.state))
-
-    def _rolled_back(self) -> set[str]:
-        found = (change.get("evidence", {}).get(ROLLBACK) for change in self.state.changes())
-        return {str(change) for change in found if change}
 
 
 def open_alerting(
