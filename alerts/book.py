@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 from alerts import examples, lifecycle
 from alerts.exports import grafana, prometheus
-from alerts.rules.matching import route_matches
+from alerts.rules.matching import change_matches, route_matches
 from alerts.rules.reading import load_rules
 from alerts.rules.ruleset import RuleSet
 from nibai.errors import UsageError
-from nibai.model import Alert, Round
+from nibai.model import Alert, Change, Round, Sentence
 from nibai.protocols import Addressee, RuleBook
 
 
@@ -38,6 +38,11 @@ class Book:
         if self.rules.route is None:
             return ()
         return [Addressee(*way) for way in self.rules.route.ways()]
+
+    def claims(self, change: Change) -> Sequence[Sentence]:
+        """Sentences of all rules about a change; those that stand for declared ones have none."""
+        found = (r.sentence for r in self.rules.claim_rules if change_matches(r, change))
+        return [sentence for sentence in found if sentence is not None]
 
     def advance(self, known: Sequence[Alert], seen: Round) -> Sequence[Alert]:
         """Alerts that are new or stand differently."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from nibai.model import Alert, Audit, Notice, Round
+from nibai.model import Alert, Audit, Change, Notice, Round, Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,10 @@ class RuleBook(Protocol):
     @property
     def receivers(self) -> Sequence[Addressee]:
         """Everybody who may be told."""
+        ...
+
+    def claims(self, change: Change) -> Sequence[Sentence]:
+        """What the rules claim of a change, whether it was declared or not."""
         ...
 
     def advance(self, known: Sequence[Alert], seen: Round) -> Sequence[Alert]:

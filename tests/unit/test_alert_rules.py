@@ -13,7 +13,7 @@ from alerts import book
 from alerts.rules.reading import load_rules
 from nibai import plugins
 from nibai.errors import ConfigError, UsageError
-from nibai.model import ChangeKind
+from nibai.model import Change, ChangeKind
 
 GOOD = Path(__file__).parents[1] / "support" / "rules" / "good.yaml"
 HEAD = {"apiVersion": "nibai.dev/v1alpha1", "kind": "RuleSet"}
@@ -130,6 +130,14 @@ def test_one_defect_is_one_line(tmp_path, document, said):
     found = problems(tmp_path, document)
     assert len(found) == 1
     assert said in found[0]
+
+
+def test_claims_of_a_change_are_those_of_the_rules_about_it():
+    rules = book.build({"path": GOOD})
+    chat = Change("c", "sagemaker/1.eu-west-1/chat-a", (ChangeKind.DRIVER,))
+    assert [one.text for one in rules.claims(chat)] == ["same predictions within 2%"]
+    assert rules.claims(Change("c", "onprem/tokyo/chat-a")) == []
+    assert rules.receivers == ()
 
 
 @pytest.mark.parametrize("keep", [True, False])
