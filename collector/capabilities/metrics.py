@@ -13,6 +13,7 @@ from collector.aws.session import Caller
 from collector.capabilities.asking import Judged, Services, asked
 from collector.cloudwatch.grid import Grid
 from collector.cloudwatch.plan import DOLLARS_PER_BILLED_METRIC
+from collector.cloudwatch.series import PUBLISHED, variant_series
 from collector.sagemaker.snapshot import Snapshot, Unit
 from nibai.protocols import Capability, Standing
 
@@ -47,18 +48,16 @@ class Hour:
 
 
 class VariantMetrics:
-    """Asks about one variant of an endpoint; `now` is given."""
+    """Asks about one variant or component of an endpoint; `now` is given."""
 
     def __init__(self, services: Services, snapshot: Snapshot, unit: Unit, now: float) -> None:
         self._services = services
         self._snapshot = snapshot
-        self._dimensions = [
-            {"Name": "EndpointName", "Value": snapshot.name},
-            {"Name": "VariantName", "Value": unit.name},
-        ]
+        series = variant_series(PUBLISHED[0], "", snapshot.name, unit.name)
+        self._dimensions = [{"Name": name, "Value": value} for name, value in series.dimensions]
         self._unit = unit
         self._now = now
-        self._topic = f"endpoint {snapshot.name}, variant {unit.name}"
+        self._topic = f"endpoint {snapshot.name}, {unit.name}"
 
     def capabilities(self) -> Iterator[Capability]:
         """Whether there is traffic, then the points."""

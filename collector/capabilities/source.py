@@ -139,9 +139,9 @@ def _endpoints(place: Place, caller: Caller) -> tuple[list[Described], list[Capa
 
 
 def _measured(snapshot: Snapshot) -> list[Unit]:
-    """The first variants that have metrics of their own."""
-    variants = [unit for unit in snapshot.units if unit.role is not Role.COMPONENT]
-    return variants[:MOST_VARIANTS]
+    """The first units: variants before components."""
+    ordered = sorted(snapshot.units, key=lambda unit: unit.role is Role.COMPONENT)
+    return ordered[:MOST_VARIANTS]
 
 
 def build(options: Mapping[str, object]) -> Examiner:

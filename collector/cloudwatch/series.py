@@ -33,6 +33,8 @@ class Published:
 SAGEMAKER = "AWS/SageMaker"
 BEDROCK = "AWS/Bedrock"
 MICROSECONDS, MILLISECONDS = 1e6, 1e3
+COMPONENT = "ic:"
+"""What stands before the name of an inference component where a variant is named."""
 
 PUBLISHED = (
     Published(SAGEMAKER, "ModelLatency", "model_latency", Kind.DISTRIBUTION, MICROSECONDS),
@@ -74,17 +76,17 @@ class Series:
 
 
 def variant_series(published: Published, account_region: str, name: str, variant: str) -> Series:
-    """All traffic of a variant (dimension set V).
+    """All traffic of a variant (dimension set V), or of an inference component `ic:NAME` (C).
 
     >>> variant_series(PUBLISHED[0], "123456789012.eu-west-1", "chat", "blue").dimensions
     (('EndpointName', 'chat'), ('VariantName', 'blue'))
+    >>> variant_series(PUBLISHED[0], "123456789012.eu-west-1", "chat", "ic:llama").dimensions
+    (('InferenceComponentName', 'llama'),)
     """
-    return Series(
-        published,
-        (("EndpointName", name), ("VariantName", variant)),
-        f"sagemaker/{account_region}/{name}",
-        variant,
-    )
+    dimensions: Dimensions = (("EndpointName", name), ("VariantName", variant))
+    if variant.startswith(COMPONENT):
+        dimensions = (("InferenceComponentName", variant.removeprefix(COMPONENT)),)
+    return Series(published, dimensions, f"sagemaker/{account_region}/{name}", variant)
 
 
 def by_type_series(

@@ -73,7 +73,7 @@ def _account(found: Survey, endpoint_url: str | None) -> list[str]:
 
 
 def _cloudwatch(found: Survey, endpoint_url: str | None) -> str:
-    variants = [*found.variants, *found.shadows]
+    variants = [*found.variants, *found.shadows, *found.components]
     monthly = len(variants) * (DOLLARS_A_SERIES * len(found.metrics) + DOLLARS_FAILURES)
     lines = [
         "# Latencies, as distributions. Nothing is switched on at AWS; reading is billed",

@@ -92,3 +92,10 @@ def test_the_file_word_by_word(golden):
     golden("init.yaml", "\n---\n".join(rendered(one) for one in (full, bare)))
     for one in (full, bare):
         Config.model_validate(yaml.safe_load(rendered(one)))
+
+
+def test_components_are_read_beside_the_variant_that_holds_them():
+    found = Survey("123456789012", "eu-west-1", "c", {"all": "1 x ml.g5.xlarge"}, {}, ["ic:llama"],
+                   ["ModelLatency"])  # fmt: skip
+    config = Config.model_validate(yaml.safe_load(rendered(found)))
+    assert config.cloudwatch[0].endpoints == {"c": ("all", "ic:llama")}
