@@ -11,7 +11,7 @@ EVALUATE_ARGS ?=
 # Without bytecode every one of the many processes compiles hundreds of modules again: 2 s each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help check format test test-slow e2e demo bench bench-evaluate docs golden clean
+.PHONY: help check format test test-slow e2e demo watch-demo bench bench-evaluate docs golden clean
 
 help: ## what can be done here
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ e2e: $(VENV)/.ready $(VENV)/.weights ## end to end with real programs; absent on
 
 demo: $(VENV)/.installed $(VENV)/.weights ## audit "2x faster" on a real model, here and now
 	@$(BIN)/nibai demo $(DEMO_ARGS); code=$$?; case $$code in 0|1|3) exit 0;; *) exit $$code;; esac
+
+watch-demo: $(VENV)/.installed $(VENV)/.weights ## a change under watch: schedule, alert, dashboards, with what is installed
+	@$(BIN)/python -m demo.watch $(DEMO_ARGS)
 
 bench: $(VENV)/.ready ## measured speed beside a limit measured in the same run
 	$(BIN)/python -m bench

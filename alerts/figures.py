@@ -46,7 +46,10 @@ def estimated(promise: Promise, estimate: Estimate | None) -> str:
 def rests_on(evidence: Evidence) -> str:
     """Requests, blocks and replicas behind a finding."""
     before, after = (f"{number:,}" for number in evidence.requests)
-    blocks = "" if evidence.blocks is None else f", {evidence.blocks} {evidence.unit}s"
+    # “block of 30 minutes”: the first word is the one that is counted.
+    unit, _, rest = evidence.unit.partition(" ")
+    several = " ".join(filter(None, (f"{unit}s", rest)))
+    blocks = "" if evidence.blocks is None else f", {evidence.blocks} {several}"
     return f"{before} requests before, {after} after{blocks}"
 
 

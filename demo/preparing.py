@@ -17,7 +17,10 @@ BATCHES_PER_SECOND = 25 / 60
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked for: quantization and name of the candidate, times, and the order of texts."""
+    """What is asked for: quantization and name of the candidate, times, and the order of texts.
+
+    `head_texts`: the head is trained on so many only, where answers do not matter.
+    """
 
     candidate: str
     name: str
@@ -25,6 +28,7 @@ class Wanted:
     rounds: int
     seed: int
     control: str = "fp32c"
+    head_texts: int | None = None
     no_cache: bool = False
 
 
@@ -44,7 +48,7 @@ def prepare(out: Path, steps: Steps, wanted: Wanted) -> Plan:
         said += [", ".join(sizes), f"{len(corpus.classes)} classes", f"seed {wanted.seed}"]
     saved = out / "head.npz"
     with steps.step("head trained on fp32 embeddings") as said:
-        accuracy = head.train(encoder, corpus.training, saved, wanted.seed)
+        accuracy = head.train(encoder, corpus.training[: wanted.head_texts], saved, wanted.seed)
         said.append(f"accuracy {accuracy:.1%} on texts it was not fitted on")
     common = {"tokenizer": files.tokenizer, "head": saved}
     graphs = {"fp32": files.baseline, "control": files.baseline, "candidate": files.candidate}

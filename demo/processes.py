@@ -78,14 +78,14 @@ class Child:
 
 
 class Receiver(Child):
-    """nibai's own receiver, as a user would start it."""
+    """nibai's own receiver, as a user would start it; `more` are further options of `nibai run`."""
 
-    def __init__(self, data: Path, log: Path) -> None:
+    def __init__(self, data: Path, log: Path, *more: str) -> None:
         ready = data / "receiver.url"
         ready.unlink(missing_ok=True)
         super().__init__(
             [*NIBAI, "run", "--data", str(data), "--listen", "127.0.0.1:0",
-             "--ready-file", str(ready)],
+             "--ready-file", str(ready), *more],
             log,
         )  # fmt: skip
         self._ready = ready
@@ -104,12 +104,20 @@ class Replica(Child):
     """One replica of the service."""
 
     def __init__(
-        self, variant: str, name: str, files: dict[str, Path], otlp: str, log: Path
+        self,
+        variant: str,
+        name: str,
+        files: dict[str, Path],
+        otlp: str,
+        log: Path,
+        *,
+        endpoint: str | None = None,
     ) -> None:
         command = [sys.executable, "-P", "-m", "demo.service", "--variant", variant]
         command += ["--replica", name, "--otlp", otlp]
         for option, path in files.items():
             command += [f"--{option}", str(path)]
+        command += ["--endpoint", endpoint] if endpoint else []
         super().__init__(command, log)
         self.variant = variant
         self.name = name

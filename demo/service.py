@@ -161,6 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("graph", "tokenizer", "head", "variant", "replica", "otlp"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--endpoint", default=ENDPOINT)
     given = parser.parse_args()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -169,7 +170,7 @@ def main() -> None:
     resource = Resource.create(
         {
             "service.name": "docstrings",
-            "nibai.endpoint": ENDPOINT,
+            "nibai.endpoint": given.endpoint,
             "nibai.variant": given.variant,
             "nibai.replica": given.replica,
         }

@@ -68,19 +68,27 @@ class Prometheus:
 
 @dataclass(slots=True)
 class Answers:
-    """Of one dashboard: how many queries were asked, and what those without a series lack."""
+    """Of one dashboard: how many queries were asked, and what those without a series lack.
+
+    `idle` answered with not-a-number alone: there was no traffic in the last minute.
+    """
 
     title: str
     asked: int = 0
-    without: int = 0
+    idle: int = 0
     missing: Counter[str] = field(default_factory=Counter)
+    without: int = 0
 
     @property
     def line(self) -> str:
         """For people: what is not there yet, with how many queries ask for it."""
-        text = f"{self.title}: {self.asked - self.without} of {self.asked} queries answered"
-        named = ", ".join(f"{name} ({times})" for name, times in sorted(self.missing.items()))
-        return f"{text}; nothing yet of {named}" if named else text
+        parts = [f"{self.title}: {self.asked - self.without} of {self.asked} queries answered"]
+        if self.idle:
+            parts.append(f"{self.idle} of them “No traffic”")
+        if self.missing:
+            named = ", ".join(f"{name} ({times})" for name, times in sorted(self.missing.items()))
+            parts.append(f"nothing yet of {named}")
+        return "; ".join(parts)
 
 
 def ask(prometheus: Prometheus, board: Board, given: Mapping[str, str]) -> Answers:
@@ -90,7 +98,9 @@ def ask(prometheus: Prometheus, board: Board, given: Mapping[str, str]) -> Answe
     for expression in board.expressions():
         for text in board.filled(expression.text, chosen):
             found.asked += 1
-            if not any(_has_number(one) for one in prometheus.query(text)):
+            series = prometheus.query(text)
+            found.idle += bool(series) and not any(map(_has_number, series))
+            if not series:
                 found.without += 1
                 found.missing.update(_missing(prometheus, text))
     return found
@@ -119,10 +129,14 @@ def _has_number(series: Mapping[str, Any]) -> bool:
 
 
 def _missing(prometheus: Prometheus, query: str) -> list[str]:
-    """Metrics of a query that have no series at all; else its selectors, which have none."""
+    """Metrics of a query without any series; else those of which it asks for other labels."""
     selectors = sorted({*SELECTOR.findall(query)})
     # Of a histogram, native or classic buckets will do.
-    families = sorted({one.partition("{")[0].removesuffix("_bucket") for one in selectors})
-    forms = {name: (name, f"{name}_bucket") for name in families}
-    absent = [name for name in families if not any(map(prometheus.query, forms[name]))]
-    return absent or [one for one in selectors if not prometheus.query(one)] or [query]
+    families = sorted({_family(one) for one in selectors})
+    absent = [name for name in families if not any(map(prometheus.query, (name, f"{name}_bucket")))]
+    others = {_family(one) for one in selectors if not prometheus.query(one)}
+    return absent or [f"{name} with these labels" for name in sorted(others)] or ["a match of both"]
+
+
+def _family(selector: str) -> str:
+    return selector.partition("{")[0].removesuffix("_bucket")

@@ -44,7 +44,7 @@ def holding(path, given):
     if path.startswith("/api/v1/label/"):
         return 200, {"status": "success", "data": ["b", "c"]}
     (query,) = given["query"]
-    has = not query.count("nibai_") or any(name in query for name in HELD)
+    has = "lost" not in query and (not query.count("nibai_") or any(name in query for name in HELD))
     value = [{"metric": {}, "value": [0, "NaN" if "error" in query else "1"]}] if has else []
     return 200, {"status": "success", "data": {"result": value}}
 
@@ -80,13 +80,15 @@ def test_each_dashboard_says_how_much_is_answered_and_what_is_missing(tmp_path, 
         'nibai_cost_usd_per_request{endpoint="$endpoint"}',
         "rate(nibai_${metric}_seconds[1m]) or rate(nibai_${metric}_seconds_bucket[1m])",
         'nibai_requests_total{outcome="error"}',
+        'nibai_requests_total{outcome="lost"}',
     )
     with prometheus(noted) as url:
         code = cli.invoke(["dashboards", "check", file, "--prometheus", url])
     assert code == 0
     assert capsys.readouterr().out == (
-        "mine: 3 of 6 queries answered; nothing yet of nibai_cost_usd_per_request (1), "
-        'nibai_latency_seconds (1), nibai_requests_total{outcome="error"} (1)\n'
+        "mine: 4 of 7 queries answered; 1 of them “No traffic”; nothing yet of "
+        "nibai_cost_usd_per_request (1), nibai_latency_seconds (1), "
+        "nibai_requests_total with these labels (1)\n"
     )
     queries = [given["query"][0] for path, given in asked if path == "/api/v1/query"]
     assert 'rate(nibai_requests_total{endpoint="b"}[1m])' in queries
