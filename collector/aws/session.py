@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Protocol
 
 from collector.aws.errors import action, translated, unreached
@@ -37,9 +39,7 @@ class AwsClient:
         tries: int = TRIES,
         **options: object,
     ) -> None:
-        # 0.4 s: only a process that asks AWS needs it.
-        import boto3  # noqa: PLC0415
-        from botocore.config import Config  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415 - see _session
 
         settings = Config(
             region_name=region,
@@ -51,15 +51,15 @@ class AwsClient:
         self.service = service
         self.region = region
         with _MAKING:
-            self._client: Any = boto3.client(service, endpoint_url=endpoint_url, config=settings)
+            self._client: Any = _session().client(service, endpoint_url=endpoint_url, config=settings)
 
     def call(self, operation: str, **request: object) -> Mapping[str, Any]:
         """One answer of an operation such as "DescribeEndpoint"; raises CollectError, its kinds.
 
         A missing permission is a DeniedError that names it.
         """
-        from botocore import xform_name  # noqa: PLC0415 - see __init__
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see __init__
+        from botocore import xform_name  # noqa: PLC0415 - see _session
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see _session
 
         what = f"{self.service}:{operation} in {self.region}"
         method: Callable[..., Mapping[str, Any]] = getattr(self._client, xform_name(operation))
@@ -69,6 +69,27 @@ class AwsClient:
             raise translated(what, error.response, action(self.service, operation)) from None
         except BotoCoreError as error:
             raise unreached(what, error) from None
+
+
+@cache
+def _session() -> Any:  # noqa: ANN401 - boto3 has no types
+    # 0.4 s: only a process that asks AWS needs it.
+    import boto3  # noqa: PLC0415
+    import botocore.session  # noqa: PLC0415
+
+    core = botocore.session.get_session()
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
+    return boto3.Session(botocore_session=core)
+
+
+def _moment(value: object) -> datetime:
+    """A time of an answer; botocore's own way takes 38 µs for a number, this one 2 µs."""
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    from botocore.utils import parse_timestamp  # noqa: PLC0415 - see _session
+
+    found: datetime = parse_timestamp(value)
+    return found
 
 
 def pages(
