@@ -51,7 +51,8 @@ class AwsClient:
         self.service = service
         self.region = region
         with _MAKING:
-            self._client: Any = _session().client(service, endpoint_url=endpoint_url, config=settings)
+            client = _session().client(service, endpoint_url=endpoint_url, config=settings)
+        self._client: Any = client
 
     def call(self, operation: str, **request: object) -> Mapping[str, Any]:
         """One answer of an operation such as "DescribeEndpoint"; raises CollectError, its kinds.

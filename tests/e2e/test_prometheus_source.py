@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 import yaml
-from support.prometheus import PROMETHEUS, Written, prometheus
+from support.remote_write import PROMETHEUS, Written, prometheus
 
 from nibai import cli
 from nibai.model import Window
