@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -85,6 +85,14 @@ def to_document(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def from_document(document: Mapping[str, Any]) -> Snapshot:
-    """The snapshot of a document."""
-    units = tuple(Unit(**{**unit, "role": Role(unit["role"])}) for unit in document["units"])
-    return Snapshot(**{**document, "units": units, "unread": tuple(document["unread"])})
+    """The snapshot of a document; what another version wrote beside it is left alone."""
+    units = tuple(
+        Unit(**{**_known(Unit, unit), "role": Role(unit["role"])}) for unit in document["units"]
+    )
+    unread = tuple(document["unread"])
+    return Snapshot(**{**_known(Snapshot, document), "units": units, "unread": unread})
+
+
+def _known(kind: type[Unit | Snapshot], document: Mapping[str, Any]) -> dict[str, Any]:
+    names = {one.name for one in fields(kind)}
+    return {key: value for key, value in document.items() if key in names}

@@ -63,6 +63,7 @@ class SageMakerSource:
         self._patterns = tuple(patterns)
         self._clock = clock
         self._failed: list[str] = []
+        self._unused = False
 
     @property
     def problems(self) -> Sequence[str]:
@@ -75,6 +76,7 @@ class SageMakerSource:
         """One look at every endpoint; one that cannot be read is told and stops no other."""
         self._permitted.problems.clear()
         self._failed.clear()
+        self._unused = False
         if self._trail is not None:
             self._trail.forget()
         heard: dict[str, list[Signal]] = {}
@@ -86,14 +88,19 @@ class SageMakerSource:
                 found = self._look(name, known.get(self._scope + name), heard.get(name, ()), since)
             except CollectError as error:
                 self._failed.append(f"{name}: {error}")
+                self._unused |= name in heard
                 continue
             if found is not None:
                 yield found
         yield from self._gone(known, names)
 
     def settle(self) -> None:
-        """What the last look heard is kept: its messages may go."""
-        if self._queue is not None:
+        """What the last look heard is kept: its messages may go.
+
+        Not where an endpoint they are about could not be read: they come again, and what was used
+        already is known.
+        """
+        if self._queue is not None and not self._unused:
             self._queue.forget()
 
     # -- one endpoint ---------------------------------------------------------------------

@@ -209,3 +209,17 @@ def test_the_template_asks_for_the_messages_that_are_read():
     text = (ROOT / "deploy" / "aws" / "nibai-events.yaml").read_text(encoding="utf-8")
     rule = yaml.safe_load(text)["Resources"]["Rule"]["Properties"]["EventPattern"]
     assert rule == {"source": ["aws.sagemaker"], "detail-type": [STATE, DEPLOYMENT]}
+
+
+def test_a_message_about_an_endpoint_that_could_not_be_read_comes_again(account):
+    began = account.aws.now
+    account.queue.put(endpoint_event("chat", "UPDATING", began))
+    account.aws.config("c2", variant("blue", "m1", kind="ml.g6.xlarge"))
+    account.aws.update("chat", "c2")
+    account.aws.throttled = {"DescribeEndpoint"}
+    assert account.changes() == []
+    account.aws.throttled = set()
+    account.queue.appear_again()
+    [change] = account.changes()
+    assert change.started_at == began
+    assert account.queue.messages == {}
