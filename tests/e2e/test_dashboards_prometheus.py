@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from support import exposition
-from support.prometheus import started
+from support.scraping import started
 
 from dashboards.grafana import build, promql
 from dashboards.grafana.lint import Board

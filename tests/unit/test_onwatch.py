@@ -105,6 +105,7 @@ def test_a_silent_endpoint_has_no_data_and_one_is_superseded(watch):
     assert by_change[newer.id].superseded_by is None
     assert by_change[newer.id].no_data_since == CUT + HOUR - 4 * 60
     assert by_change[newer.id].verdict is Verdict.INCONCLUSIVE
+    assert watch.office.follower.look(CUT + 20 * DAY)[0].no_data_since == CUT + HOUR - 4 * 60
 
 
 def test_changes_without_claims_runs_and_old_ones_are_not_followed(watch):

@@ -76,6 +76,7 @@ class Follower:
         self._claimed = claimed
         self._told = told
         self._kept: dict[str, _Followed] = {}
+        self._silent: dict[str, float] = {}
 
     def look(self, at: float, stopping: Callable[[], bool] = lambda: False) -> tuple[Standing, ...]:
         """How every followed change stands at a moment; blocks that closed until then count."""
@@ -88,7 +89,7 @@ class Follower:
         for change in changes:
             if stopping():
                 break
-            quiet = self._no_data_since(change, newest, at)
+            quiet = self._no_data_since(desk, change, newest, at)
             newer = _superseded_by(change, changes)
             standings += [
                 replace(one, no_data_since=quiet, superseded_by=newer)
@@ -105,9 +106,16 @@ class Follower:
         )
 
     def _no_data_since(
-        self, change: Change, newest: Mapping[str, float], at: float
+        self, desk: Desk, change: Change, newest: Mapping[str, float], at: float
     ) -> float | None:
-        until = newest.get(change.endpoint, watched_since(change))
+        until = newest.get(change.endpoint)
+        if until is None:
+            # Silent for days: looked up in the whole lake, once until it speaks again.
+            if change.endpoint not in self._silent:
+                self._silent[change.endpoint] = _newest_of(desk, change)
+            until = self._silent[change.endpoint]
+        else:
+            self._silent.pop(change.endpoint, None)
         return until if at - until > self._quiet_seconds(change.endpoint) else None
 
     def _standings(self, desk: Desk, change: Change, at: float) -> tuple[Standing, ...]:
@@ -164,6 +172,15 @@ class Follower:
                 found = desk.stored(name)
                 kept.audits[name] = found if isinstance(found, Audit) else None
         return kept.audits[name]
+
+
+def _newest_of(desk: Desk, change: Change) -> float:
+    """End of the newest minute of what is claimed about; without any, when the change came."""
+    metrics = {part.metric for sentence in change.sentences for part in sentence.parts}
+    engine = desk.engine()
+    spans = [span for metric in metrics for span in engine.spans(change.endpoint, metric)]
+    newest = max((span.last_minute for span in spans), default=None)
+    return watched_since(change) if newest is None else (newest + 1) * 60.0
 
 
 def watched_since(change: Change) -> float:
