@@ -12,14 +12,19 @@ from alerts.exports import grafana, prometheus
 from alerts.rules.matching import change_matches, route_matches
 from alerts.rules.reading import load_rules
 from alerts.rules.ruleset import RuleSet
-from nibai.errors import UsageError
+from nibai.errors import ConfigError, UsageError
 from nibai.model import Alert, Change, Round, Sentence
 from nibai.protocols import Addressee, RuleBook
 
 
 def build(options: Mapping[str, object]) -> RuleBook:
     """The rules of the file `path`; ConfigError lists everything that is wrong with it."""
-    return Book(load_rules(Path(str(options["path"]))))
+    path = Path(str(options["path"]))
+    rules = load_rules(path)
+    problems = examples.message_problems(rules)
+    if problems:
+        raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
+    return Book(rules)
 
 
 run_examples = examples.run

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from alerts import lifecycle
+from alerts import facts, lifecycle
 from alerts.rules.reading import load_rules, said
-from alerts.rules.ruleset import RuleSet
+from alerts.rules.ruleset import ClaimRule, RuleSet
+from alerts.rules.texts import fill
 from nibai.claims import parse
 from nibai.config import Duration, Section, read_yaml
 from nibai.errors import ConfigError, UsageError
@@ -104,6 +105,24 @@ def sample(rules: RuleSet, name: str | None) -> list[Alert]:
             return lifecycle.advance([rule], None, [], Round(EPOCH + 7200.0, (standing,)))
     known = ", ".join(rule.name for rule in rules.claim_rules) or "none"
     raise UsageError(f"no rule {name or ''} that tells of a refuted claim (there are: {known})")
+
+
+def message_problems(rules: RuleSet) -> list[str]:
+    """Texts of rules that cannot be filled with what an alert knows, each in a line."""
+    lines = []
+    for at, group in enumerate(rules.groups):
+        for number, rule in enumerate(group.rules):
+            if not isinstance(rule, ClaimRule):
+                continue
+            claim = "2x faster" if rule.sentence is None else rule.claim
+            standing = _standing(Seen(claim=claim, verdict=Verdict.REFUTED), EPOCH)
+            known = facts.claim_values(rule, standing)
+            for key in ("title", "todo"):
+                try:
+                    fill(getattr(rule.message, key) or "", known)
+                except UsageError as error:
+                    lines.append(f"groups[{at}].rules[{number}].message.{key}: {error}")
+    return lines
 
 
 def _failures(rules: RuleSet, example: Example) -> list[str]:

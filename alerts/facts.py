@@ -35,6 +35,16 @@ TODO = {
 
 def claim_facts(name: str, rule: ClaimRule, standing: Standing) -> dict[str, str]:
     """Annotations of an alert about a claim."""
+    values = claim_values(rule, standing)
+    texts = {
+        "title": _text(rule.message.title, TITLES[name], values),
+        "todo": _text(rule.message.todo, TODO[name], values),
+    }
+    return {key: value for key, value in (values | texts).items() if value}
+
+
+def claim_values(rule: ClaimRule, standing: Standing) -> dict[str, str]:
+    """What texts about a claim may use; empty where it is not known."""
     worst = leading(standing)
     facts = {
         "sentence": standing.sentence.text,
@@ -42,27 +52,21 @@ def claim_facts(name: str, rule: ClaimRule, standing: Standing) -> dict[str, str
         "change": standing.change.id,
         "description": standing.change.description,
         "kinds": ", ".join(kind.value for kind in standing.change.kinds),
+        "rule": rule.name,
         "verdict": standing.verdict.value,
         "reason": standing.reason.text,
         "level": f"{standing.level * 100:g} % at any number of looks",
         "watched_since": figures.moment(standing.watched_since),
         "audit": standing.audit or "",
+        "rests_on": "" if worst is None else figures.rests_on(worst.evidence),
+        "false_alarms": "" if worst is None else figures.false_alarms(worst.evidence),
+        "decided_at": _moment(standing.decided_at),
+        "no_data_since": _moment(standing.no_data_since),
+        "superseded_by": standing.superseded_by or "",
     }
-    if worst is not None:
-        facts["rests_on"] = figures.rests_on(worst.evidence)
-        facts["false_alarms"] = figures.false_alarms(worst.evidence)
-    if standing.decided_at is not None:
-        facts["decided_at"] = figures.moment(standing.decided_at)
-    if standing.no_data_since is not None:
-        facts["no_data_since"] = figures.moment(standing.no_data_since)
-    if standing.superseded_by is not None:
-        facts["superseded_by"] = standing.superseded_by
-    facts = {key: figures.one_line(value) for key, value in facts.items()}
     lines = (figures.one_line(figures.figure(finding)) for finding in standing.findings)
-    facts["figures"] = "\n".join(lines)
-    facts["title"] = _text(rule.message.title, TITLES[name], facts)
-    facts["todo"] = _text(rule.message.todo, TODO[name], facts)
-    return {key: value for key, value in facts.items() if value}
+    clean = {key: figures.one_line(value) for key, value in facts.items()}
+    return clean | {"figures": "\n".join(lines)}
 
 
 def collector_facts(standing: CollectorStanding) -> dict[str, str]:
@@ -85,11 +89,14 @@ def leading(standing: Standing) -> Finding | None:
     return next(iter([*same, *refuting, *standing.findings]), None)
 
 
+def _moment(seconds: float | None) -> str:
+    return "" if seconds is None else figures.moment(seconds)
+
+
 def _text(own: str | None, usual: str, facts: Mapping[str, str]) -> str:
     if own is not None:
-        known = {"no_data_since": "", "decided_at": "", "rests_on": "", "superseded_by": ""}
         try:
-            return fill(own, {**known, **facts})
+            return fill(own, facts)
         except UsageError:
             pass  # a text of one's own that fails must not keep an alert back
     return fill(usual, facts)

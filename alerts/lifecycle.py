@@ -263,7 +263,8 @@ def _collectors(quiet: Quiet | None, seen: Round) -> Iterable[_Wish]:
         return
     for standing in seen.collectors:
         since = standing.quiet_since
-        silent = since is not None and seen.at - since >= quiet.after
+        # What collectors hold is newer than the look: without `after` there is nothing to wait for.
+        silent = since is not None and (not quiet.after or seen.at - since >= quiet.after)
         yield _Wish(
             _collector_alert(quiet, standing, seen.at),
             functools.partial(facts.collector_facts, standing),

@@ -55,6 +55,16 @@ def own(rules: RuleSet) -> Iterator[Expression]:
         },
         for_="5m",
     )
+    yield Expression(
+        "NibaiReceiverFailing",
+        'sum by (notifier) (increase(nibai_notifications_total{result!="ok"}[15m])) > 0',
+        {"severity": Severity.WARNING.value},
+        {
+            "title": "{{ $labels.notifier }} does not take nibai's messages",
+            "todo": "nibai rules alerts lists what was not told, and why.",
+        },
+        for_="15m",
+    )
     if rules.collectors is not None:
         yield _quiet(rules.collectors)
 

@@ -55,7 +55,9 @@ def said(error: ValidationError, under: str = "") -> list[str]:
         if problem["type"] == "invalid_key":
             fact += "; YAML reads on, yes and no as true and false"
         given = problem["input"]
-        hidden = isinstance(given, dict | list) or "secret" in fact or SECRET_KEY.search(key)
+        # An address may be a secret as a whole.
+        secret = key.startswith("route.receivers") or SECRET_KEY.search(key)
+        hidden = secret or isinstance(given, dict | list) or "secret" in fact
         shown = "" if hidden else f" (got {given!r})"
         lines.append(f"{key}: {fact[:1].lower()}{fact[1:]}{shown}")
     return lines

@@ -68,7 +68,7 @@ def test_an_alert_is_told_once_and_its_message_is_updated_when_it_is_over(state)
         ("m1", [("NibaiClaimRefuted", "firing")]),
         ("m1", [("NibaiClaimRefuted", "resolved")]),
     ]
-    assert house.counts == {("test", "told"): 2}
+    assert house.counts == {("test", "ok"): 2}
 
 
 def test_alerts_of_one_change_share_a_message_and_news_of_a_closed_one_begin_another(state):

@@ -185,6 +185,15 @@ def test_a_quiet_collector_is_told_once_and_not_for_each_endpoint():
     assert again == [("CollectorQuiet", "firing", None)]
 
 
+def test_a_collector_may_be_quieter_than_the_look_is_old():
+    watch = Watch(quiet=Quiet())
+    silent = collector(quiet_since=START + HOUR + 60)
+    assert watch.look(HOUR, collectors=[silent]) == [("CollectorQuiet", "firing", None)]
+    patient = Watch(quiet=Quiet.model_validate({"after": "30m"}))
+    assert patient.look(HOUR, collectors=[silent]) == []
+    assert patient.look(2 * HOUR, collectors=[silent]) == [("CollectorQuiet", "firing", None)]
+
+
 def test_a_verdict_below_the_rules_level_is_undecided():
     watch = Watch({"claim": "declared", "level": 0.99})
     assert watch.look(HOUR, standing(change(), verdict=REFUTED)) == [

@@ -132,6 +132,20 @@ def test_one_defect_is_one_line(tmp_path, document, said):
     assert said in found[0]
 
 
+def test_a_text_that_cannot_be_filled_is_found_beforehand(tmp_path):
+    message = {"title": "{{ endpont }} lost", "todo": "{{ ''.__class__ }}"}
+    path = written(tmp_path, rule(claim="2x faster", message=message))
+    with pytest.raises(ConfigError) as caught:
+        book.build({"path": path})
+    first, second = str(caught.value).splitlines()
+    assert first == (
+        f"{path}: groups[0].rules[0].message.title: the template '{{{{ endpont }}}} lost' cannot "
+        "be filled: 'endpont' is undefined"
+    )
+    assert "message.todo: the template" in second
+    assert "unsafe" in second
+
+
 def test_claims_of_a_change_are_those_of_the_rules_about_it():
     rules = book.build({"path": GOOD})
     chat = Change("c", "sagemaker/1.eu-west-1/chat-a", (ChangeKind.DRIVER,))

@@ -142,7 +142,7 @@ class Courier:
         )
         self._failures.pop(receiver.name, None)
         self._paused.pop(receiver.name, None)
-        self.count(receiver.kind, "told")
+        self.count(receiver.kind, "ok")
         return None
 
     def _failed(

@@ -65,7 +65,7 @@ def open_alerting(
 ) -> Engine:
     """Alerting by a rule file; ConfigError lists what is wrong with it, PluginError a receiver's.
 
-    `count` is called with a notifier's name and how a message ended ("told", or a reason).
+    `count` is called with a notifier's name and how a message ended ("ok", or a reason).
     """
     book = rule_book(rules)
     courier = Courier(state, tellings(book.receivers, surroundings), book.route, count)
