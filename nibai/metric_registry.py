@@ -191,14 +191,14 @@ REGISTRY: dict[str, Exported] = {
             "nibai_load_latency_seconds",
             "s",
             (*_CHANGE, "side", "load_bin", "quantile"),
-            "Latency by bin of load",
+            "Median latency of the blocks in a bin of load",
             f"{_PER_CHANGE} × 2 × bins × quantiles",
         ),
         _gauge(
             "nibai_load_requests_per_second",
             "1/s",
             (*_CHANGE, "side", "load_bin"),
-            "Middle of a bin of load",
+            "Median load of the blocks in a bin",
             f"{_PER_CHANGE} × 2 × bins",
         ),
         _gauge(

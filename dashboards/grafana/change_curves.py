@@ -98,7 +98,7 @@ def load() -> Panel:
     }
     panel = curve(
         "Latency by load",
-        "At the chosen quantile, in bins of equal load on both sides.",
+        "At the chosen quantile (p50 or p99), in five bins of load, the same on both sides.",
         "nibai_load_latency_seconds",
         "requests per second",
         *[rows(expression) for expression in columns.values()],

@@ -1,0 +1,67 @@
+"""Latency against load, as the blocks of an audit show it: gauges by bin of load."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+import numpy as np
+
+from nibai.exposition.families import Families
+from nibai.model import Exhibits, TimelinePoint
+
+BINS = 5
+FEWEST_BLOCKS = 2 * BINS
+"""With fewer blocks on both sides together, bins would be single blocks."""
+
+Blocks = dict[tuple[str, float], list[TimelinePoint]]
+
+
+def load_gauges(families: Families, labels: Mapping[str, str], exhibits: Exhibits) -> None:
+    """Median latency of the blocks in five bins of load, the same bins on both sides.
+
+    The load of a block is its requests a second over all replicas; a bin without blocks of a side
+    has no series. Bins hold as many blocks each, both sides together.
+    """
+    for quantile in sorted({point.quantile for point in exhibits.timeline}):
+        blocks = _blocks(point for point in exhibits.timeline if point.quantile == quantile)
+        seconds = _block_seconds(start for _, start in blocks)
+        if seconds is None or len(blocks) < FEWEST_BLOCKS:
+            continue
+        loads = {key: sum(one.requests for one in points) / seconds
+                 for key, points in blocks.items()}  # fmt: skip
+        edges = np.quantile(list(loads.values()), np.arange(1, BINS) / BINS)
+        binned: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
+        for key, points in blocks.items():
+            place = int(np.searchsorted(edges, loads[key], side="left"))
+            binned[key[0], place].append((loads[key], _latency(points)))
+        for (side, place), found in binned.items():
+            load, latency = np.median(np.array(found), axis=0)
+            families.add(
+                "nibai_load_latency_seconds", float(latency), side=side, load_bin=f"{place}",
+                quantile=f"{quantile:g}", **labels,
+            )  # fmt: skip
+            families.add(
+                "nibai_load_requests_per_second", float(load), side=side, load_bin=f"{place}",
+                **labels,
+            )  # fmt: skip
+
+
+def _blocks(points: Iterable[TimelinePoint]) -> Blocks:
+    found: Blocks = defaultdict(list)
+    for point in points:
+        if point.value is not None and point.requests:
+            found[point.side, point.start].append(point)
+    return found
+
+
+def _block_seconds(starts: Iterable[float]) -> float | None:
+    gaps = [after - before for before, after in pairwise(sorted({*starts}))]
+    return min(gaps, default=None)
+
+
+def _latency(points: list[TimelinePoint]) -> float:
+    """Of several replicas, the mean of logarithms by requests."""
+    values = np.log([point.value for point in points if point.value is not None])
+    return float(np.exp(np.average(values, weights=[point.requests for point in points])))
