@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from collector.redact import Redaction
@@ -46,7 +46,7 @@ class Extraction:
 def answers_of(
     line: bytes, extraction: Extraction, segments: Segments, series: PredictionRecord
 ) -> list[PredictionRecord]:
-    """The answers of a line; `series` is the record that all of them begin from.
+    """The answers of a line; `series` says whose they are.
 
     Raises RejectedError with the reason where the line cannot be used.
     """
@@ -56,48 +56,40 @@ def answers_of(
         raise RejectedError(NOT_CAPTURED)
     outputs = _outputs(mapping(captured.get("endpointOutput")), extraction)
     payload = _input(mapping(captured.get("endpointInput")))
-    begun = replace(
-        series,
-        request_id=extraction.redaction.identity(captured_identity(event)),
-        at=_moment(event.get("inferenceTime")),
-    )
-    if payload is None:
-        asked: Sequence[object] = [None] * len(outputs)
-    else:
-        payload = extraction.redaction.payload(payload)
-        begun = replace(begun, segment=segments.bounded(_segment(payload, extraction)))
-        asked = _asked(payload, extraction, len(outputs))
+    redaction, n = extraction.redaction, len(outputs)
+    identity = redaction.identity(captured_identity(event))
+    at, segment = _moment(event.get("inferenceTime")), ""
+    asked: Sequence[object] = [None] * n
+    if payload is not None:
+        payload = redaction.payload(payload)
+        segment = segments.bounded(_segment(payload, extraction))
+        asked = _asked(payload, extraction, n)
+    # Made in one go: copies of records took a third of the time.
     return [
-        _record(begun, output, one, extraction, place=i, n=len(outputs))
-        for i, (output, one) in enumerate(zip(outputs, asked, strict=True))
+        PredictionRecord(
+            request_id=identity if n == 1 else f"{identity}#{place}",
+            input_hash="" if one is None else redaction.input_hash(one),
+            at=at,
+            endpoint=series.endpoint,
+            variant=series.variant,
+            segment=segment,
+            label=redaction.text(output.label),
+            score=output.score,
+            margin=output.margin,
+            probabilities=_probabilities(output, extraction.output.labels),
+            invalid=output.invalid,
+            batch=n,
+            source=series.source,
+        )
+        for place, (output, one) in enumerate(zip(outputs, asked, strict=True))
     ]
 
 
-def _record(
-    begun: PredictionRecord,
-    output: Output,
-    asked: object,
-    extraction: Extraction,
-    *,
-    place: int,
-    n: int,
-) -> PredictionRecord:
-    redaction = extraction.redaction
-    labels = extraction.output.labels
-    return replace(
-        begun,
-        request_id=begun.request_id if n == 1 else f"{begun.request_id}#{place}",
-        input_hash="" if asked is None else redaction.input_hash(asked),
-        label=redaction.text(output.label),
-        score=output.score,
-        margin=output.margin,
-        # Only in a stated order: positions must mean the same class in both variants.
-        probabilities=tuple(output.probabilities.get(label, 0.0) for label in labels)
-        if output.probabilities
-        else (),
-        invalid=output.invalid,
-        batch=n,
-    )
+def _probabilities(output: Output, labels: Sequence[str]) -> tuple[float, ...]:
+    """Only in a stated order: positions must mean the same class in both variants."""
+    if not output.probabilities:
+        return ()
+    return tuple(output.probabilities.get(label, 0.0) for label in labels)
 
 
 # -- both sides ---------------------------------------------------------------------------------
