@@ -50,8 +50,8 @@ class NeuronSource:
 
     @property
     def series(self) -> Sequence[str]:
-        """The place."""
-        return (self._name,)
+        """When the place was read last, or the end of the last minute of its reports."""
+        return (self._name if self._chosen.url is not None else self._since,)
 
     def preview(self, read_until: Mapping[str, float]) -> Preview:
         """Where it will be read on."""

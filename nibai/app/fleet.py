@@ -8,7 +8,7 @@ import secrets
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import nibai
@@ -23,8 +23,10 @@ from nibai.errors import UsageError
 from nibai.fleet import DEFAULT_Q, EndpointResult, FleetAudit, endpoint_result, fleet_audit
 from nibai.fleet_document import to_document
 from nibai.model import Change, Comparison, Side, Window
+from nibai.predictions import CaptureGap
 from nibai.protocols import Analyzer
 from nibai.stats.sides import pooled_segments, requests
+from nibai.store.capture_coverage import capture_gaps
 from nibai.store.fleet import FleetEngine
 from nibai.store.lake import Lake
 from nibai.store.maintenance import ROLL_UP
@@ -49,10 +51,14 @@ Progress = Callable[[int, int], object]
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """How endpoints are judged; `past`: moments of other changes by endpoint, None: no history."""
+    """How endpoints are judged; `past`: moments of other changes by endpoint, None: no history.
+
+    `gaps`: hours in which captures of an endpoint are incomplete.
+    """
 
     level: float
     past: Mapping[str, tuple[float, ...]] | None = None
+    gaps: Mapping[str, tuple[CaptureGap, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,12 @@ def audit_fleet(
         changes = [desk.pricing.priced(change) for change in changes]
     results: dict[str, EndpointResult] = {}
     past = other_moments(desk, changes) if history else None
-    for part in _judged(desk, changes, Judge(level, past), processes):
+    gaps = {
+        change.endpoint: found
+        for change in changes
+        if (found := tuple(capture_gaps(desk.state, change.endpoint)))
+    }
+    for part in _judged(desk, changes, Judge(level, past, gaps), processes):
         results |= {result.endpoint: result for result in part}
         progress(len(results), len(changes))
     audit = fleet_audit(
@@ -236,7 +247,13 @@ def judge_chunk(
 
     def windows_of(change: Change) -> LakeWindows:
         others = past.get(change.endpoint, ())
-        return LakeWindows(engine, change, others, with_history=how.past is not None)
+        return LakeWindows(
+            engine,
+            change,
+            others,
+            with_history=how.past is not None,
+            gaps=how.gaps.get(change.endpoint, ()),
+        )
 
     def ask() -> None:
         for change in changes:

@@ -278,6 +278,9 @@ def test_an_hour_in_which_capturing_stopped_is_named_and_nothing_is_confirmed_ov
         "green captured 400 of about 1,000 answers in the hour from 2026-03-01 11:00 UTC (1 more "
         "hour falls short): capturing stops under load, what is missing is not missing at random"
     ) in claim["reason"]
+    code, out, err = account.nibai("audit", "fleet", "--format", "json")
+    assert code == 3, err
+    assert "green captured 400 of about 1,000 answers" in out
     later = "2026-03-01T13:00Z/2026-03-01T17:00Z"
     claim, code = audited(account, *SHADOW, "--baseline", later, "--candidate", later)
     assert (claim["verdict"], code) == ("confirmed", 0), "hours outside do not matter"
@@ -291,6 +294,20 @@ def test_without_its_state_everything_is_read_again_and_stored_once(account):
     assert code == 0, err
     assert "80 answers read, 0 new" in out
     assert account.answers() == {"blue": 80}
+
+
+def test_an_audit_says_since_when_nothing_was_read(account):
+    mirrored(account, n=20)
+    account.collect(shadow=["green"])
+    account.now += 10 * HOUR
+    account.s3.denied.add(f"{PREFIX}/green/")
+    assert account.collect(shadow=["green"])[0] == 5
+    _, out, _ = account.nibai("changes", "declare", "--endpoint", ENDPOINT, *SHADOW)
+    _, out, _ = account.nibai("audit", out.strip(), "--format", "json")
+    [note] = [note for note in json.loads(out)["notes"] if "no data since" in note]
+    assert note.startswith(
+        "no data since 2026-03-01T16:00:00Z: data_capture-123456789012-eu-west-1-chat was"
+    )
 
 
 def test_coverage_that_cannot_be_checked_is_said(account):

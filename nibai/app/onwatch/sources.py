@@ -114,7 +114,8 @@ class SourceThreads:
     def _final_until(self, source: Source) -> float | None:
         """Until when all series of a source were read."""
         known = self._state.read_until(source.name)
-        return min(known.values(), default=None)
+        # Beside its series a source keeps marks of other kinds (files read, counters).
+        return min((known[one] for one in source.puller.series if one in known), default=None)
 
 
 def _lease(source: Source) -> str:
