@@ -17,6 +17,7 @@ from nibai.errors import PluginError
 
 GROUPS = (
     "nibai.collectors",
+    "nibai.listeners",
     "nibai.discoverers",
     "nibai.examiners",
     "nibai.surveyors",

@@ -33,10 +33,10 @@ from nibai.app.onwatch.tally import Tally
 from nibai.app.onwatch.telemetry import telemeter
 from nibai.config import Config, environment, resolve_secret
 from nibai.errors import PluginError
-from nibai.protocols import Receiver
+from nibai.protocols import Listener, Receiver
 from nibai.schedule import Turns, Waker
 from nibai.schedule.slots import MOST_ATTEMPTS
-from nibai.server import Site, make_app
+from nibai.server import Access, Site, make_app
 from nibai.store.ingest import Ingest
 from nibai.store.lake import Lake
 from nibai.store.slots import Slots
@@ -78,8 +78,9 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
             first_seconds=FIRST_WAKE_SECONDS,
         )
         exporter = Exporter(config, desk, board=board, tally=tally, stats=ingest.stats)
+        receiver = _receiver(config)
         app = make_app(
-            [_receiver(config)],
+            [receiver],
             ingest,
             keeper.health,
             ready=keeper.ready,
@@ -92,6 +93,10 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
         for part in (keeper, exporter, sources, waker):
             part.start()
             stack.callback(part.stop)
+        if config.otlp.grpc is not None:
+            address, stop = _listener(config).listen(receiver, ingest, Access(token).may_send)
+            stack.callback(stop)
+            print(f"nibai listens on {address} (OTLP over gRPC)", flush=True)  # noqa: T201 - the command's output
         number = serve_app(app, config.otlp.listen, ready_file)
     return 128 + number if number else 0
 
@@ -124,6 +129,14 @@ def _office(config: Config, desk: Desk, owner: str, *, board: Board, tally: Tall
     marks = annotators(config, environment())
     annotating = Annotating(desk, marks, tally, config.web.changes) if marks else None
     return Office(config, desk, board, tally, turns, follower, alerting, annotating, claimed)
+
+
+def _listener(config: Config) -> Listener:
+    options = {"address": config.otlp.grpc, "max_body": config.otlp.max_body}
+    listener = plugins.load("nibai.listeners", "grpc", options)
+    if not isinstance(listener, Listener):
+        raise PluginError("the plug-in 'grpc' in nibai.listeners does not listen: reinstall")
+    return listener
 
 
 def _receiver(config: Config) -> Receiver:

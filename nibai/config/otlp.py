@@ -44,9 +44,10 @@ class MappingRules(Section):
 
 
 class Otlp(Section):
-    """The OTLP receiver."""
+    """The OTLP receiver: over HTTP at `listen`, and where it is given over gRPC at `grpc`."""
 
     listen: Address = "127.0.0.1:4318"
+    grpc: Address | None = None
     token: SecretReference | None = None
     max_body: Size = 16 * 1024**2
     max_series_per_minute: int = Field(default=10_000, ge=1)
@@ -54,8 +55,9 @@ class Otlp(Section):
 
     @model_validator(mode="after")
     def _guarded(self) -> Otlp:
-        if self.token is None and not is_loopback(self.listen):
-            raise ValueError(
-                "listen: an address other than loopback needs a token (otlp.token: env:NAME)"
-            )
+        for name, address in (("listen", self.listen), ("grpc", self.grpc)):
+            if self.token is None and address is not None and not is_loopback(address):
+                raise ValueError(
+                    f"{name}: an address other than loopback needs a token (otlp.token: env:NAME)"
+                )
         return self

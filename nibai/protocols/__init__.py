@@ -44,6 +44,7 @@ from nibai.protocols.showing import (
 )
 from nibai.protocols.sources import (
     Attentive,
+    Listener,
     Preview,
     Pulled,
     Puller,
@@ -89,6 +90,7 @@ __all__ = [
     "History",
     "Illustrator",
     "ListedPrice",
+    "Listener",
     "MissingPage",
     "Notifier",
     "OutputsReader",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -107,6 +107,21 @@ class Receiver(Protocol):
 
     def receive(self, request: PushRequest, sink: Sink) -> PushResponse:
         """Decode, hand to the sink, and only after the sink has it durably answer 200."""
+        ...
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """Another way in to a receiver (entry point group `nibai.listeners`)."""
+
+    def listen(
+        self, receiver: Receiver, sink: Sink, allowed: Callable[[str], bool]
+    ) -> tuple[str, Callable[[], None]]:
+        """Begin to serve: the address, and a function that stops.
+
+        `allowed` judges the authorization that a client shows. Raises ConfigError where the address
+        cannot be opened.
+        """
         ...
 
 

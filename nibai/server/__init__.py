@@ -18,7 +18,7 @@ from nibai.server.access import Access
 from nibai.server.reading import Site, reading_routes
 from nibai.server.receiving import receiving_routes
 
-__all__ = ["Health", "Site", "make_app"]
+__all__ = ["Access", "Health", "Site", "make_app"]
 
 Health = Callable[[], tuple[bool, Mapping[str, object]]]
 

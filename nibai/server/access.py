@@ -21,7 +21,11 @@ class Access:
 
     def may_write(self, request: Request) -> bool:
         """Whether a client may send data."""
-        return self.token is None or self._given(request, (self.token,))
+        return self.may_send(request.headers.get("authorization", ""))
+
+    def may_send(self, authorization: str) -> bool:
+        """Whether a client that shows this authorization may send data, over HTTP or otherwise."""
+        return self.token is None or self._given(authorization, (self.token,))
 
     def may_read(self, request: Request) -> bool:
         """Whether a client may see pages and metrics.
@@ -33,11 +37,11 @@ class Access:
         if not tokens:
             host = request.headers.get("host", "")
             return host.rpartition(":")[0] in LOCAL_HOSTS or host in LOCAL_HOSTS
-        return self._given(request, tokens)
+        return self._given(request.headers.get("authorization", ""), tokens)
 
     @staticmethod
-    def _given(request: Request, tokens: tuple[str, ...]) -> bool:
-        given = _presented(request.headers.get("authorization", "")).encode()
+    def _given(authorization: str, tokens: tuple[str, ...]) -> bool:
+        given = _presented(authorization).encode()
         # All are compared, so that the time tells nothing.
         found = [hmac.compare_digest(given, token.encode()) for token in tokens]
         return any(found)

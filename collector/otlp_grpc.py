@@ -1,0 +1,106 @@
+"""OTLP over gRPC, in front of the same receiver: calls carry the bytes that HTTP would post.
+
+Messages come and go as bytes, so that they are parsed in one place. An answer that is no 200
+becomes its status, with the time to wait where there is one (google.rpc.RetryInfo). Source:
+OpenTelemetry protocol specification, "OTLP/gRPC".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from nibai.errors import ConfigError
+from nibai.protocols import Listener, PushRequest, PushResponse, Receiver, Sink
+
+PATHS = {
+    "opentelemetry.proto.collector.trace.v1.TraceService": "/v1/traces",
+    "opentelemetry.proto.collector.metrics.v1.MetricsService": "/v1/metrics",
+}
+PROTOBUF = "application/x-protobuf"
+WORKERS = 4
+GRACE_SECONDS = 10.0
+
+CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    503: grpc.StatusCode.UNAVAILABLE,
+}
+
+Call = Callable[[bytes, grpc.ServicerContext], bytes]
+
+
+class GrpcListener:
+    """Serves a receiver at an address; with `allowed`, whoever calls must be."""
+
+    def __init__(self, address: str, max_body: int) -> None:
+        self._address = address
+        self._max_body = max_body
+
+    def listen(
+        self, receiver: Receiver, sink: Sink, allowed: Callable[[str], bool]
+    ) -> tuple[str, Callable[[], None]]:
+        """Begin to serve: the address, and how to stop."""
+        server = grpc.server(
+            ThreadPoolExecutor(WORKERS, thread_name_prefix="nibai-grpc"),
+            options=[
+                ("grpc.max_receive_message_length", self._max_body),
+                # Two processes on one port would each get some of the calls.
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        for service, path in PATHS.items():
+            call = _call(receiver, sink, path, allowed)
+            method = grpc.unary_unary_rpc_method_handler(call)
+            server.add_generic_rpc_handlers(
+                (grpc.method_handlers_generic_handler(service, {"Export": method}),)
+            )
+        host = self._address.rpartition(":")[0]
+        try:
+            port = server.add_insecure_port(self._address)
+        except RuntimeError as error:
+            raise ConfigError(
+                f"otlp.grpc: {self._address} cannot be opened: is it in use? choose another"
+            ) from error
+        server.start()
+        return f"{host}:{port}", lambda: server.stop(GRACE_SECONDS).wait()
+
+
+def build(options: Mapping[str, object]) -> Listener:
+    """The listener; options are `address` and `max_body`."""
+    return GrpcListener(str(options["address"]), int(str(options["max_body"])))
+
+
+def _call(receiver: Receiver, sink: Sink, path: str, allowed: Callable[[str], bool]) -> Call:
+    def export(body: bytes, context: grpc.ServicerContext) -> bytes:
+        metadata = {key.lower(): str(value) for key, value in context.invocation_metadata()}
+        if not allowed(metadata.get("authorization", "")):
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "a valid bearer token is required")
+        answer = receiver.receive(PushRequest(path, {"content-type": PROTOBUF}, body), sink)
+        if answer.status != 200:  # noqa: PLR2004 - as over HTTP
+            _abort(context, answer)
+        return answer.body
+
+    return export
+
+
+def _abort(context: grpc.ServicerContext, answer: PushResponse) -> NoReturn:
+    """The call ends with the status that the answer carries."""
+    said = status_pb2.Status.FromString(answer.body)
+    code = CODES.get(answer.status, grpc.StatusCode.INTERNAL)
+    wait = answer.headers.get("retry-after")
+    if wait is not None:
+        # Without it a client takes "exhausted" for an error that trying again cannot help.
+        retry = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=int(wait)))
+        detail = any_pb2.Any()
+        detail.Pack(retry)
+        full = status_pb2.Status(code=code.value[0], message=said.message, details=[detail])
+        context.set_trailing_metadata((("grpc-status-details-bin", full.SerializeToString()),))
+    context.abort(code, said.message)
+    raise AssertionError("abort raises")
