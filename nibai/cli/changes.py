@@ -77,6 +77,7 @@ command.add_command(watch)
     metavar="TEXT",
     help="A known flaw of the measurement: speed claims become not comparable.",
 )
+@click.option("--rollback-of", metavar="CHANGE", help="The change that this one takes back.")
 @cost_options
 @click.option("--description", default="", metavar="TEXT", help="For people.")
 @data_options
@@ -137,7 +138,10 @@ def _change(given: dict[str, object]) -> Change:
 
     at, before, after = (_text(given[name]) for name in ("at", "baseline", "candidate"))
     began = _began(_text(given["began"]), at)
-    said = {name: _text(given[name]) for name in ("order", "setup_defect", "control_variant")}
+    said = {
+        name: _text(given[name])
+        for name in ("order", "setup_defect", "control_variant", "rollback_of")
+    }
     kinds, known = change_kinds(many("kind"))
     return Found(
         id="",

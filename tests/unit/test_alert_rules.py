@@ -215,12 +215,12 @@ def test_exported_rules_fire_as_nibai_does(tmp_path):
     other = {**chat, "endpoint": "sagemaker/1.eu/embed", "change": "c2"}
     claim = {"claim": "2x-faster-at-p50-p90-and-p99"}
     given = [
-        series("nibai_claim_verdict", {**chat, **claim}, "0x1450 -1x60"),
-        series("nibai_claim_verdict", {**other, **claim}, "-1x1600"),
-        series("nibai_change_info", {**chat, "kind": "precision"}, "1x1600"),
-        series("nibai_change_info", {**other, "kind": "precision"}, "1x1600"),
-        series("nibai_change_effective_timestamp_seconds", chat, "0x1600"),
-        series("nibai_build_info", {"version": "1"}, "1x1520"),
+        series("nibai_claim_verdict", {**chat, **claim}, "0x290 -1x12"),
+        series("nibai_claim_verdict", {**other, **claim}, "-1x320"),
+        series("nibai_change_info", {**chat, "kind": "precision"}, "1x320"),
+        series("nibai_change_info", {**other, "kind": "precision"}, "1x320"),
+        series("nibai_change_effective_timestamp_seconds", chat, "0x320"),
+        series("nibai_build_info", {"version": "1"}, "1x304"),
     ]
     expected = {**chat, "claim": "twice-as-fast", "severity": "critical"}
     rest = {**other, **claim, "severity": "warning"}
@@ -257,8 +257,8 @@ def test_exported_rules_fire_as_nibai_does(tmp_path):
     ]
     tests = {
         "rule_files": ["exported.yaml"],
-        "evaluation_interval": "1m",
-        "tests": [{"interval": "1m", "input_series": given, "alert_rule_test": cases}],
+        "evaluation_interval": "5m",
+        "tests": [{"interval": "5m", "input_series": given, "alert_rule_test": cases}],
     }
     (tmp_path / "tests.yaml").write_text(yaml.safe_dump(tests), encoding="utf-8")
     promtool("test", "rules", "tests.yaml", at=tmp_path)

@@ -185,3 +185,13 @@ def test_alerts_are_listed_with_what_was_not_told(run):
         "not told  oncall[0].slack  change:c1: slack: not_in_channel: invite it\n"
         "silence s1  until 2057-08-03T01:46:40Z  change=c1  known\n"
     )
+
+
+def test_a_declared_rollback_is_evidence(run, capsys):
+    words = ["--endpoint", "a/b/c", "--at", "2026-03-28T18:00Z", "--rollback-of", "c1"]
+    assert invoke(["changes", "declare", *words]) == 0
+    capsys.readouterr()
+    state = open_state("nibai-data/state.sqlite")
+    assert table.rolled_back(state) == {"c1"}
+    state.close()
+    assert run("alerts")[1] == "no alerts\n"
