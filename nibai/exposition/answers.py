@@ -28,6 +28,11 @@ def answer_gauges(
     for distance in found.distributions:
         if distance.metric == "length_ratio":
             _interval(families, "nibai_response_length_ratio", distance.mean, **labels)
+        elif distance.mean.value is not None and 0 <= distance.mean.value <= 1:
+            _interval(
+                families, "nibai_drift_distance_ratio", distance.mean, kind="pairs",
+                feature=distance.metric, **labels,
+            )  # fmt: skip
     for score in found.scores:
         families.add(
             "nibai_drift_distance_ratio", score.value if 0 <= score.value <= 1 else None,

@@ -136,13 +136,25 @@ def _finding(families: Families, view: ChangeView, finding: Finding) -> None:
             "nibai_change_false_positive_ratio", rate.value, quantile=quantile, **view.labels
         )
     if evidence.cost is not None:
-        for side, per_1000 in zip(
-            ("baseline", "candidate"), evidence.cost.usd_per_1000_requests, strict=True
-        ):
-            families.add(
-                "nibai_cost_usd_per_request", per_1000 / 1000, side=side,
-                bound=Bound.ESTIMATE.value, **view.labels,
-            )  # fmt: skip
+        _cost(families, view, evidence.cost.usd_per_1000_requests, finding.estimate)
+
+
+def _cost(
+    families: Families,
+    view: ChangeView,
+    usd_per_1000: tuple[float, float],
+    ratio: Estimate | None,
+) -> None:
+    """What both sides cost; the interval is that of their ratio, laid on the candidate."""
+    name, (before, after) = "nibai_cost_usd_per_request", (one / 1000 for one in usd_per_1000)
+    estimate = {"bound": Bound.ESTIMATE.value, **view.labels}
+    families.add(name, before, side="baseline", **estimate)
+    families.add(name, after, side="candidate", **estimate)
+    # The dearer end is where the ratio baseline / candidate is lowest.
+    ends = () if ratio is None else ((Bound.LOW, ratio.high), (Bound.HIGH, ratio.low))
+    for bound, end in ends:
+        value = before / end if end else None
+        families.add(name, value, side="candidate", bound=bound.value, **view.labels)
 
 
 def _shift(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support import audits
 
 from nibai.exposition import ChangeView, Families, change_families
 from nibai.exposition.audits import density_quantile
@@ -96,3 +97,27 @@ def test_seconds_saved_come_from_the_curve_where_no_finding_knows_them():
     assert saved["latency", "0.5", "estimate"] == pytest.approx(1.0)
     assert saved["latency", "0.5", "low"] == pytest.approx(0.75)
     assert ("latency", "0.5", "high") not in saved
+
+
+def test_the_cost_of_the_candidate_carries_the_interval_of_the_ratio():
+    audit = audits.cost()
+    (finding,) = [one for one in audit.findings if one.evidence.cost is not None]
+    found = Families()
+    change_families(found, [ChangeView(audit.change, 0.0, audit.sentences, audit)])
+    usd = series(found, "nibai_cost_usd_per_request")
+    before, after = (one / 1000 for one in finding.evidence.cost.usd_per_1000_requests)
+    assert usd["baseline", "estimate"] == pytest.approx(before)
+    assert usd["candidate", "estimate"] == pytest.approx(after)
+    assert usd["candidate", "low"] == pytest.approx(before / finding.estimate.high)
+    assert usd["candidate", "high"] == pytest.approx(before / finding.estimate.low)
+    assert usd["candidate", "low"] < usd["candidate", "high"]
+
+
+def test_distances_between_pairs_are_exported_with_their_interval():
+    audit = audits.answered()
+    found = Families()
+    change_families(found, [ChangeView(audit.change, 0.0, audit.sentences, audit)])
+    distances = series(found, "nibai_drift_distance_ratio")
+    pairs = {bound for kind, _, bound in distances if kind == "pairs"}
+    assert pairs == {"estimate", "low", "high"}
+    assert all(0 <= value <= 1 for value in distances.values())
