@@ -46,6 +46,7 @@ VENDED = {
 """Metrics that AWS stores of every endpoint, by their CloudWatch name (dimension set V)."""
 
 BY_TYPE = "ByAzByInstanceType"
+BY_INSTANCE = "ByInstanceId"
 OF_COMPONENT = "ForIc"
 """What follows a name of `VENDED` where the dimension set is another one (aws.md, 2.1)."""
 

@@ -49,10 +49,14 @@ class Matrix:
     scanned: int | None = None
 
     @property
+    def answered(self) -> int:
+        """Samples in the answer."""
+        return sum(one.samples for one in self.series)
+
+    @property
     def samples(self) -> int:
         """Samples that the query touched, or at least those that it answered."""
-        answered = sum(one.samples for one in self.series)
-        return answered if self.scanned is None else max(self.scanned, answered)
+        return self.answered if self.scanned is None else max(self.scanned, self.answered)
 
     @property
     def native(self) -> bool:

@@ -1,4 +1,4 @@
-"""Range queries that come whole: warnings and limits are answered by asking for less at a time."""
+"""Range queries that come whole: answers that may be cut off are asked again label by label."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from collector.promql.selectors import selector
 from collector.promql.wanted import Matchers
 from nibai.model import Window
 
-SHORTEST_SECONDS = 600.0
+MOST_SAMPLES = 60_000
+"""What is kept in memory at a time: histograms of 40 buckets take 5 kB each."""
+
 MOST_SPLITS = 4
 LE = "le"
 
@@ -45,36 +47,38 @@ class Asker:
     step: float = 60.0
 
     def ask(self, expression: Expression, selection: Selection, window: Window) -> Matrix:
-        """The answer in one piece; warnings remain where nothing could be split any further."""
-        return self._whole(expression, selection, window, MOST_SPLITS)
+        """The answer in one piece; warnings remain where nothing could be split any further.
+
+        Raises TooMuchError where the server says so or memory would: ask for a shorter stretch.
+        """
+        found = self._whole(expression, selection, window, MOST_SPLITS)
+        fitting(found.answered)
+        return found
 
     def _whole(
         self, expression: Expression, selection: Selection, window: Window, splits: int
     ) -> Matrix:
         """An answer with warnings may be cut off: it is asked again, label value by label value."""
-        found = self._in_time(expression, selection, window)
+        found = self.client.query_range(expression(selection.text), window, self.step)
         label = _splitting(found, selection) if found.warnings and splits else None
         if label is None:
             return found
         values = self.client.label_values(label, selection.text, window)
-        return _joined(
-            [
+        parts: list[Matrix] = []
+        for value in ("", *values):
+            parts.append(
                 self._whole(expression, selection.having(label, value), window, splits - 1)
-                for value in ("", *values)
-            ]
-        )
+            )
+            fitting(sum(part.answered for part in parts))
+        return _joined(parts)
 
-    def _in_time(self, expression: Expression, selection: Selection, window: Window) -> Matrix:
-        """Halves the window as often as the server finds it too much."""
-        try:
-            return self.client.query_range(expression(selection.text), window, self.step)
-        except TooMuchError:
-            steps = round(window.seconds / self.step)
-            if window.seconds <= SHORTEST_SECONDS or steps < 2:  # noqa: PLR2004 - two halves
-                raise
-        middle = window.start + steps // 2 * self.step
-        halves = (Window(window.start, middle), Window(middle + self.step, window.end))
-        return _joined([self._in_time(expression, selection, half) for half in halves])
+
+def fitting(samples: int) -> None:
+    """TooMuchError when so many samples should not be held."""
+    if samples > MOST_SAMPLES:
+        raise TooMuchError(
+            f"PromQL: an answer of more than {MOST_SAMPLES:,} samples at once", reason="too_much"
+        )
 
 
 def _splitting(found: Matrix, selection: Selection) -> str | None:
@@ -100,5 +104,4 @@ def _joined(parts: Sequence[Matrix]) -> Matrix:
                 one.labels, {**known.values, **one.values}, {**known.histograms, **one.histograms}
             )  # fmt: skip
     warnings = tuple(dict.fromkeys(text for part in parts for text in part.warnings))
-    scanned = sum(part.samples for part in parts)
-    return Matrix(tuple(merged.values()), warnings, scanned)
+    return Matrix(tuple(merged.values()), warnings, sum(part.samples for part in parts))

@@ -53,6 +53,8 @@ class Binned:
 
     def at(self, scale: int) -> Binned:
         """The same at a coarser scale: buckets are joined whole."""
+        if scale == self.scale:
+            return self
         rows: dict[int, float] = {}
         for number, count in self.rows.items():
             joined = number if number == ZERO_BUCKET else number >> (self.scale - scale)
@@ -85,7 +87,7 @@ def binned(buckets: Iterable[Bucket], layout: Sequence[tuple[float, float]]) -> 
     >>> dict(found.rows), found.scale, found.exact
     ({-1: 3.0, 0: 1.0}, 0, True)
     """
-    scale, exact = _scale(layout)
+    scale, exact = _scale(tuple(layout))
     rows: dict[int, float] = {}
     beyond = 0.0
     for low, high, count in buckets:
@@ -110,7 +112,8 @@ def from_fractions(below: Mapping[float, float], count: float) -> list[Bucket]:
     return [*found, (low, math.inf, count - running)]
 
 
-def _scale(layout: Sequence[tuple[float, float]]) -> tuple[int, bool]:
+@lru_cache(maxsize=2**10)
+def _scale(layout: tuple[tuple[float, float], ...]) -> tuple[int, bool]:
     """The scale of a layout, and whether its bounds are bounds of that scale."""
     inner = [(low, high) for low, high in layout if low > ZERO_THRESHOLD and high < math.inf]
     if not inner:

@@ -24,7 +24,8 @@ NOT_FOUND = 404
 REFUSED = (401, 403)
 SERVER_ERROR = 500
 OK = 200
-MOST_BYTES = 256 * 1024**2
+MOST_BYTES = 32 * 1024**2
+"""Of an answer; Python needs ten times as much for what is in it."""
 
 
 class TooMuchError(CollectError):
@@ -148,8 +149,8 @@ def urllib3_http() -> Http:
                 method, url, headers=dict(headers), body=body or None,
                 preload_content=False, redirect=False,
             )  # fmt: skip
-            data = answer.read(MOST_BYTES)
-            answer.release_conn()
+            data = answer.read(MOST_BYTES + 1)
+            answer.drain_conn() if len(data) <= MOST_BYTES else answer.close()
         except urllib3.exceptions.HTTPError as error:
             host = urllib3.util.parse_url(url).netloc
             raise CollectError(
@@ -158,6 +159,10 @@ def urllib3_http() -> Http:
                 retryable=True,
                 reason="unreached",
             ) from None
+        if len(data) > MOST_BYTES:
+            raise TooMuchError(
+                f"PromQL: an answer of more than {MOST_BYTES // 1024**2} MiB", reason="too_much"
+            )
         return answer.status, data
 
     return request

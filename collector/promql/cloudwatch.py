@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from collector.cloudwatch.source import FAILURES
-from collector.promql.aliases import BY_TYPE, ENGINES, OF_COMPONENT, VENDED, Alias
+from collector.promql.aliases import BY_INSTANCE, BY_TYPE, ENGINES, OF_COMPONENT, VENDED, Alias
 from collector.promql.answers import Labels
 from collector.promql.client import PromqlClient, Signer, urllib3_http
 from collector.promql.source import DOLLARS_PER_SAMPLE, Cadence, PromqlSource
@@ -46,6 +46,11 @@ REPLICA = ("@resource.host.id", "aws.sagemaker.container.id")
 def wanted_metrics(options: Mapping[str, object]) -> list[Wanted]:
     """Every metric of every endpoint that the configuration names."""
     endpoints, metrics = options["endpoints"], options["metrics"]
+    for name in metrics:
+        if f"{name}{BY_INSTANCE}" in metrics:
+            raise ConfigError(
+                f"cloudwatch: {name} and {name}{BY_INSTANCE} hold the same requests: read one"
+            )
     errors = FAILURES if options.get("errors", True) else ()
     assert isinstance(endpoints, Mapping)  # noqa: S101 - checked with the configuration
     assert isinstance(metrics, tuple | list)  # noqa: S101 - same
@@ -133,6 +138,8 @@ def _of(name: str, key: str, endpoint: str, variants: Sequence[str]) -> list[Wan
         own = tuple(one for one in variants if not one.startswith(COMPONENT))
         found = [_component(vended, key, one) for one in variants if one.startswith(COMPONENT)]
         return [*([_variants(vended, key, endpoint, own)] if own else []), *found]
+    if (by_instance := VENDED.get(name.removesuffix(BY_INSTANCE))) and name.endswith(BY_INSTANCE):
+        return [_by_instance(by_instance, key, endpoint, tuple(variants))]
     by_types = VENDED.get(name.removesuffix(BY_TYPE)) if name.endswith(BY_TYPE) else None
     if by_types is not None:
         return [_by_type(by_types, key, endpoint, tuple(variants))]
@@ -190,6 +197,19 @@ def _by_type(alias: Alias, key: str, endpoint: str, variants: tuple[str, ...]) -
         return SeriesKey(key, variant, f"type={kind},az={zone}", "", f"{alias.metric}_by_type")
 
     names = tuple(f"{name}{BY_TYPE}" for name in alias.names)
+    return _vended(alias, names, of, (("EndpointName", endpoint),))
+
+
+def _by_instance(alias: Alias, key: str, endpoint: str, variants: tuple[str, ...]) -> Wanted:
+    """Instances of variants (VI): the rows of V told apart, so that instances can be counted."""
+
+    def of(labels: Labels) -> SeriesKey | None:
+        variant, instance = labels.get("VariantName", ""), labels.get("InstanceId", "")
+        if variant not in variants or not instance:
+            return None
+        return SeriesKey(key, variant, instance, "", alias.metric)
+
+    names = tuple(f"{name}{BY_INSTANCE}" for name in alias.names)
     return _vended(alias, names, of, (("EndpointName", endpoint),))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from collector.promql.asking import Asker
-from collector.promql.client import PromqlClient
+from collector.promql.client import PromqlClient, TooMuchError
 from collector.promql.discovery import discovered
 from collector.promql.minutes import MINUTE, Minutes, Read
 from collector.promql.reading import read
@@ -19,6 +19,9 @@ from nibai.protocols import Preview, Pulled
 
 CHUNK_SECONDS = 86400.0
 """What one query covers at most; CloudWatch answers no longer stretch at this resolution."""
+
+SHORTEST_SECONDS = 600.0
+"""What is still too much in so short a stretch stays unread."""
 
 MONTH_SECONDS = 730 * 3600.0
 DOLLARS_PER_SAMPLE = 0.01 / 1e6
@@ -55,6 +58,7 @@ class PromqlSource:
         self._clock = clock
         self._price = dollars_per_sample
         self._limit = dollars_per_month
+        self._told = 0
 
     @property
     def series(self) -> Sequence[str]:
@@ -88,36 +92,49 @@ class PromqlSource:
             if not chunks:
                 continue
             whole = Window(chunks[0].start, chunks[-1].end)
-            before = self._client.metered.samples
             try:
                 names = names or self._client.label_values("__name__", None, whole)
                 found = discovered(self._client, wanted, names, whole)
                 if found is None:
-                    problem = _missing(wanted, names)
-                    yield Pulled((), whole, {}, 0.0, {}, problems=(problem,))
+                    yield self._failed(whole, _missing(wanted, names))
                     continue
-                yield from self._read(name, found, chunks)
+                yield from self._read(name, found, whole)
             except AuthError:
                 raise
             except CollectError as error:
-                dollars = (self._client.metered.samples - before) * self._price
-                problem = f"{wanted.names[0]}: {error}"
-                yield Pulled((), whole, {}, dollars, {}, problems=(problem,))
+                yield self._failed(whole, f"{wanted.names[0]}: {error}")
 
-    def _read(self, name: str, found: Found, chunks: Sequence[Window]) -> Iterator[Pulled]:
-        whole_so_far = True
-        for chunk in chunks:
-            before = self._client.metered.samples
-            done = read(self._asker, found, chunk)
+    def _read(self, name: str, found: Found, stretch: Window) -> Iterator[Pulled]:
+        """The stretch a day at a time, or as much of it as the server and memory can take."""
+        start, length, whole_so_far = stretch.start, CHUNK_SECONDS, True
+        while start < stretch.end:
+            chunk = Window(start, min(start + length, stretch.end))
+            try:
+                done = read(self._asker, found, chunk)
+            except TooMuchError:
+                if chunk.seconds <= SHORTEST_SECONDS:
+                    raise
+                length = math.ceil(chunk.seconds / 2 / MINUTE) * MINUTE
+                continue
             whole_so_far = whole_so_far and not done.warnings
             yield Pulled(
                 observations=done.observations,
                 window=chunk,
                 # After a part that may lack something nothing counts as read: it is asked again.
                 read_until={name: chunk.end} if whole_so_far else {},
-                dollars=(self._client.metered.samples - before) * self._price,
+                dollars=self._dollars(),
                 notes=_notes(done),
             )
+            start = chunk.end
+
+    def _failed(self, window: Window, problem: str) -> Pulled:
+        return Pulled((), window, {}, self._dollars(), {}, problems=(problem,))
+
+    def _dollars(self) -> float:
+        """What was scanned since it was last told."""
+        scanned = self._client.metered.samples - self._told
+        self._told += scanned
+        return scanned * self._price
 
     def _monthly(self) -> float:
         """Dollars of a month at this cadence, each metric one series."""

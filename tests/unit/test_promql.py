@@ -288,12 +288,26 @@ def test_too_much_is_asked_in_halves():
     fake = server(temporality="cumulative")
     fake.longest = 600
     source, _ = pulling(fake, now=START + 7260, backfill_seconds=7260)
-    [part] = source.pull({})
-    assert sum(one.count for one in part.observations) == 400
+    parts = list(source.pull({}))
+    assert sum(one.count for part in parts for one in part.observations) == 400
+    assert [part.window.seconds for part in parts][:-1] == [480.0] * (len(parts) - 1)
+    assert parts[-1].read_until == {source.series[0]: START + 7200}
+    assert sum(part.dollars for part in parts) == pytest.approx(
+        1e-8 * source._client.metered.samples
+    )
     fake.longest = 10
     [part] = source.pull({})
     assert part.problems[0].startswith("ModelLatency: PromQL at http://p: not executed (422): ")
     assert part.read_until == {}
+
+
+def test_no_more_is_held_than_fits(monkeypatch):
+    monkeypatch.setattr("collector.promql.asking.MOST_SAMPLES", 15)
+    monkeypatch.setattr("collector.promql.source.SHORTEST_SECONDS", 60.0)
+    source, _ = pulling(server(labels=many(2)), now=START + 660)
+    parts = list(source.pull({}))
+    assert sum(one.count for part in parts for one in part.observations) == 800
+    assert len(parts) == 2
 
 
 def test_a_throttling_server_is_waited_for():

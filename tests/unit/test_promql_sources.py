@@ -212,6 +212,13 @@ def test_dimension_sets_have_names_of_their_own():
     key = by_type.key({**BLUE, "AvailabilityZone": "a", "InstanceType": "ml.g5.xlarge"})
     assert (key.replica, key.metric) == ("type=ml.g5.xlarge,az=a", "overhead_latency_by_type")
     assert by_type.key(BLUE) is None
+    [by_instance] = cloudwatch("ModelLatencyByInstanceId")
+    key = by_instance.key({**BLUE, "InstanceId": "i-1"})
+    assert (key.replica, key.metric) == ("i-1", "model_latency")
+    assert by_instance.key(BLUE) is None
+    assert by_instance.failures[0] == "InvocationsByInstanceId"
+    with pytest.raises(ConfigError, match="hold the same requests: read one"):
+        cloudwatch("ModelLatency", "ModelLatencyByInstanceId")
 
 
 def test_metrics_of_the_containers_are_known_by_quoted_labels():
