@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from collector.cloudwatch.source import FAILURES
+from collector.cloudwatch.series import PUBLISHED
 from collector.promql.aliases import BY_INSTANCE, BY_TYPE, ENGINES, OF_COMPONENT, VENDED, Alias
 from collector.promql.answers import Labels
 from collector.promql.client import PromqlClient, Signer, urllib3_http
@@ -46,14 +47,14 @@ REPLICA = ("@resource.host.id", "aws.sagemaker.container.id")
 def wanted_metrics(options: Mapping[str, object]) -> list[Wanted]:
     """Every metric of every endpoint that the configuration names."""
     endpoints, metrics = options["endpoints"], options["metrics"]
+    errors = FAILURES if options.get("errors", True) else ()
+    assert isinstance(endpoints, Mapping)  # noqa: S101 - checked with the configuration
+    assert isinstance(metrics, tuple | list)  # noqa: S101 - same
     for name in metrics:
         if f"{name}{BY_INSTANCE}" in metrics:
             raise ConfigError(
                 f"cloudwatch: {name} and {name}{BY_INSTANCE} hold the same requests: read one"
             )
-    errors = FAILURES if options.get("errors", True) else ()
-    assert isinstance(endpoints, Mapping)  # noqa: S101 - checked with the configuration
-    assert isinstance(metrics, tuple | list)  # noqa: S101 - same
     scope = f"{options['account']}.{options['region']}"
     found: list[Wanted] = []
     for endpoint, variants in endpoints.items():
@@ -72,7 +73,7 @@ def build(options: Mapping[str, object]) -> Puller:
     if options.get("path") == "auto" and not _stored(client, options):
         from collector.cloudwatch.source import build as classic  # noqa: PLC0415 - only then
 
-        return classic(options)
+        return classic({**options, "metrics": _classic_metrics(options["metrics"])})
     cadence = Cadence(
         float(str(options.get("every", CADENCE.every_seconds))),
         CADENCE.delay_seconds,
@@ -130,6 +131,13 @@ def _stored(client: PromqlClient, options: Mapping[str, object]) -> bool:
             raise
         return False  # not there, or not allowed: the classic path says what is missing
     return bool(wanted & set(names))
+
+
+def _classic_metrics(metrics: object) -> tuple[str, ...]:
+    """What of the metrics has a name on the classic path; all of them where none has."""
+    assert isinstance(metrics, tuple | list)  # noqa: S101 - checked with the configuration
+    known = {one.name for one in PUBLISHED}
+    return tuple(name for name in metrics if name in known) or tuple(metrics)
 
 
 def _of(name: str, key: str, endpoint: str, variants: Sequence[str]) -> list[Wanted]:

@@ -147,13 +147,14 @@ def test_auto_takes_classic_metrics_where_promql_has_nothing(invoke):
         metrics.publish(*series, minute, np.full(20, 1e5))
     empty = Promql({})
     with FakeAws(cloudwatch=metrics, promql=empty) as fake:
-        document = section(fake.url, path="auto", detail="TC 28")
+        metrics_ = ["ModelLatency", "ttft"]  # the second one is of PromQL only
+        document = section(fake.url, path="auto", detail="TC 28", metrics=metrics_)
         code, out, err = invoke(document, "collect", "--once")
         assert (code, "1 series, TC 28" in out) == (0, True), err
         empty.failures = [(403, "denied")]
         assert "1 series, TC 28" in invoke(document, "collect", "--dry-run")[1]
         empty.requests = requests(BLUE)[0]
-        assert "1 metrics by PromQL" in invoke(document, "collect", "--dry-run")[1]
+        assert "2 metrics by PromQL" in invoke(document, "collect", "--dry-run")[1]
 
 
 def test_failed_requests_are_the_slowest_and_are_judged(invoke, tmp_path):
