@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from collector.cloudwatch.source import FAILURES
 from collector.cloudwatch.series import PUBLISHED
+from collector.cloudwatch.source import FAILURES
 from collector.promql.aliases import BY_INSTANCE, BY_TYPE, ENGINES, OF_COMPONENT, VENDED, Alias
 from collector.promql.answers import Labels
 from collector.promql.client import PromqlClient, Signer, urllib3_http
