@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from collector.aws.errors import DeniedError
-from collector.aws.session import Caller
+from collector.aws.session import AwsClient, Caller
 from collector.bedrock.failures import dollars, failed_requests, with_failures
+from collector.bedrock.logs import FileLogs, GroupLogs, Logs
 from collector.bedrock.records import Reading, read_record
 from collector.bedrock.series import Model, model_series, models, short
 from collector.bedrock.settings import Settings
@@ -17,7 +18,7 @@ from collector.cloudwatch.reading import CloudWatchSource
 from collector.hourly.objects import DOLLARS_A_LIST
 from collector.hourly.part import Part
 from collector.hourly.places import HOUR, Place
-from collector.hourly.reading import HourlyReading, first_hour
+from collector.insights import logs_client
 from collector.redact import redaction
 from collector.segments import Segments
 from nibai.config import Bedrock, BedrockLogs
@@ -30,14 +31,12 @@ MONTH_SECONDS = 730 * HOUR
 
 
 @dataclass(frozen=True, slots=True)
-class Logs:
-    """Invocation logs: where, and what is made of a record."""
+class LogReading:
+    """Invocation logs: where they are, and what is made of a record."""
 
-    store: Caller
-    place: Place
+    logs: Logs
     reading: Reading
     most_segments: int
-    since_seconds: float
 
 
 class BedrockSource:
@@ -48,7 +47,7 @@ class BedrockSource:
         latencies: CloudWatchSource,
         metrics: Caller,
         wanted: Sequence[Model],
-        logs: Logs | None,
+        logs: LogReading | None,
         *,
         clock: Callable[[], float],
         every_seconds: float,
@@ -63,7 +62,7 @@ class BedrockSource:
     @property
     def series(self) -> Sequence[str]:
         """Series of CloudWatch, and the place of the logs."""
-        logs = () if self._logs is None else (self._logs.place.name,)
+        logs = () if self._logs is None else (self._logs.logs.name,)
         return (*self._latencies.series, *logs)
 
     def preview(self, read_until: Mapping[str, float]) -> Preview:
@@ -73,9 +72,7 @@ class BedrockSource:
         monthly = dollars(len(self._models)) * MONTH_SECONDS / self._every
         said, calls = found.said, 2 * found.calls
         if self._logs is not None:
-            place = self._logs.place
-            start = first_hour(place, read_until, self._clock(), self._logs.since_seconds)
-            said += f"; lists {place.name} from {place.after(start)[-13:]}h (UTC)"
+            said += f"; {self._logs.logs.said(read_until, self._clock())}"
             calls, each = calls + 1, each + DOLLARS_A_LIST
         return replace(
             found,
@@ -108,22 +105,21 @@ class BedrockSource:
             dollars=part.dollars + dollars(len(self._models)),
         )
 
-    def _records(self, logs: Logs, read_until: Mapping[str, float]) -> Iterator[Pulled]:
-        segments, settings = Segments(logs.most_segments), Settings(read_until)
-        part = Part()
+    def _records(self, wanted: LogReading, read_until: Mapping[str, float]) -> Iterator[Pulled]:
+        segments, settings = Segments(wanted.most_segments), Settings(read_until)
+        part, logs = Part(), wanted.logs
 
         def read_line(line: bytes) -> list[PredictionRecord]:
-            found, asked = read_record(line, logs.reading, segments)
+            found, asked = read_record(line, wanted.reading, segments)
             settings.add(asked)
             return [found]
 
-        reading = HourlyReading(logs.store, read_until, self._clock(), logs.since_seconds)
         try:
-            yield from reading.read(logs.place, read_line, part)
+            yield from logs.read(read_line, read_until, self._clock(), part)
         except CollectError as error:
             if isinstance(error, AuthError) and not isinstance(error, DeniedError):
                 raise
-            part.problems.append(f"{logs.place.name}: {error}")
+            part.problems.append(f"{logs.name}: {error}")
         if segments.joined:
             part.notes["requests of further segments"] += segments.joined
         judged = settings.judged()
@@ -136,8 +132,7 @@ def build(options: Mapping[str, object]) -> Puller:
     """One account and region; `options` are those of `bedrock` in nibai.yaml."""
     import time  # noqa: PLC0415 - the plug-in's own clock
 
-    from collector.aws.session import AwsClient  # noqa: PLC0415 - boto3
-    from collector.cloudwatch.client import CloudWatchClient  # noqa: PLC0415 - same
+    from collector.cloudwatch.client import CloudWatchClient  # noqa: PLC0415 - boto3
 
     chosen = Bedrock.model_construct(None, **options)
     address = chosen.endpoint_url
@@ -153,7 +148,7 @@ def build(options: Mapping[str, object]) -> Puller:
     )
     logs = None
     if chosen.logs is not None:
-        logs = _logs(AwsClient("s3", chosen.region, endpoint_url=address), chosen, chosen.logs)
+        logs = _log_reading(chosen, chosen.logs, wanted)
     return BedrockSource(
         latencies,
         AwsClient("cloudwatch", chosen.region, endpoint_url=address),
@@ -164,18 +159,22 @@ def build(options: Mapping[str, object]) -> Puller:
     )
 
 
-def _logs(store: Caller, chosen: Bedrock, logs: BedrockLogs) -> Logs:
-    below = ("AWSLogs", chosen.account, "BedrockModelInvocationLogs", chosen.region)
-    wanted = models(f"{chosen.account}.{chosen.region}", chosen.endpoints)
-    return Logs(
-        store,
-        Place.of(logs.destination, *below, ending=".json.gz"),
-        Reading(
-            {short(one.model_id): one for one in wanted},
-            OutputSpec(OutputKind(logs.answer), logs.path),
-            logs.segments,
-            redaction(logs.redact),
-        ),
-        logs.most_segments,
-        logs.since,
+def _log_reading(chosen: Bedrock, logs: BedrockLogs, wanted: Sequence[Model]) -> LogReading:
+    import time  # noqa: PLC0415 - the plug-in's own clock
+
+    address = chosen.endpoint_url
+    if logs.destination is not None:
+        below = ("AWSLogs", chosen.account, "BedrockModelInvocationLogs", chosen.region)
+        place = Place.of(logs.destination, *below, ending=".json.gz")
+        store = AwsClient("s3", chosen.region, endpoint_url=address)
+        found: Logs = FileLogs(store, place, logs.since)
+    else:
+        group = logs_client(chosen.region, address)
+        found = GroupLogs(group, str(logs.log_group), logs.since, time.time, time.sleep)
+    reading = Reading(
+        {short(one.model_id): one for one in wanted},
+        OutputSpec(OutputKind(logs.answer), logs.path),
+        logs.segments,
+        redaction(logs.redact),
     )
+    return LogReading(found, reading, logs.most_segments)

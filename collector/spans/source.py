@@ -8,9 +8,10 @@ from dataclasses import replace
 from collector.aws.errors import DeniedError
 from collector.aws.session import Caller
 from collector.hourly.part import Part
+from collector.insights import Answered, Insights, logs_client
 from collector.segments import Segments
-from collector.spans.insights import Answered, Insights, SpanQuery, logs_client
-from collector.spans.requests import Naming, minutes
+from collector.spans.query import SpanQuery
+from collector.spans.requests import Naming, Request, minutes
 from collector.spans.xray import (
     Sampling,
     Traced,
@@ -105,7 +106,7 @@ class SpansSource:
         except DeniedError:
             return True  # the one that needs no permission of X-Ray
 
-    def _answered(self, answered: Answered, segments: Segments) -> Pulled:
+    def _answered(self, answered: Answered[Request], segments: Segments) -> Pulled:
         part = Part()
         part.dollars = answered.dollars
         part.notes["spans without time or duration"] += answered.lost

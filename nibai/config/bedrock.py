@@ -5,26 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nibai.config.data_capture import Redact
 from nibai.config.fields import Duration, Section
 
 
 class BedrockLogs(Section):
-    """Invocation logs in S3, as the account's logging configuration names them.
+    """Invocation logs: in S3 (`destination`) or a log group, as the logging configuration has it.
 
     `segments` are keys of `requestMetadata`, which callers put there. `path` leads to the answer in
     `outputBodyJson`; without it the text of the usual forms is taken.
     """
 
-    destination: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")
+    destination: str | None = Field(
+        default=None, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$"
+    )
+    log_group: str | None = None
     answer: Literal["text", "json", "class"] = "text"
     path: str = ""
     segments: tuple[str, ...] = ()
     most_segments: int = Field(default=50, ge=1)
     redact: Redact = Redact()
     since: Duration = 7 * 86400.0
+
+    @model_validator(mode="after")
+    def _one_place(self) -> BedrockLogs:
+        if (self.destination is None) == (self.log_group is None):
+            raise ValueError("give either destination (s3://…) or log_group")
+        return self
 
 
 class Bedrock(Section):

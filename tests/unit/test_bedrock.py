@@ -10,6 +10,7 @@ import yaml
 from fakeaws.metrics import Metrics, ServiceError
 from fakeaws.s3 import S3
 from fakeaws.server import FakeAws
+from fakeaws.traces import Logs
 
 from collector.bedrock.records import Asked, Reading, read_record, usual_text
 from collector.bedrock.series import Model
@@ -181,7 +182,7 @@ class Account:
 
     def __init__(self, folder, capsys):
         self.folder, self.capsys = folder, capsys
-        self.metrics, self.s3 = Metrics(NOW), S3()
+        self.metrics, self.s3, self.logs = Metrics(NOW), S3(), Logs()
         self.first = int(NOW // 60) - 33
         rng = np.random.default_rng(2)
         self.values = {self.first + i: rng.lognormal(0, 0.4, 20) for i in range(30)}
@@ -200,12 +201,12 @@ class Account:
         self.s3.put("bucket", f"{PLACE}/{moment}/20260301T_a.json.gz", data, hour)
         self.s3.put("bucket", f"{PLACE}/{moment}/data/r1_input.json.gz", b"", hour)
 
-    def collect(self):
-        with FakeAws(s3=self.s3, cloudwatch=self.metrics) as fake:
+    def collect(self, logs=None):
+        with FakeAws(s3=self.s3, cloudwatch=self.metrics, logs=self.logs) as fake:
             section = {
                 "account": "123456789012", "region": "us-east-1", "endpoints": {"chat": [MODEL]},
                 "metrics": ["InvocationLatency"], "detail": "TC 28", "endpoint_url": fake.url,
-                "logs": {"destination": "s3://bucket/logs", "since": "6h"},
+                "logs": logs or {"destination": "s3://bucket/logs", "since": "6h"},
             }  # fmt: skip
             path = self.folder / "nibai.yaml"
             document = {"data": str(self.folder / "data"), "bedrock": [section]}
@@ -279,3 +280,25 @@ def test_minutes_wait_while_their_failures_are_not_known(account):
     account.metrics.faults.errors = {}
     assert account.collect()[0] == 0
     assert account.latency().n.sum() == 30 * 21 + 2
+
+
+def test_logs_of_a_log_group_are_asked_for_once(account):
+    first = NOW // 60 * 60 - 3600
+    records = [logged(f"g{i}", at=first + 30 * i) for i in range(60)]
+    events = [{"at": first + 30 * i, "@message": json.dumps(one)} for i, one in enumerate(records)]
+    account.logs = Logs([*events, {"at": first + 7, "@message": "{}"}], page=7)
+    code, out, err = account.collect({"log_group": "/aws/bedrock", "since": "1h"})
+    assert code == 0, err
+    assert "60 answers read, 60 new" in out
+    assert "1 lines left out: no invocation record" in out
+    asked = len(account.logs.queries)
+    assert all(one["logGroupName"] == "/aws/bedrock" for one in account.logs.queries)
+    assert account.collect({"log_group": "/aws/bedrock", "since": "1h"})[0] == 0
+    assert len(account.logs.queries) == asked
+
+
+@pytest.mark.parametrize("logs", [{}, {"destination": "s3://bucket/logs", "log_group": "g"}])
+def test_logs_lie_in_one_place(account, logs):
+    code, _, err = account.collect(logs | {"since": "1h"})
+    assert code == 2
+    assert "give either destination (s3://…) or log_group" in err

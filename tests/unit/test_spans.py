@@ -121,7 +121,7 @@ def test_a_query_that_never_ends_is_asked_again_later(account, monkeypatch):
 def test_windows_with_too_many_rows_are_halved_and_a_minute_that_stays_too_full_is_left_out(
     account, monkeypatch
 ):
-    monkeypatch.setattr("collector.spans.insights.MAX_ROWS", 100)
+    monkeypatch.setattr("collector.insights.MAX_ROWS", 100)
     rng = np.random.default_rng(2)
     made = spans(500, rng) + [span(FIRST + 60 + at, 1.0) for at in rng.uniform(0, 60, 150)]
     account.logs = Logs(made, polls=0)

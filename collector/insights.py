@@ -1,4 +1,4 @@
-"""Spans by Logs Insights: a query started, waited for, and read page by page.
+"""Logs Insights: a query started, waited for, and read page by page.
 
 A query returns 100,000 rows at most and bills what it scans, so windows are narrow, and one with
 more rows is asked again in halves. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from typing import Generic, Protocol, TypeVar
 
 from collector.aws.session import AwsClient, Caller
-from collector.spans.requests import Naming, Request
 from nibai.errors import CollectError
 from nibai.model import Window
 
@@ -20,59 +19,45 @@ PAGE_ROWS = 10_000
 DOLLARS_A_GIGABYTE = 0.005
 FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS, PATIENCE_SECONDS = 0.5, 8.0, 120.0
 WAITING = ("Scheduled", "Running", "Unknown")
-FAILED = ("ERROR", "STATUS_CODE_ERROR", "2")
 
 
-@dataclass(frozen=True, slots=True)
-class SpanQuery:
-    """Which spans of a log group, and which of their fields say whose they are."""
+class Timed(Protocol):
+    """What a row becomes."""
 
-    log_group: str
-    filter: str
-    naming: Naming
-    variant: str = ""
-    variant_field: str = ""
-    duration: str = "durationNano"
-    status: str = "status.code"
+    @property
+    def at(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+
+Row = TypeVar("Row", bound=Timed)
+Told_co = TypeVar("Told_co", bound=Timed, covariant=True)
+
+
+class Query(Protocol[Told_co]):
+    """What is asked; its text names the fields that `request` reads, and sorts by time."""
+
+    @property
+    def log_group(self) -> str:
+        """Of which group."""
+        ...
 
     @property
     def text(self) -> str:
-        """The query."""
-        places = [self.duration, self.status, *self._places]
-        named = ", ".join(f"{place} as f{i}" for i, place in enumerate(places))
-        kept = f" | filter {self.filter}" if self.filter else ""
-        return f"fields @timestamp as at, {named}{kept} | sort @timestamp asc | limit {MAX_ROWS}"
+        """In the language of Logs Insights, with a limit of `MAX_ROWS`."""
+        ...
 
-    @property
-    def _places(self) -> list[str]:
-        own = [self.variant_field] if self.variant_field else []
-        return [*own, *self.naming.segments.values()]
-
-    def request(self, row: Mapping[str, str]) -> Request | None:
-        """The request of a row; None where it has no time or duration."""
-        try:
-            at = datetime.fromisoformat(row["at"]).replace(tzinfo=UTC).timestamp()
-            seconds = float(row["f0"]) / 1e9
-        except (KeyError, ValueError):
-            return None
-        if not 0 <= seconds < float("inf"):
-            return None
-        values = {place: row.get(f"f{i}") for i, place in enumerate(self._places, 2)}
-        return Request(
-            at,
-            seconds,
-            row.get("f1", "").upper() in FAILED,
-            str(values.get(self.variant_field) or self.variant),
-            self.naming.segment(values),
-        )
+    def request(self, row: Mapping[str, str]) -> Told_co | None:
+        """What a row tells; None where it cannot be used."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """What a window held: `lost` rows have no time or duration; `whole`: none was left out."""
+class Answered(Generic[Row]):
+    """What a window held: `lost` rows cannot be used; `whole`: none was left out."""
 
     window: Window
-    requests: tuple[Request, ...]
+    requests: tuple[Row, ...]
     lost: int
     whole: bool
     dollars: float
@@ -83,13 +68,13 @@ def logs_client(region: str, endpoint_url: str | None) -> Caller:
     return AwsClient("logs", region, endpoint_url=endpoint_url)
 
 
-class Insights:
+class Insights(Generic[Row]):
     """Asks one query for windows of time; `clock` and `wait` are passed in."""
 
     def __init__(
         self,
         logs: Caller,
-        query: SpanQuery,
+        query: Query[Row],
         *,
         clock: Callable[[], float],
         wait: Callable[[float], None],
@@ -99,7 +84,7 @@ class Insights:
         self._clock = clock
         self._wait = wait
 
-    def read(self, window: Window, longest: float) -> Iterator[Answered]:
+    def read(self, window: Window, longest: float) -> Iterator[Answered[Row]]:
         """The windows of at most this many seconds one after the other, whole minutes each.
 
         One that holds too many rows is halved, down to a minute, which then is not whole.
@@ -116,7 +101,7 @@ class Insights:
             if len(found.requests) < MAX_ROWS // 4:
                 length = min(2 * length, longest)
 
-    def _ask(self, window: Window) -> Answered:
+    def _ask(self, window: Window) -> Answered[Row]:
         started = self._logs.call(
             "StartQuery",
             logGroupName=self._query.log_group,
