@@ -118,6 +118,10 @@ class LegacyGrafana:
         """The annotation is as given afterwards; all of it is sent, tags too."""
         self._http.ask("PATCH", f"/annotations/{number}", _body(annotation))
 
+    def delete_annotation(self, number: int) -> None:
+        """The annotation is gone."""
+        self._http.ask("DELETE", f"/annotations/{number}")
+
     def put_rule_group(
         self, folder_uid: str, group: str, interval_seconds: int, rules: Sequence[Mapping[str, Any]]
     ) -> None:

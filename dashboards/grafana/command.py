@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dashboards.grafana import build as files
@@ -66,6 +66,7 @@ def push(
     message: str,
     rules: Path | None,
     *,
+    clock: Callable[[], float],
     verify: bool,
 ) -> list[str]:
     """Bring the installed dashboards to the Grafana of a configuration; raises NotifyError.
@@ -74,7 +75,7 @@ def push(
     """
     from dashboards.grafana.client import LegacyGrafana  # noqa: PLC0415 - requests
     from dashboards.grafana.push import push as bring  # noqa: PLC0415 - same
-    from dashboards.grafana.push import push_rules  # noqa: PLC0415 - same
+    from dashboards.grafana.push import push_rules, try_annotation  # noqa: PLC0415 - same
     from dashboards.grafana.transport import Transport  # noqa: PLC0415 - same
 
     if not section.url:
@@ -95,6 +96,8 @@ def push(
         lines = bring(grafana, files.committed(), section.folder, message, verify=verify)
         if groups is not None:
             lines += push_rules(grafana, groups, verify=verify)
+        if verify and section.annotate:
+            lines += try_annotation(grafana, clock())
     if section.url.startswith("http://"):
         lines.append("note: http:// sends the token unencrypted")
     return lines

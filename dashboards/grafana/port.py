@@ -93,6 +93,10 @@ class Grafana(Protocol):
         """The annotation is as given afterwards."""
         ...
 
+    def delete_annotation(self, number: int) -> None:
+        """The annotation is gone."""
+        ...
+
     def put_rule_group(
         self, folder_uid: str, group: str, interval_seconds: int, rules: Sequence[Mapping[str, Any]]
     ) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from dashboards.grafana.port import Grafana, GrafanaError
+from dashboards.grafana.port import Annotation, Grafana, GrafanaError
 from nibai.errors import NotifyError, UsageError
 
 FOLDER_UID = "nibai"
@@ -57,6 +58,32 @@ def push_rules(grafana: Grafana, text: str, *, verify: bool) -> list[str]:
             )
         lines.append(f"read back: {len(groups)} rule groups are there as they were pushed")
     return lines
+
+
+def try_annotation(grafana: Grafana, now: float) -> list[str]:
+    """Write a mark, find it by its tags, change it, find that, remove it; the lines to print."""
+    tags = ("nibai", f"verify:{now:.0f}")
+    first = Annotation(now - 1.0, now, "nibai dashboards push --verify", tags)
+    number = grafana.annotate(first)
+    try:
+        _require(grafana, number, first, "written")
+        second = replace(first, text=f"{first.text}: changed", tags=(*tags, "changed"))
+        grafana.patch_annotation(number, second)
+        _require(grafana, number, second, "changed")
+    finally:
+        grafana.delete_annotation(number)
+    return ["marks: one was written, found by its tags, changed and removed"]
+
+
+def _require(grafana: Grafana, number: int, wanted: Annotation, done: str) -> None:
+    found = grafana.find_annotation(wanted.tags)
+    if [(one.id, one.annotation.text) for one in found] != [(number, wanted.text)]:
+        raise NotifyError(
+            f"Grafana does not find the mark that was {done}: windows of changes would be drawn "
+            "twice; look at its annotations, or set grafana.annotate to false",
+            retryable=False,
+            reason="verify",
+        )
 
 
 def _groups(text: str) -> list[dict[str, Any]]:

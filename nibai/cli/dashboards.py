@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -60,7 +61,11 @@ def check(files: tuple[str, ...], prometheus: str | None, chosen: tuple[str, ...
 @click.option(
     "--rules", metavar="FILE", help="Rule groups too: from nibai rules export --format grafana."
 )
-@click.option("--verify", is_flag=True, help="Read back what was pushed; exit 7 if it differs.")
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Read back what was pushed, and try a mark; exit 7 if it differs.",
+)
 @data_options
 def push(
     *,
@@ -87,7 +92,9 @@ def push(
     section = Grafana.model_validate({**chosen, "timeout": f"{chosen['timeout']:g}s"})
     path = Path(rules) if rules else None
     message = f"nibai {__version__}"
-    return _say(_grafana().push(section, environment(), message, path, verify=verify))
+    return _say(
+        _grafana().push(section, environment(), message, path, clock=time.time, verify=verify)
+    )
 
 
 def _grafana() -> ModuleType:

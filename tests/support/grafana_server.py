@@ -83,6 +83,7 @@ class FakeGrafana:
             ("POST", r"/annotations"): lambda: self._annotate(body),
             ("GET", r"/annotations"): lambda: self._find(query),
             ("PATCH", r"/annotations/(\d+)"): lambda number: self._patch(number, body),
+            ("DELETE", r"/annotations/(\d+)"): self._delete,
             ("PUT", r"/v1/provisioning/folder/([^/]+)/rule-groups/([^/]+)"): (
                 lambda folder, group: self._put_group(folder, group, body)
             ),
@@ -173,6 +174,11 @@ class FakeGrafana:
             raise RefusedError(404, "Could not find annotation to update")
         self.annotations[int(number)] |= body
         return 200, {"message": "Annotation patched"}
+
+    def _delete(self, number):
+        if self.annotations.pop(int(number), None) is None:
+            raise RefusedError(404, "Could not find annotation to delete")
+        return 200, {"message": "Annotation deleted"}
 
     def _judge_annotation(self, body, need):
         _only(body, ANNOTATION_KEYS, need=need)

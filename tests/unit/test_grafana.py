@@ -10,7 +10,7 @@ from alerts.rules.reading import load_rules
 from dashboards.grafana import build
 from dashboards.grafana.client import LegacyGrafana
 from dashboards.grafana.port import Annotation, GrafanaError
-from dashboards.grafana.push import differing, push, push_rules
+from dashboards.grafana.push import differing, push, push_rules, try_annotation
 from dashboards.grafana.transport import Transport
 from nibai import cli
 from nibai.errors import NotifyError, UsageError
@@ -115,6 +115,14 @@ def test_annotations_are_found_by_every_tag_and_patched_whole(fake):
     grafana.patch_annotation(number, after)
     (found,) = grafana.find_annotation(("verdict:refuted",))
     assert found.annotation == after
+
+
+def test_a_mark_that_is_not_found_again_is_said_and_removed(fake):
+    grafana = client(fake)
+    grafana.find_annotation = lambda _tags: ()
+    with pytest.raises(NotifyError, match="does not find the mark that was written"):
+        try_annotation(grafana, 1_700_000_000.0)
+    assert fake.annotations == {}
 
 
 def test_a_rule_group_is_put_whole_and_stays_editable(fake):
@@ -334,11 +342,13 @@ def test_the_command_pushes_and_verifies(fake, tmp_path, monkeypatch, capsys):
     )
     assert cli.invoke(["dashboards", "push", "--verify", "--folder", "Inference"]) == 0
     out = capsys.readouterr().out
-    assert out.splitlines()[-2:] == [
+    assert out.splitlines()[-3:] == [
         "read back: 3 dashboards are there as they were pushed",
+        "marks: one was written, found by its tags, changed and removed",
         "note: http:// sends the token unencrypted",
     ]
     assert fake.folders["nibai"]["title"] == "Inference"
+    assert fake.annotations == {}
     monkeypatch.setenv("GRAFANA_TOKEN", "glsa_WRONG")
     assert cli.invoke(["dashboards", "push"]) == 7
     err = capsys.readouterr().err
