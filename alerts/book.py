@@ -42,7 +42,7 @@ class Book:
         """Every way of every receiver."""
         if self.rules.route is None:
             return ()
-        return [Addressee(*way) for way in self.rules.route.ways()]
+        return [Addressee(*way[1:]) for way in self.rules.route.ways()]
 
     def claims(self, change: Change) -> Sequence[Sentence]:
         """Sentences of all rules about a change; those that stand for declared ones have none."""
@@ -66,7 +66,7 @@ class Book:
             return ()
         matching = (b.receiver for b in route.branches if route_matches(b.match, alert))
         receiver = next(matching, route.default)
-        return [name for name, *_ in route.ways() if name.startswith(f"{receiver}[")]
+        return [name for to, name, *_ in route.ways() if to == receiver]
 
     def summary(self) -> str:
         """How many rules there are, and who is told."""

@@ -33,6 +33,9 @@ from nibai.model import (
 )
 
 EXPIRES_SECONDS = 7 * 86400.0
+MISSING_SECONDS = 3600.0
+"""A look that fails or is interrupted leaves claims out; only one that stays away is withdrawn."""
+
 REOPENING = (Resolution.DATA_RETURNED, Resolution.WITHDRAWN)
 """Why an alert may have been resolved and yet fire again."""
 
@@ -60,18 +63,16 @@ def advance(
     The first rule that is about a sentence has it.
     """
     before = {alert.fingerprint: alert for alert in known}
-    changed: list[Alert] = []
-    wished: set[str] = set()
+    after: dict[str, Alert] = {}
     for wish in (*_claims(rules, seen), *_collectors(quiet, seen)):
         fingerprint = wish.alert.fingerprint
-        wished.add(fingerprint)
-        after = _step(before.get(fingerprint), wish, seen.at)
-        if after is not None and after != before.get(fingerprint):
-            changed.append(after)
+        found = _step(before.get(fingerprint), wish, seen.at)
+        if found is not None:
+            after[fingerprint] = replace(found, missing_since=None)
     for fingerprint, alert in before.items():
-        if fingerprint not in wished and alert.state is not AlertState.RESOLVED:
-            changed.append(_resolved(alert, Resolution.WITHDRAWN, seen.at))
-    return changed
+        if fingerprint not in after and alert.state is not AlertState.RESOLVED:
+            after[fingerprint] = _missing(alert, seen.at)
+    return [alert for fingerprint, alert in after.items() if alert != before.get(fingerprint)]
 
 
 def forgotten(known: Iterable[Alert], seen: Round) -> list[str]:
@@ -136,6 +137,13 @@ def _from_firing(before: Alert, wish: _Wish, at: float) -> Alert:
         return _resolved(before, Resolution.EXPIRED, at)
     # What it says stays what made it fire: later looks of a decided claim do not reword it.
     return before
+
+
+def _missing(alert: Alert, at: float) -> Alert:
+    since = at if alert.missing_since is None else alert.missing_since
+    if at - since >= MISSING_SECONDS:
+        return _resolved(alert, Resolution.WITHDRAWN, at)
+    return replace(alert, missing_since=since)
 
 
 def _resolved(alert: Alert, why: Resolution, at: float) -> Alert:

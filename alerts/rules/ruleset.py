@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -218,12 +219,19 @@ class Route(Section):
                     )
         return receivers
 
-    def ways(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-        """(name, notifier, options) of every way; the name is the receiver's with its place."""
-        for name, several in self.receivers.items():
-            for at, way in enumerate(several):
+    def ways(self) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
+        """(receiver, name, notifier, options) of every way to tell.
+
+        A name is the receiver's and the notifier's, numbered from the second of its kind on: what
+        was told is kept under it, so it must survive another line in the file.
+        """
+        for receiver, several in self.receivers.items():
+            kinds: Counter[str] = Counter()
+            for way in several:
                 for notifier, options in way.items():
-                    yield f"{name}[{at}].{notifier}", notifier, options
+                    kinds[notifier] += 1
+                    number = f"-{kinds[notifier]}" if kinds[notifier] > 1 else ""
+                    yield receiver, f"{receiver}.{notifier}{number}", notifier, options
 
 
 class RuleSet(Section):

@@ -44,7 +44,8 @@ class Alert:
     `labels` hold stable ids only (alertname, endpoint, variant, change, claim, quantile, segment,
     severity): they identify the alert, and a number among them would make a new one every time.
     Estimates, intervals and sentences are `annotations`. `fired_at` is None for one that never
-    fired: nobody is told of it. Times are seconds since the epoch.
+    fired: nobody is told of it. `missing_since`: looks have not shown its claim since then. Times
+    are seconds since the epoch.
     """
 
     labels: Mapping[str, str]
@@ -55,6 +56,7 @@ class Alert:
     annotations: Mapping[str, str] = field(default_factory=dict)
     resolution: Resolution | None = None
     fired_at: float | None = None
+    missing_since: float | None = None
 
     @property
     def fingerprint(self) -> str:

@@ -61,8 +61,8 @@ class Life:
     def open(self) -> None:
         self.state = open_state(self.path)
         receivers = [
-            Telling("oncall[0].slack", "slack", self.slack),
-            Telling("oncall[1].alertmanager", "alertmanager", self.alertmanager),
+            Telling("oncall.slack", "slack", self.slack),
+            Telling("oncall.alertmanager", "alertmanager", self.alertmanager),
         ]
         names = [one.name for one in receivers]
         courier = Courier(self.state, receivers, lambda _alert: names, lambda _n, _r: None)

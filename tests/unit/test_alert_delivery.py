@@ -39,12 +39,12 @@ class House:
     def __init__(self, state, listener, now=START):
         self.state, self.listener, self.now = state, listener, now
         self.counts = Counter()
-        receiver = Telling("oncall[0].test", "test", listener)
+        receiver = Telling("oncall.test", "test", listener)
 
         def count(notifier, result):
             self.counts[notifier, result] += 1
 
-        courier = Courier(state, [receiver], lambda _alert: ["oncall[0].test"], count)
+        courier = Courier(state, [receiver], lambda _alert: ["oncall.test"], count)
         self.engine = Engine(Book(RULES), state, courier, lambda: self.now)
 
     def look(self, at, *standings):
@@ -78,7 +78,8 @@ def test_alerts_of_one_change_share_a_message_and_news_of_a_closed_one_begin_ano
     house.look(HOUR, speed)
     house.look(HOUR + 60, speed, answers)
     house.look(2 * HOUR)
-    house.look(3 * HOUR, answers)
+    house.look(3 * HOUR)
+    house.look(4 * HOUR, answers)
     assert [key for key, _ in house.listener.told] == ["m1", "m1", "m1", "m2"]
     both = house.listener.messages["m1"].alerts
     assert [alert.state for alert in both] == [AlertState.RESOLVED] * 2
@@ -99,7 +100,7 @@ def test_after_an_hour_of_outage_only_the_newest_state_is_told(state):
     over = standing(change(1), verdict=REFUTED)
     stays = standing(change(2), verdict=REFUTED)
     said = house.look(HOUR, over, stays)
-    assert said == "oncall[0].test: slack: is not there (tried again in 30 s)"
+    assert said == "oncall.test: slack: is not there (tried again in 30 s)"
     for minute in range(1, 60):
         house.look(HOUR + 60 * minute, superseded(over) if minute > 30 else over, stays)
     tries = house.counts["test", "unreachable"]
@@ -112,6 +113,14 @@ def test_after_an_hour_of_outage_only_the_newest_state_is_told(state):
     ]
     house.look(2 * HOUR + 360, superseded(over), stays)
     assert len(house.listener.told) == 2
+
+
+def test_a_receiver_that_forgets_is_told_everything_each_time(state):
+    house = House(state, Listener(repeat_seconds=60.0))
+    ones = [standing(change(n), verdict=REFUTED) for n in range(50)]
+    house.look(HOUR, *ones)
+    house.look(HOUR + 60, *ones)
+    assert len(house.listener.told) == 100
 
 
 def test_many_messages_are_told_in_turns_the_loudest_first(state):
@@ -244,8 +253,8 @@ def test_a_new_receiver_is_not_told_of_what_was_over_before(state):
     House(state, Listener()).look(HOUR, one)
     other = Listener()
     house = House(state, other)
-    house.engine.courier.receivers = [Telling("new[0].test", "test", other)]
-    house.engine.courier.route = lambda _alert: ["new[0].test"]
+    house.engine.courier.receivers = [Telling("new.test", "test", other)]
+    house.engine.courier.route = lambda _alert: ["new.test"]
     house.look(2 * HOUR, superseded(one))
     two = standing(change(2), verdict=REFUTED)
     house.look(2 * HOUR + 60, superseded(one), two)

@@ -31,12 +31,14 @@ class Watch:
         """What changed: (name, state, resolution) of each."""
         round_ = seen(START + at, *standings, collectors=collectors)
         changed = advance(self.rules, self.quiet, list(self.known.values()), round_)
+        before = {key: (one.state, one.resolution) for key, one in self.known.items()}
         self.known |= {alert.fingerprint: alert for alert in changed}
         again = advance(self.rules, self.quiet, list(self.known.values()), round_)
         assert not again, "the same round again changes nothing"
         return [
             (a.labels["alertname"].removeprefix("Nibai"), a.state.value, a.resolution)
             for a in changed
+            if before.get(a.fingerprint) != (a.state, a.resolution)
         ]
 
     def alert(self, name):
@@ -129,8 +131,20 @@ def test_a_claim_taken_back_is_withdrawn_and_fires_again_when_claimed_again():
     watch = Watch()
     one = standing(change(), verdict=REFUTED)
     watch.look(HOUR, one)
-    assert watch.look(2 * HOUR) == [("ClaimRefuted", "resolved", Resolution.WITHDRAWN)]
-    assert watch.look(3 * HOUR, one) == [("ClaimRefuted", "firing", None)]
+    assert watch.look(2 * HOUR) == []
+    assert watch.look(3 * HOUR) == [("ClaimRefuted", "resolved", Resolution.WITHDRAWN)]
+    assert watch.look(4 * HOUR, one) == [("ClaimRefuted", "firing", None)]
+
+
+def test_a_look_that_leaves_a_claim_out_withdraws_nothing():
+    watch = Watch()
+    one = standing(change(), verdict=REFUTED)
+    watch.look(HOUR, one)
+    assert watch.look(2 * HOUR) == []
+    assert watch.look(12 * HOUR, one) == []
+    assert watch.look(13 * HOUR) == []
+    assert watch.look(13.5 * HOUR) == []
+    assert watch.alert("ClaimRefuted").missing_since == START + 13 * HOUR
 
 
 def test_after_seven_days_a_firing_alert_expires_and_stays_so():

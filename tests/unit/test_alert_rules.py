@@ -293,3 +293,14 @@ def test_the_manual_shows_a_valid_rule_file_and_valid_examples(tmp_path):
     assert book.run_examples(tmp_path / "tests.yaml") == (1, [])
     for entry in plugins.registered("nibai.notifiers"):
         assert f"| `{entry.name}` |" in manual
+
+
+def test_a_receiver_keeps_its_name_when_another_line_comes_before_it(tmp_path):
+    def names(*ways):
+        route = {"default": "a", "receivers": {"a": list(ways), "b": []}}
+        path = written(tmp_path, {**HEAD, "route": route})
+        return [one.name for one in book.build({"path": path}).receivers]
+
+    hook, other = {"webhook": {"url": "env:A"}}, {"slack": {"channel": "C1"}}
+    assert names(hook) == ["a.webhook"]
+    assert names(other, hook, hook) == ["a.slack", "a.webhook", "a.webhook-2"]

@@ -51,7 +51,7 @@ def test_messages_and_alerts_are_counted(desk, tmp_path):
     with replay_server.serve(lambda _request: Reply(503, {})) as service:
         alerting = alerting_of(rules(tmp_path, "env:HOOK"), desk, tally, {"HOOK": service.url})
         assert isinstance(alerting, Alerting)
-        with pytest.raises(NotifyError, match=r"hook\[0\].webhook: 127.0.0.1 fails \(503\)"):
+        with pytest.raises(NotifyError, match=r"hook.webhook: 127.0.0.1 fails \(503\)"):
             alerting(round_)
     found = tally.numbers()
     assert found["nibai_notifications_total"] == {("webhook", "server_error"): 1.0}

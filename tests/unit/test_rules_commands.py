@@ -49,7 +49,7 @@ def test_a_good_file_is_summed_up(run):
     path = routed("https://hooks.example/x")
     assert run("check", "--rules", path) == (
         0,
-        "rules.yaml: 3 rules about claims, 2 rules of Prometheus\nreceiver oncall[0].webhook\n",
+        "rules.yaml: 3 rules about claims, 2 rules of Prometheus\nreceiver oncall.webhook\n",
         "",
     )
 
@@ -135,9 +135,9 @@ def test_a_dry_run_sends_nothing_and_a_fire_sends_an_alert_and_its_end(run):
         path = routed(service.url)
         code, out, _ = run("fire", "--dry-run", "--rules", path)
         assert (code, bodies) == (0, [])
-        assert out.startswith('oncall[0].webhook: would be told\n{\n  "version": "4",')
+        assert out.startswith('oncall.webhook: would be told\n{\n  "version": "4",')
         assert run("fire", "--rules", path) == (
-            0, "oncall[0].webhook: a test alert and its end were told\n", "",
+            0, "oncall.webhook: a test alert and its end were told\n", "",
         )  # fmt: skip
         assert [body["status"] for body in bodies] == ["firing", "resolved"]
         assert {body["commonLabels"]["test"] for body in bodies} == {"true"}
@@ -145,7 +145,7 @@ def test_a_dry_run_sends_nothing_and_a_fire_sends_an_alert_and_its_end(run):
         code, out, err = run("fire", "--rules", path)
     assert code == 7
     assert "127.0.0.1 refuses the message (403" in out
-    assert err == "nibai: not told: oncall[0].webhook\n"
+    assert err == "nibai: not told: oncall.webhook\n"
 
 
 def test_silences_begin_are_listed_and_end(run):
@@ -175,14 +175,14 @@ def test_alerts_are_listed_with_what_was_not_told(run):
     table.step_alerts(state, lambda known: (book.advance(known, round_), ()))
     table.put_delivery(
         state,
-        table.Delivery("change:c1", "oncall[0].slack", problem="slack: not_in_channel: invite it"),
+        table.Delivery("change:c1", "oncall.slack", problem="slack: not_in_channel: invite it"),
     )
     table.put_silence(state, Silence("s1", {"change": "c1"}, START, START + 1e9, "known"))
     state.close()
     assert run("alerts")[1] == (
         "firing (silenced)  critical  2025-11-25T01:00:00Z  “2x faster at p50, p90 and p99” is "
         "refuted on sagemaker/123456789012.eu-west-1/chat-1\n"
-        "not told  oncall[0].slack  change:c1: slack: not_in_channel: invite it\n"
+        "not told  oncall.slack  change:c1: slack: not_in_channel: invite it\n"
         "silence s1  until 2057-08-03T01:46:40Z  change=c1  known\n"
     )
 

@@ -88,7 +88,8 @@ class Courier:
             due = notice_for(delivery, together, silences, now, repeat)
             if due is None or delivery.due_at > now:
                 continue
-            if made == MESSAGES_PER_TURN:
+            # A receiver that forgets must hear everything in time.
+            if made == MESSAGES_PER_TURN and repeat is None:
                 break
             claimed = table.claim_delivery(
                 self.state, group, receiver.name, now, now + LEASE_SECONDS
