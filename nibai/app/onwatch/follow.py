@@ -78,7 +78,7 @@ class Follower:
         self._kept: dict[str, _Followed] = {}
         self._silent: dict[str, float] = {}
 
-    def look(self, at: float, stopping: Callable[[], bool] = lambda: False) -> tuple[Standing, ...]:
+    def look(self, at: float) -> tuple[Standing, ...]:
         """How every followed change stands at a moment; blocks that closed until then count."""
         desk = replace(self._desk, clock=lambda: at)
         known = (self._claimed(change) for change in desk.changes())
@@ -87,8 +87,6 @@ class Follower:
         newest = newest_minutes(desk.lake, at) if changes else {}
         standings: list[Standing] = []
         for change in changes:
-            if stopping():
-                break
             quiet = self._no_data_since(desk, change, newest, at)
             newer = _superseded_by(change, changes)
             standings += [

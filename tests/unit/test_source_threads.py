@@ -1,0 +1,146 @@
+"""Sources of `nibai run`: each in a thread of its own, failures told, one reader among replicas."""
+
+import threading
+
+import numpy as np
+import pytest
+from support.spans import lake_counts
+
+from nibai.app.collect import Source
+from nibai.app.onwatch.sources import SourceThreads
+from nibai.app.onwatch.standing import Board
+from nibai.app.onwatch.tally import Tally
+from nibai.config import Config
+from nibai.errors import StoreError, ThrottledError
+from nibai.histogram import bucket_index
+from nibai.model import Observation, SeriesKey, Window
+from nibai.protocols import Pulled
+from nibai.store.lake import Lake
+from nibai.store.state import open_state
+
+NOW = 1_764_000_000.0
+START = NOW - 600
+ERRORS = "nibai_collector_errors_total"
+
+
+def observation(minute):
+    key = SeriesKey("onprem/tokyo/ocr", "v1", "r1", "", "latency")
+    buckets, counts = np.unique(bucket_index([0.1, 0.2]), return_counts=True)
+    return Observation(key, minute, buckets, counts, 2, 0.3, 0.1, 0.2)
+
+
+class Puller:
+    """Ten minutes of one series, in two parts; or what went wrong."""
+
+    series = ("latency",)
+
+    def __init__(self, error=None, problems=()):
+        self.error, self.problems, self.asked = error, problems, []
+        self.pulled = threading.Event()
+
+    def preview(self, read_until):
+        raise NotImplementedError
+
+    def pull(self, read_until):
+        self.asked.append(dict(read_until))
+        self.pulled.set()
+        if self.error is not None:
+            raise self.error
+        for half in range(2):
+            begin = START + half * 300
+            yield Pulled(
+                [observation(int(begin // 60) + i) for i in range(5)],
+                Window(begin, begin + 300), {"latency": begin + 300}, 0.01, {},
+                problems=self.problems,
+            )  # fmt: skip
+
+
+class Running:
+    def __init__(self, folder, puller, owner="one", clock=lambda: NOW):
+        self.state = open_state(folder / "state.sqlite")
+        self.board, self.tally = Board(900.0, NOW), Tally()
+        self.source = Source("prometheus-x", puller, 60.0, 60.0)
+        self.threads = SourceThreads(
+            Config.model_validate({"data": str(folder)}), [self.source], self.state,
+            owner=owner, board=self.board, tally=self.tally, clock=clock,
+        )  # fmt: skip
+
+    @property
+    def reading(self):
+        return self.board.readings()["prometheus-x"]
+
+    def close(self):
+        self.threads.stop()
+        self.state.close()
+
+
+@pytest.fixture
+def start(tmp_path):
+    made = []
+
+    def begin(puller, *options, **more):
+        made.append(Running(tmp_path, puller, *options, **more))
+        return made[-1]
+
+    yield begin
+    for one in made:
+        one.close()
+
+
+def test_a_source_is_read_stored_and_billed(start, tmp_path):
+    running = start(Puller())
+    assert running.reading.final_until is None
+    running.threads.read_once(running.source)
+    assert lake_counts(Lake(tmp_path / "lake"))[0] == 20
+    assert running.reading.final_until == NOW
+    assert running.reading.problem is None
+    assert running.tally.numbers()["nibai_collector_dollars_total"] == {("prometheus-x",): 0.02}
+
+
+@pytest.mark.parametrize(
+    ("puller", "reason", "said"),
+    [
+        (Puller(ThrottledError("x: too many calls: wait")), "source", "x: too many calls: wait"),
+        (Puller(StoreError("the disk is full")), "store", "the disk is full"),
+        (Puller(RuntimeError("a mistake")), "unexpected", "unexpected error, see the log"),
+        (Puller(problems=("series y: gone",)), "source", "series y: gone"),
+    ],
+)
+def test_a_failure_is_counted_and_told_and_the_next_reading_goes_on(start, puller, reason, said):
+    running = start(puller)
+    running.threads.read_once(running.source)
+    assert running.reading.problem == said
+    counted = running.tally.numbers()[ERRORS]
+    assert set(counted) == {("prometheus-x", reason)}
+    puller.error, puller.problems = None, ()
+    running.threads.read_once(running.source)
+    assert running.reading.problem is None
+    assert running.reading.final_until == NOW
+
+
+def test_of_two_replicas_one_reads_until_its_lease_runs_out(start):
+    now = [NOW]
+    first, second = Puller(), Puller()
+    one = start(first, "one", clock=lambda: now[0])
+    two = start(second, "two", clock=lambda: now[0])
+    one.threads.start()
+    assert first.pulled.wait(20)
+    two.threads.start()
+    two.threads.stop()
+    assert second.asked == []
+    one.threads.stop()  # gives the lease back
+    three = start(second, "three", clock=lambda: now[0])
+    three.threads.start()
+    assert second.pulled.wait(20)
+
+
+def test_stopping_keeps_the_part_at_hand_and_the_next_process_goes_on(start, tmp_path):
+    running = start(Puller())
+    running.threads._stopping.set()
+    running.threads.read_once(running.source)
+    assert running.source.puller.asked == [], "nothing is begun"
+    again = start(Puller())
+    again.threads.read_once(again.source)
+    again.threads.read_once(again.source)
+    assert again.source.puller.asked == [{}, {"latency": NOW}]
+    assert lake_counts(Lake(tmp_path / "lake"))[0] == 20, "and nothing is counted twice"
