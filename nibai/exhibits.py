@@ -23,6 +23,7 @@ from nibai.model import (
 from nibai.stats.cells import load_of
 from nibai.stats.floors import raw_floor
 from nibai.stats.inversion import RatioInterval
+from nibai.stats.load_rows import load_rows
 from nibai.stats.mix import MixAnalysis, analyse_mix
 from nibai.stats.ratio import pbs_ar_many
 from nibai.stats.replication import RunInterval, run_interval
@@ -84,6 +85,7 @@ def describe(comparison: Comparison, *, level: float) -> Exhibits:
         clock=comparison.clock,
         unit="replica" if comparison.unit is UnitKind.BLOCK else comparison.unit.value,
         units=unit_rows(comparison),
+        load=load_rows(comparison),
     )
 
 

@@ -177,6 +177,13 @@ def _audit(families: Families, view: ChangeView, audit: Audit) -> None:
         )
     for exhibits in audit.exhibits:
         _exhibits(families, view, exhibits)
+    # The series have no label for the metric: the first one speaks.
+    for one in next((exhibits.load for exhibits in audit.exhibits if exhibits.load), ()):
+        about = {"side": one.side, "load_bin": str(one.stratum + 1), **view.labels}
+        families.add("nibai_load_requests_per_second", one.rate, **about)
+        families.add(
+            "nibai_load_latency_seconds", one.value, quantile=quantile_text(one.quantile), **about
+        )
 
 
 def _exhibits(families: Families, view: ChangeView, exhibits: Exhibits) -> None:

@@ -77,6 +77,22 @@ class UnitRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadRow:
+    """A quantile of one side in one stratum of load (base units).
+
+    `stratum` numbers the strata of both sides together from the quietest on; `rate` is the middle
+    of its arrivals, per second and replica.
+    """
+
+    side: str
+    stratum: int
+    rate: float
+    quantile: float
+    value: float | None
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
 class Exhibits:
     """Everything the charts show about one metric; stored with the audit, so it never changes."""
 
@@ -90,3 +106,4 @@ class Exhibits:
     clock: bool = True
     unit: str = "replica"
     units: tuple[UnitRow, ...] = ()
+    load: tuple[LoadRow, ...] = ()

@@ -1,6 +1,7 @@
 """`/metrics`: text and protobuf carry the same values, and both are those of the lake."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from nibai.exposition.native import LARGEST_EXPONENT, message, native_buckets
 from nibai.exposition.text import bounds, classic_buckets
 from nibai.histogram import BlockHistograms
 from nibai.metric_registry import REGISTRY
+from nibai.model import LoadRow
 
 RNG = np.random.default_rng(7)
 
@@ -196,6 +198,18 @@ def test_a_series_is_added_once_and_by_the_registry():
             made.add("nibai_audit_slots_total", 1.0, **wrong)
     with pytest.raises(KeyError):
         made.put("nibai_latency_seconds", ("e", "v"), 1.0)
+
+
+def test_latency_by_load_is_exported_by_bin():
+    audit = mixed()
+    rows = tuple(LoadRow(side, 0, 0.5, 0.99, 1.5, 900) for side in ("baseline", "candidate"))
+    loaded = replace(audit, exhibits=(replace(audit.exhibits[0], load=rows),))
+    made = Families()
+    change_families(made, [ChangeView(audit.change, None, (), loaded)])
+    found = {f.exported.name: [s.value for s in f.samples] for f in made.done()}
+    assert found["nibai_load_latency_seconds"] == [1.5, 1.5]
+    assert found["nibai_load_requests_per_second"] == [0.5, 0.5]
+    assert "nibai_change_verdict" not in found
 
 
 def test_a_refuted_claim_is_minus_one_with_its_ratio_and_bounds(families):
