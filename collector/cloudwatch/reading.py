@@ -101,9 +101,10 @@ class CloudWatchSource:
         ready = self._due(read_until)
         if self._own_range:
             ranges: Ranges = {}
-            for answered in self._executor.run(range_calls(ready)):
+            asked = range_calls(ready)
+            for number, answered in enumerate(self._executor.run(asked)):
                 ranges = together(ranges, ranges_of(answered))
-                yield _paid(answered)
+                yield replace(_paid(answered), settled=(number + 1) % CONCURRENT_CALLS == 0)
             ready = in_range(ready, ranges)
         stuck: set[str] = set()
         planned = _planned(ready, self._clock())
@@ -111,8 +112,9 @@ class CloudWatchSource:
             batch = (_without(stuck, *one) for one in planned[first : first + CONCURRENT_CALLS])
             kept = [(call, of) for call, of in batch if of]
             marks = {id(call): of for call, of in kept}
-            for answered in self._executor.run([call for call, _ in kept]):
-                yield _pulled(answered, marks[id(answered.call)], stuck)
+            for number, answered in enumerate(self._executor.run([call for call, _ in kept])):
+                part = _pulled(answered, marks[id(answered.call)], stuck)
+                yield replace(part, settled=number == len(kept) - 1)
 
     def _due(self, read_until: Mapping[str, float]) -> list[Due]:
         wanted = self._wanted.values()

@@ -7,6 +7,7 @@ minute says how it came about. Source: aws.md, sections 5 and 14 (R7).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -50,8 +51,9 @@ def observations(answered: Answered, tally: Tally) -> Iterator[Observation]:
         if "SampleCount" not in statistics:
             continue
         whole, failures = answered.whole(wanted), failures_of(answered, wanted)
+        trimmed = _trimmed(wanted, statistics)
         for at in sorted({*statistics["SampleCount"], *failures.failed}):
-            made = _minute(wanted, statistics, at, tally)
+            made = _minute(wanted, statistics, at, (trimmed, tally))
             failed, without_latency = failures.at(at, 0 if made is None else made.count)
             if made is None and not without_latency:
                 continue
@@ -79,14 +81,14 @@ def _key(series: Series) -> SeriesKey:
 
 
 def _minute(
-    wanted: Wanted, statistics: Mapping[str, Points], at: float, tally: Tally
+    wanted: Wanted, statistics: Mapping[str, Points], at: float, found: tuple[Trimmed | None, Tally]
 ) -> Observation | None:
     units = wanted.series.published.units_per_base
     count, total, low, high = (statistics[name].get(at) for name in BASE)
     if not count or total is None or low is None or high is None:
         return None
     n = round(count)
-    buckets, counts, scale, provenance = _distribution(wanted, statistics, at, n, tally)
+    buckets, counts, scale, provenance = _distribution(wanted, statistics, at, n, found)
     return Observation(
         _key(wanted.series),
         int(at // 60),
@@ -101,13 +103,43 @@ def _minute(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """Counts (T, B) of a series' buckets and their sums (T,); `rows` says where a period's are."""
+
+    scale: int
+    numbers: np.ndarray
+    counts: np.ndarray
+    sums: np.ndarray
+    rows: Mapping[float, int]
+
+
+def _trimmed(wanted: Wanted, statistics: Mapping[str, Points]) -> Trimmed | None:
+    """All trimmed counts at once; None where none were asked for."""
+    grid = wanted.grid
+    if grid is None:
+        return None
+    times = list(statistics["SampleCount"])
+    # An empty bucket is 0 or no datapoint (unverified, aws.md 16): either way it adds nothing.
+    names = grid.statistics(wanted.series.published.units_per_base)
+    columns = [list(map(statistics[name].get, times, itertools.repeat(0.0))) for name in names]
+    counts = np.rint(np.array(columns).T).astype(np.int64)
+    numbers = np.array(grid.numbers(), dtype=np.int32)
+    rows = {at: row for row, at in enumerate(times)}
+    return Trimmed(grid.scale, numbers, counts, counts.sum(axis=1), rows)
+
+
 _Distribution = tuple["np.ndarray", "np.ndarray", int, Provenance]
 
 
 def _distribution(
-    wanted: Wanted, statistics: Mapping[str, Points], at: float, n: int, tally: Tally
+    wanted: Wanted,
+    statistics: Mapping[str, Points],
+    at: float,
+    n: int,
+    found: tuple[Trimmed | None, Tally],
 ) -> _Distribution:
-    counted = _trimmed_counts(wanted, statistics, at, n, tally)
+    counted = _trimmed_counts(found[0], at, n, found[1])
     if counted is not None:
         return counted
     units = wanted.series.published.units_per_base
@@ -123,19 +155,14 @@ def _distribution(
     return NO_BUCKETS, NO_COUNTS, SCALE, Provenance.SCALAR
 
 
-def _trimmed_counts(
-    wanted: Wanted, statistics: Mapping[str, Points], at: float, n: int, tally: Tally
-) -> _Distribution | None:
-    grid = wanted.grid
-    if grid is None:
+def _trimmed_counts(table: Trimmed | None, at: float, n: int, tally: Tally) -> _Distribution | None:
+    if table is None:
         return None
-    names = grid.statistics(wanted.series.published.units_per_base)
-    # An empty bucket is 0 or no datapoint (unverified, aws.md 16): either way it adds nothing.
-    counts = np.rint([statistics[name].get(at, 0.0) for name in names]).astype(np.int64)
-    if counts.sum() != n:
+    row = table.rows[at]
+    if table.sums[row] != n:
         tally.inconsistent += 1
         return None
+    counts = table.counts[row]
     tally.outside_grid += int(counts[0] + counts[-1])
-    kept = counts > 0
-    numbers = np.array(grid.numbers(), dtype=np.int32)
-    return numbers[kept], counts[kept], grid.scale, Provenance.TC
+    kept = counts.nonzero()[0]
+    return table.numbers[kept], counts[kept], table.scale, Provenance.TC

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from nibai import plugins
-from nibai.app.audit import change_document
+from nibai.app.keeping import Keeper, Kept
 from nibai.config import Config
 from nibai.errors import CollectError, ConfigError, PluginError
 from nibai.model import Change
-from nibai.prediction_plans import plans_of
 from nibai.protocols import Attentive, Preview, Pulled, Puller
-from nibai.store.capture_coverage import put_coverage
 from nibai.store.ingest import Ingest
-from nibai.store.known_answers import unknown_answers
-from nibai.store.observations import difference
-from nibai.store.prediction_rows import to_batch
-from nibai.store.quarantine import set_aside
 from nibai.store.state import State, open_state
-from nibai.store.stored import stored_minutes
 
 PULLED_SECTIONS = ("cloudwatch", "data_capture", "bedrock", "neuron", "spans", "prometheus")
 """Sections of nibai.yaml whose entries are sources: of the plug-in they name or of that name."""
@@ -55,7 +47,7 @@ class Collected:
     problems: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
 
-    def add(self, pulled: Pulled, stored: _Stored) -> None:
+    def add(self, pulled: Pulled, stored: Kept) -> None:
         """Count one part."""
         self.calls += 1
         self.minutes += len(pulled.observations)
@@ -68,16 +60,6 @@ class Collected:
         self.changes += stored.changes
         for text, n in pulled.notes.items():
             self.notes[text] = self.notes.get(text, 0) + n
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """What of a part the lake did not hold yet."""
-
-    new_minutes: int
-    revised_minutes: int
-    new_answers: int
-    changes: tuple[Change, ...] = ()
 
 
 def configured(config: Config) -> list[Source]:
@@ -121,7 +103,7 @@ def collect(
 
     A source's rows go through a log of its own (collector id = its name), so that it can run beside
     `nibai run`. A source that cannot be read leaves the others alone and is told among `problems`.
-    When `stop` says so, the reading ends after the part at hand; the next one goes on from there.
+    When `stop` says so, the reading ends after what is paid for; the next one goes on from there.
     Raises StoreError when another process reads the same source.
     """
     with _state(config) as state:
@@ -136,7 +118,7 @@ def collect(
                 max_bytes=config.max_wal,
             )
             try:
-                keeper = _Keeper(config.data, ingest, state, clock)
+                keeper = Keeper(config.data, ingest, state, clock)
                 yield source, _read_on(source, keeper, tick, stop)
             finally:
                 ingest.close()
@@ -144,21 +126,20 @@ def collect(
 
 def _read_on(
     source: Source,
-    keeper: _Keeper,
+    keeper: Keeper,
     tick: Callable[[Source, Pulled], None],
     stop: Callable[[], bool],
 ) -> Collected:
-    # What an earlier process left in the log belongs to what is stored.
-    keeper.ingest.flush()
     done = Collected()
     try:
         for part in _attending(source, keeper.state).pull(keeper.state.read_until(source.name)):
             done.add(part, keeper.keep(source.name, part))
             tick(source, part)
-            if stop():
+            if part.settled and stop():
                 break
     except CollectError as error:
         done.problems.append(str(error))
+    keeper.flush()
     return done
 
 
@@ -173,46 +154,6 @@ def _attending(source: Source, state: State) -> Puller:
                 moments.setdefault(str(document["endpoint"]), []).append(float(moment))
         source.puller.attend(moments)
     return source.puller
-
-
-@dataclass(frozen=True, slots=True)
-class _Keeper:
-    """Where a source's parts are kept."""
-
-    data: Path
-    ingest: Ingest
-    state: State
-    clock: Callable[[], float]
-
-    def keep(self, source: str, part: Pulled) -> _Stored:
-        """Make a part durable, then how far it goes."""
-        stored = self._store(part)
-        put_coverage(self.state, self.ingest.lake, part.expected)
-        changes = [change for change in part.changes if self._is_new(change)]
-        set_aside(self.data, source, part.rejected)
-        # Only now: killed before, the part is read again and differs by nothing.
-        self.state.set_read_until(source, part.read_until, part.finished)
-        return replace(stored, changes=tuple(changes))
-
-    def _store(self, part: Pulled) -> _Stored:
-        lake = self.ingest.lake
-        endpoints = {one.key.endpoint for one in part.observations}
-        metrics = {one.key.metric for one in part.observations}
-        stored = stored_minutes(lake, endpoints, metrics, part.window)
-        found = difference(part.observations, stored)
-        answers = unknown_answers(lake, to_batch(part.predictions))
-        if found.rows.num_rows or answers.num_rows:
-            self.ingest.append(found.rows, None, answers if answers.num_rows else None)
-            self.ingest.flush()
-        return _Stored(found.new_minutes, found.revised_minutes, answers.num_rows)
-
-    def _is_new(self, change: Change) -> bool:
-        """Store a change; seen again after an interruption, it is the same one."""
-        if self.state.change(change.id) is not None:
-            return False
-        stored = replace(change, declared_at=self.clock(), predictions=plans_of(change))
-        self.state.put_change(change_document(stored))
-        return True
 
 
 @contextmanager

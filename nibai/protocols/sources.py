@@ -20,7 +20,8 @@ class Pulled:
     keep it once the rows are durable, and forget the `finished` ones. `notes` count what was wrong,
     `rejected` describes some of it without quoting it; a problem (object, fact, remedy) is of one
     series, the others are read on. `expected`: how many requests there were to be answered.
-    `changes` were seen in what was read; each has an id of its own and is stored once.
+    `changes` were seen in what was read; each has an id of its own and is stored once. `settled`:
+    no part that was paid for follows at once, so that whoever stops here wastes nothing.
     """
 
     observations: Sequence[Observation]
@@ -34,6 +35,7 @@ class Pulled:
     problems: Sequence[str] = ()
     expected: Sequence[ExpectedAnswers] = ()
     changes: Sequence[Change] = ()
+    settled: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from nibai.histogram import OVERFLOW_BUCKET, ZERO_BUCKET
 from nibai.model import Observation, SeriesKey
+from nibai.store.new_rows import new_rows
 from nibai.store.rows import WAL_SCHEMA
 
 Minute = tuple[SeriesKey, int]
@@ -39,9 +40,6 @@ class Stored:
     max: float = math.nan
 
 
-NOTHING_STORED = Stored({}, {})
-
-
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Rows to append, and how many minutes were new or revised."""
@@ -56,15 +54,23 @@ def difference(observed: Iterable[Observation], stored: dict[Minute, Stored]) ->
 
     Minutes that were not observed stay as they are: a source that lost a page says nothing of them.
     """
+    fresh: list[Observation] = []
     rows: list[tuple[object, ...]] = []
     new = revised = 0
     for one in observed:
-        before = stored.get((one.key, one.minute), NOTHING_STORED)
+        before = stored.get((one.key, one.minute))
+        if before is None:
+            if one.count or one.sum or one.errors or one.timeouts:
+                fresh.append(one)
+                new += 1
+            continue
         found = list(_rows(one, before))
-        new += bool(found) and before is NOTHING_STORED
-        revised += bool(found) and before is not NOTHING_STORED
+        revised += bool(found)
         rows += found
-    return Difference(_batch(rows), new, revised)
+    if not fresh:
+        return Difference(_batch(rows), new, revised)
+    batches = [new_rows(fresh), *([_batch(rows)] if rows else [])]
+    return Difference(pa.concat_batches(batches), new, revised)
 
 
 def _rows(one: Observation, before: Stored) -> Iterator[tuple[object, ...]]:

@@ -19,17 +19,30 @@ from nibai.store.sql import literal
 KEY = "endpoint, variant, replica, segment, metric, minute"
 
 
-def stored_minutes(
-    lake: Lake, endpoints: Collection[str], metrics: Collection[str], window: Window
-) -> dict[Minute, Stored]:
-    """Every stored minute of some endpoints' metrics in a window.
+Name = tuple[str, str, str]
+"""Endpoint, variant, metric."""
+
+
+def name_of(key: SeriesKey) -> Name:
+    """What is looked up of a series: replicas and segments are read together."""
+    return key.endpoint, key.variant, key.metric
+
+
+def stored_spans(lake: Lake) -> dict[Name, tuple[int, int]]:
+    """First and last minute that the minute tables hold of every series."""
+    return {(e, v, m): (first, last) for e, v, m, first, last, _ in Engine(lake).endpoints()}
+
+
+def stored_minutes(lake: Lake, series: Collection[Name], window: Window) -> dict[Minute, Stored]:
+    """Every stored minute of some series in a window.
 
     Memory grows with the window: ask for as much as one call of a source covers.
     """
-    if not endpoints or not metrics:
+    if not series:
         return {}
     engine, blocks = Engine(lake), Blocks(window, 1)
-    where = f"endpoint IN ({_listed(endpoints)}) AND metric IN ({_listed(metrics)})"
+    listed = ", ".join(f"({', '.join(map(literal, one))})" for one in sorted(set(series)))
+    where = f"(endpoint, variant, metric) IN ({listed})"
     cells: dict[Minute, dict[str, tuple[int, float, int, int]]] = {}
     extremes: dict[Minute, tuple[float, float]] = {}
     sums = "sum(count)::BIGINT AS count, sum(sum) AS sum, min(min) AS low, max(max) AS high, "
@@ -73,7 +86,3 @@ def _wider(one: tuple[float, float] | None, other: tuple[float, float]) -> tuple
     if one is None or math.isnan(one[0]):
         return other
     return one if math.isnan(other[0]) else (min(one[0], other[0]), max(one[1], other[1]))
-
-
-def _listed(texts: Collection[str]) -> str:
-    return ", ".join(literal(text) for text in sorted(texts))

@@ -193,7 +193,7 @@ def test_a_reading_that_is_cut_off_goes_on_where_it_was(account):
     assert account.histogram(minutes[0], minutes[-1] + 1).n.sum() == 50 * MINUTES
 
 
-def test_a_reading_that_is_asked_to_stop_ends_after_the_part_at_hand(account):
+def test_a_reading_that_is_asked_to_stop_ends_after_what_is_paid_for(account):
     account.nibai("collect", "--dry-run")  # writes the configuration
     parts = []
     with FakeAws(cloudwatch=account.metrics) as fake:
@@ -207,7 +207,9 @@ def test_a_reading_that_is_asked_to_stop_ends_after_the_part_at_hand(account):
             tick=lambda _source, part: parts.append(part),
             stop=lambda: bool(parts),
         )
-        assert len(list(read)) == len(parts) == 1
+        assert len(list(read)) == 1
+    assert [part.settled for part in parts] == [False, False, False, True], "four were asked"
+    assert sum(p.dollars for p in parts) == pytest.approx(account.metrics.billed_metrics * 1e-5)
     account.nibai("collect", "--once")
     minutes = sorted(account.truth)
     assert account.histogram(minutes[0], minutes[-1] + 1).n.sum() == 50 * MINUTES

@@ -4,12 +4,14 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from nibai.model import Observation, Provenance, SeriesKey, Window
+from nibai.store.fold import fold
 from nibai.store.ingest import Ingest, MemoryLedger
 from nibai.store.observations import Stored, difference
-from nibai.store.stored import stored_minutes
+from nibai.store.stored import name_of, stored_minutes
 
 KEY = SeriesKey("sagemaker/1.eu-west-1/chat", "blue", "", "", "model_latency")
 MINUTE = 29_400_000
@@ -47,7 +49,7 @@ class Reading:
         self.folder = folder
 
     def stored(self):
-        return stored_minutes(self.ingest().lake, [KEY.endpoint], [KEY.metric], WINDOW)
+        return stored_minutes(self.ingest().lake, [name_of(KEY)], WINDOW)
 
     def ingest(self):
         ingest = Ingest(self.folder, "pull", MemoryLedger(), clock=lambda: WINDOW.end)
@@ -130,3 +132,28 @@ def test_what_was_not_observed_stays(lake):
 def test_an_empty_lake_holds_nothing(lake):
     assert lake.stored() == {}
     assert math.isnan(Stored({}, {}).min)
+
+
+def test_new_minutes_make_the_same_rows_all_at_once():
+    rng = np.random.default_rng(1)
+    many = [
+        observation({int(b): int(rng.integers(1, 4)) for b in rng.choice(40, 6, replace=False)},
+                    minute=MINUTE + i, key=replace(KEY, variant=f"v{i % 3}"))
+        for i in range(20)
+    ]  # fmt: skip
+    failing = replace(
+        many[0], minute=MINUTE + 50, buckets=np.array([32767]), bucket_counts=np.array([1]),
+        count=1, sum=0.0, min=math.nan, max=math.nan, errors=1,
+    )  # fmt: skip
+    many += [failing, scalar(5, 2.0, 0.1, 0.9, minute=MINUTE + 51)]
+    nothing = {(one.key, one.minute): Stored({}, {}) for one in many}
+    one_by_one, at_once = difference(many, nothing), difference(many, {})
+    assert (at_once.new_minutes, one_by_one.revised_minutes) == (22, 22)
+    folded = [
+        {kind: table.to_pylist() for kind, table in fold(pa.table(found.rows)).tables.items()}
+        for found in (one_by_one, at_once)
+    ]
+    for kind in ("hist", "cell"):
+        assert len(folded[0][kind]) == len(folded[1][kind])
+        for before, after in zip(*(one[kind] for one in folded), strict=True):
+            assert before == pytest.approx(after, nan_ok=True)

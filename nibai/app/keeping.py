@@ -1,0 +1,114 @@
+"""Parts of a pulled source made durable: differences only, many parts to a commit of the lake.
+
+A part is durable once it is in the log; the lake is written when enough minutes wait, so that its
+commits do not grow with the calls of a source. What an earlier part of the same reading holds is
+compared with only where a later one comes back to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nibai.app.audit import change_document
+from nibai.model import Change, Observation, SeriesKey
+from nibai.prediction_plans import plans_of
+from nibai.protocols import Pulled
+from nibai.store.capture_coverage import put_coverage
+from nibai.store.ingest import Ingest
+from nibai.store.known_answers import unknown_answers
+from nibai.store.observations import difference
+from nibai.store.prediction_rows import to_batch
+from nibai.store.quarantine import set_aside
+from nibai.store.state import State
+from nibai.store.stored import Name, name_of, stored_minutes, stored_spans
+
+NOWHERE = (0, -1)
+
+WAITING_MINUTES = 20_000
+"""Minutes of series that wait for one commit: a few tens of megabytes of log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What of a part the lake did not hold yet."""
+
+    new_minutes: int
+    revised_minutes: int
+    new_answers: int
+    changes: tuple[Change, ...] = ()
+
+
+class Keeper:
+    """Keeps the parts of one reading of one source."""
+
+    def __init__(
+        self, data: Path, ingest: Ingest, state: State, clock: Callable[[], float]
+    ) -> None:
+        self.state = state
+        self._data = data
+        self._ingest = ingest
+        self._clock = clock
+        # What an earlier process left in the log belongs to what is stored.
+        ingest.flush()
+        self._known: dict[Name, tuple[int, int]] | None = None
+        self._written: dict[SeriesKey, tuple[int, int]] = {}
+        self._waiting = 0
+
+    def keep(self, source: str, part: Pulled) -> Kept:
+        """Make a part durable, then how far it goes."""
+        stored = self._store(part)
+        put_coverage(self.state, self._ingest.lake, part.expected)
+        changes = [change for change in part.changes if self._is_new(change)]
+        set_aside(self._data, source, part.rejected)
+        # Only now: killed before, the part is read again and differs by nothing.
+        self.state.set_read_until(source, part.read_until, part.finished)
+        return replace(stored, changes=tuple(changes))
+
+    def _store(self, part: Pulled) -> Kept:
+        lake = self._ingest.lake
+        if self._known is None:
+            self._known = stored_spans(lake)
+        again = {name_of(one.key) for one in part.observations if self._written_before(one)}
+        if again or part.predictions:
+            self.flush()
+        again |= {name_of(one.key) for one in part.observations if self._was_known(one)}
+        stored = stored_minutes(lake, again, part.window)
+        found = difference(part.observations, stored)
+        answers = unknown_answers(lake, to_batch(part.predictions))
+        if found.rows.num_rows or answers.num_rows:
+            self._ingest.append(found.rows, None, answers if answers.num_rows else None)
+        self._note(part.observations)
+        if self._waiting >= WAITING_MINUTES or part.predictions or part.expected:
+            self.flush()
+        return Kept(found.new_minutes, found.revised_minutes, answers.num_rows)
+
+    def flush(self) -> None:
+        """Write what waits to the lake."""
+        self._ingest.flush()
+        self._waiting = 0
+
+    def _written_before(self, one: Observation) -> bool:
+        """Whether an earlier part of this reading may hold the minute."""
+        first, last = self._written.get(one.key, NOWHERE)
+        return first <= one.minute <= last
+
+    def _was_known(self, one: Observation) -> bool:
+        """Whether the lake may have held it before this reading."""
+        first, last = (self._known or {}).get(name_of(one.key), NOWHERE)
+        return first <= one.minute <= last
+
+    def _note(self, observed: Sequence[Observation]) -> None:
+        self._waiting += len(observed)
+        for one in observed:
+            first, last = self._written.get(one.key, (one.minute, one.minute))
+            self._written[one.key] = min(first, one.minute), max(last, one.minute)
+
+    def _is_new(self, change: Change) -> bool:
+        """Store a change; seen again after an interruption, it is the same one."""
+        if self.state.change(change.id) is not None:
+            return False
+        stored = replace(change, declared_at=self._clock(), predictions=plans_of(change))
+        self.state.put_change(change_document(stored))
+        return True
