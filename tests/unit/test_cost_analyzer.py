@@ -238,13 +238,13 @@ def test_days_are_units_as_runs_are():
 
 
 def test_the_planted_ratio_is_covered_and_identical_sides_stay_quiet():
-    """200 pairs of days whose demand swings by 10 % with correlation .6 from hour to hour.
+    """60 pairs of days whose demand swings by 10 % with correlation .6 from hour to hour.
 
-    Hours so correlated in so short a window give 88 % instead of 95 (Monte-Carlo error 2 %); no
-    verdict depends on that alone, because spending per hour has to say the same.
+    The slow tests have the figures; no verdict depends on the interval alone, because spending per
+    hour has to say the same.
     """
     covered = loud = 0
-    rounds = 200
+    rounds = 60
     for seed in range(rounds):
         rng = np.random.default_rng(seed)
         comparison = served(demand(rng), demand(rng))
@@ -256,7 +256,7 @@ def test_the_planted_ratio_is_covered_and_identical_sides_stay_quiet():
         ):
             finding = judged(claim, comparison, per_hour, (1, 1))
             loud += finding.verdict is Verdict.CONFIRMED
-    assert covered / rounds == pytest.approx(0.88, abs=0.03)
+    assert covered / rounds >= 0.8
     assert loud == 0
 
 

@@ -1,6 +1,7 @@
 """Claims about cost from the command line, word by word."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from support import inputs
 
 import nibai as package
 from nibai import cli
+from nibai.config import load_config
+from nibai.errors import ConfigError
 
 HOURS = 26
 
@@ -79,3 +82,28 @@ def test_the_function_takes_prices_too():
         cost_per_hour=(2, 1), instances=(1, 1),
     )  # fmt: skip
     assert audit.reason.text == "without a time column there is no rate: give --time COLUMN"
+
+
+def test_the_configuration_shown_is_valid(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "cost.md").read_text(encoding="utf-8")
+    example = tmp_path / "nibai.yaml"
+    example.write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    cost = load_config(example, {}).cost
+    assert cost.endpoints["onprem/tokyo/ocr"].variants["int8"].usd_per_hour == 2.03
+    assert cost.price_list == "aws"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cost: {endpoints: {a/b/c: {usd_per_hour: 0}}}", "cost.endpoints.a/b/c.usd_per_hour"),
+        ("cost: {endpoints: {a/b/c: {price: 1}}}", "cost.endpoints.a/b/c.price: extra inputs"),
+        ("cost: {price_list: gcp}", "cost.price_list: input should be 'none' or 'aws'"),
+    ],
+)
+def test_wrong_prices_are_refused_with_their_place(tmp_path, text, said):
+    path = tmp_path / "nibai.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, {})
+    assert said in str(caught.value)
