@@ -319,3 +319,15 @@ def test_coverage_that_cannot_be_checked_is_said(account):
     assert code == 5
     assert "200 new" in out
     assert "captures are not checked against Invocations: cloudwatch:GetMetricData" in err
+
+
+def test_one_variants_answers_before_and_after_are_found_without_any_latency(account):
+    fill(account, n=20)
+    account.invoked("blue", FIRST + 4 * HOUR, 2000)
+    account.collect()
+    given = ("--kind", "int8", "--at", "2026-03-01T14:00Z", "--claim", "same output mix within 5%")
+    claim, code = audited(account, *given)
+    assert (claim["verdict"], code) == ("not_comparable", 3)
+    assert claim["reason"].startswith("outputs only; capture inputs, or replay")
+    assert "; blue captured 20 of about 2,000 answers in the hour" in claim["reason"]
+    assert claim["evidence"]["predictions"]["level"] == "D"
