@@ -5,24 +5,34 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from nibai.claims import print_claim, quantile_label
-from nibai.model import Claim, Estimate, Evidence, Finding, Promise
+from nibai.model import Claim, Estimate, Evidence, Finding, Promise, Verdict
 
 DIFFERENCES = (Promise.ERRORS, Promise.ACCURACY, Promise.SAME_JSON_VALIDITY)
 SHARES = (Promise.SAME_PREDICTIONS, Promise.SAME_OUTPUT_MIX)
+SIGNS = {
+    Verdict.CONFIRMED: "✔",
+    Verdict.REFUTED: "✘",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.NOT_COMPARABLE: "≠",
+    Verdict.PARTLY: "◐",
+}
+"""As in a report."""
+
 TEN = 10.0
 """Ratios below it are said with two decimals."""
 
 
 def figure(finding: Finding) -> str:
-    """A part, its estimate and its interval.
+    """A part's verdict as a sign, its estimate and its interval.
 
-    Such as "p99: 1.12x [1.05, 1.19] of the 2x promised".
+    Such as "✘ p99: 1.12x [1.05, 1.19] of the 2x promised".
     """
     claim = finding.claim
     label = quantile_label(claim.quantile) if claim.quantile is not None else _whole(claim)
     name = f"{claim.metric} {label}" if claim.metric_named and claim.quantile else label
     segment = "" if claim.segment is None else f" ({claim.segment[0]}={claim.segment[1]})"
-    return f"{name}{segment}: {estimated(claim.promise, finding.estimate)}{_promised(claim)}"
+    measured = estimated(claim.promise, finding.estimate)
+    return f"{SIGNS[finding.verdict]} {name}{segment}: {measured}{_promised(claim)}"
 
 
 def estimated(promise: Promise, estimate: Estimate | None) -> str:

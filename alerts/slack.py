@@ -207,7 +207,10 @@ def _problem(response: Any) -> NotifyError:  # noqa: ANN401 - SlackResponse
         remedy = f"give the bot the scope {response.get('needed', '?')} and install it again"
     else:
         remedy = REMEDIES.get(code, "see Slack's description of this error")
-    return NotifyError(f"slack: {code}: {remedy}", retryable=code in PASSING, reason=code)
+    # The reason is a metric label: only codes that are known.
+    known = code in (*GONE, *PASSING, *REMEDIES, "missing_scope")
+    reason = code if known else "refused"
+    return NotifyError(f"slack: {code}: {remedy}", retryable=code in PASSING, reason=reason)
 
 
 def _header(response: Any, name: str) -> str | None:  # noqa: ANN401 - SlackResponse

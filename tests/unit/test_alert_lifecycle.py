@@ -61,8 +61,8 @@ def test_a_refuted_claim_fires_once_with_stable_labels_and_numbers_only_in_annot
         "severity": "critical",
     }
     assert alert.annotations["figures"].splitlines() == [
-        "p50: 1.12x [1.01, 1.23] of the 2x promised",
-        "p99: 1.12x [1.01, 1.23] of the 2x promised",
+        "✘ p50: 1.12x [1.01, 1.23] of the 2x promised",
+        "✘ p99: 1.12x [1.01, 1.23] of the 2x promised",
     ]
     assert alert.annotations["rests_on"] == "864,000 requests before, 871,200 after, 24 hours"
     assert alert.annotations["false_alarms"] == (

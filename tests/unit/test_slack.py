@@ -51,7 +51,7 @@ def test_a_refuted_claim_is_a_message_with_evidence_and_chart_in_its_thread(work
     (drawn,) = workspace.files.values()
     assert drawn["thread_ts"] == "1764028800.000001"
     assert PNG in drawn["content"]
-    assert drawn["alt_txt"].startswith("2x faster at p50, p90 and p99: p50: 2.31x [2.08, 2.54]")
+    assert drawn["alt_txt"].startswith("2x faster at p50, p90 and p99: ✔ p50: 2.31x [2.08, 2.54]")
     assert all(one["link_names"] is False and one["parse"] == "none" for one in (message, reply))
 
 
