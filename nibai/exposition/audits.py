@@ -177,13 +177,10 @@ def _audit(families: Families, view: ChangeView, audit: Audit) -> None:
         )
     for exhibits in audit.exhibits:
         _exhibits(families, view, exhibits)
-    # The series have no label for the metric: the first one speaks.
-    for one in next((exhibits.load for exhibits in audit.exhibits if exhibits.load), ()):
-        about = {"side": one.side, "load_bin": str(one.stratum + 1), **view.labels}
-        families.add("nibai_load_requests_per_second", one.rate, **about)
-        families.add(
-            "nibai_load_latency_seconds", one.value, quantile=quantile_text(one.quantile), **about
-        )
+    # These series have no label for the metric: the first time speaks.
+    first = next((exhibits for exhibits in audit.exhibits if exhibits.value_unit == "s"), None)
+    if first is not None:
+        load_gauges(families, view.labels, first)
 
 
 def _exhibits(families: Families, view: ChangeView, exhibits: Exhibits) -> None:
@@ -204,7 +201,6 @@ def _exhibits(families: Families, view: ChangeView, exhibits: Exhibits) -> None:
     _segments(families, view, exhibits)
     if exhibits.value_unit == "s":
         _curve_shift(families, view, exhibits)
-        load_gauges(families, view.labels, exhibits)
     for density in exhibits.densities:
         for le, share in ecdf(density.edges, density.shares, density.zero_share):
             families.add(

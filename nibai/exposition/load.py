@@ -1,4 +1,4 @@
-"""Latency against load, as the blocks of an audit show it: gauges by bin of load."""
+"""Latency against load by bin: of requests where load was matched, else of blocks."""
 
 from __future__ import annotations
 
@@ -19,11 +19,22 @@ Blocks = dict[tuple[str, float], list[TimelinePoint]]
 
 
 def load_gauges(families: Families, labels: Mapping[str, str], exhibits: Exhibits) -> None:
-    """Median latency of the blocks in five bins of load, the same bins on both sides.
+    """Latency of both sides in the same bins of load.
 
-    The load of a block is its requests a second over all replicas; a bin without blocks of a side
+    Where the audit matched load, bins are its strata, and quantiles those of their requests. Else
+    they are medians of blocks in five bins: the load of a block is its requests a second over all replicas; a bin without blocks of a side
     has no series. Bins hold as many blocks each, both sides together.
     """
+    for row in exhibits.load:
+        about = {"side": row.side, "load_bin": f"{row.stratum}", **labels}
+        families.add("nibai_load_requests_per_second", row.rate, **about)
+        quantile = f"{row.quantile:g}"
+        families.add("nibai_load_latency_seconds", row.value, quantile=quantile, **about)
+    if not exhibits.load:
+        _by_blocks(families, labels, exhibits)
+
+
+def _by_blocks(families: Families, labels: Mapping[str, str], exhibits: Exhibits) -> None:
     for quantile in sorted({point.quantile for point in exhibits.timeline}):
         blocks = _blocks(point for point in exhibits.timeline if point.quantile == quantile)
         seconds = _block_seconds(start for _, start in blocks)
