@@ -21,9 +21,10 @@ Blocks = dict[tuple[str, float], list[TimelinePoint]]
 def load_gauges(families: Families, labels: Mapping[str, str], exhibits: Exhibits) -> None:
     """Latency of both sides in the same bins of load.
 
-    Where the audit matched load, bins are its strata, and quantiles those of their requests. Else
-    they are medians of blocks in five bins: the load of a block is its requests a second over all replicas; a bin without blocks of a side
-    has no series. Bins hold as many blocks each, both sides together.
+    Where the audit matched load, bins are its strata (requests a second and replica), and quantiles
+    those of their requests. Else they are medians of blocks in five bins of as many blocks each,
+    both sides together: the load of a block is its requests a second over all replicas. A bin
+    without requests of a side has no series.
     """
     for row in exhibits.load:
         about = {"side": row.side, "load_bin": f"{row.stratum}", **labels}
