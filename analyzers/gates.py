@@ -92,7 +92,22 @@ def no_data(comparison: Comparison, counts: tuple[int, int]) -> Reason:
         )
         if n == 0
     ]
+    if any(map(_unbinned, (comparison.baseline, comparison.candidate))):
+        return Reason(
+            ReasonCode.NO_DATA,
+            f"no distribution of {comparison.metric} of {' and '.join(empty)}: only count, sum, "
+            "minimum and maximum were recorded (CloudWatch: detail TC 109 records buckets)",
+        )
     return Reason(ReasonCode.NO_DATA, f"no {comparison.metric} of {' and '.join(empty)}")
+
+
+def _unbinned(side: Side) -> int:
+    """Requests of which only base statistics are known."""
+    return sum(
+        series.recorded.unbinned
+        for replica in side.replicas
+        for series in replica.segments.values()
+    )
 
 
 def survivors(comparison: Comparison) -> Reason | None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.spans import batch
 
+from analyzers.gates import no_data
 from nibai.document import iso
 from nibai.errors import UsageError
 from nibai.histogram import BlockHistograms, merge
@@ -281,3 +282,14 @@ def test_nothing_after_a_change_is_no_data_since_and_not_a_silent_pass(tmp_path)
     lake.fold()
     gate = LakeWindows(lake.engine, change).comparison("latency").gate
     assert gate is None or gate.code is not ReasonCode.NO_DATA
+
+
+def test_base_statistics_alone_are_no_distribution_and_said_to_be_none(tmp_path):
+    lake = Filled(tmp_path)
+    lake.put(MONDAY, 2 * DAY, provenance="scalar")
+    lake.fold()
+    change = Change("chg", ENDPOINT, effective_at=MONDAY + DAY)
+    found = LakeWindows(lake.engine, change).comparison("latency")
+    reason = no_data(found, (0, 0))
+    assert reason.text.startswith("no distribution of latency of the baseline (before) and the")
+    assert "only count, sum, minimum and maximum were recorded" in reason.text

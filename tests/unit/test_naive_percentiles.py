@@ -9,7 +9,7 @@ def test_averaged_percentiles_miss_the_tail_and_cost_more(monkeypatch):
     """statistics.md, section 13: incidents at 10 a minute, p99 off by 39 %."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-real-one")
-    rows, bills = cloudwatch_audit.audited("incid", rate=10.0, hours=6, seed=3)
+    rows, bills = cloudwatch_audit.audited("incid", rate=10.0, hours=6, detail="TC 55", seed=3)
     tail = rows[-1]
     assert tail.p == 0.99
     assert -0.6 < tail.naive_off < -0.2
