@@ -58,8 +58,10 @@ class HourlyReading:
         cursor = first_hour(place, self._read_until, self._now, self._since)
         below = [one for one in self._read_until if one.startswith(place.name)]
         marks = {name: self._read_until[name] for name in below if name != place.name}
+        known, found_any = place.name in self._read_until, False
         for page in listed(self._store, place.bucket, place.prefix, place.after(cursor)):
             part.dollars += DOLLARS_A_LIST
+            found_any = found_any or bool(page)
             for found in page:
                 name = f"s3://{place.bucket}/{found.key}"
                 hour = place.hour_of(found.key)
@@ -72,7 +74,13 @@ class HourlyReading:
                 if marks.get(name) != found.modified:
                     yield from self._file(place, found.key, name, read_line, part)
                     marks[name] = part.read_until[name] = found.modified
-        part.advance(place, max(cursor, settled), marks)
+        if found_any or known:
+            part.advance(place, max(cursor, settled), marks)
+        else:  # never a silent pass: it is said until the first file comes
+            part.problems.append(
+                f"{place.name}: no file from {place.after(cursor)[-13:]}h (UTC) on: is it switched "
+                "on, and is this where it writes?"
+            )
 
     def _file(
         self, place: Place, key: str, name: str, read_line: ReadLine, part: Part

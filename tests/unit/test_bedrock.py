@@ -274,6 +274,7 @@ def test_logs_that_are_refused_leave_the_minutes(account):
 def test_minutes_wait_while_their_failures_are_not_known(account):
     refused = ServiceError(500, "InternalServiceFault", "again")
     account.metrics.faults.errors = dict.fromkeys(range(1, 99), refused)
+    account.log(NOW - NOW % 3600, [logged()])
     code, _, err = account.collect()
     assert code == 5
     assert "failed requests are not known, so minutes wait" in err

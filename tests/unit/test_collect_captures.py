@@ -192,6 +192,20 @@ def test_a_prefix_that_is_refused_leaves_the_others(account):
     assert account.answers() == {"green": 200, "blue": 200}, "nothing was lost"
 
 
+def test_a_place_without_any_file_is_told_until_one_comes(account):
+    fill(account)
+    for _ in range(2):
+        code, _, err = account.collect(shadow=["green"])
+        assert code == 5
+        assert "s3://captures/prod/chat/green/: no file from 2026/03/01/10h (UTC) on" in err
+    fill(account, "green")
+    code, _, err = account.collect(shadow=["green"])
+    assert code == 0, err
+    account.s3.objects.clear()
+    account.now += HOUR
+    assert account.collect(shadow=["green"])[0] == 0, "no traffic since is nothing wrong"
+
+
 def test_expired_credentials_end_the_reading_and_nothing_is_lost(account):
     fill(account)
     account.s3.error = ServiceError(400, "ExpiredToken", "The provided token has expired.")
