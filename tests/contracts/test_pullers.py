@@ -23,15 +23,18 @@ SECTIONS = {
     "prometheus": {"url": NOBODY, "endpoint": "onprem/tokyo/{job}", "metrics": {"latency": "x_s"}},
 }
 
+OTHER_PATHS = {"cloudwatch_promql": ("cloudwatch", SECTIONS["cloudwatch"] | {"path": "promql"})}
+"""Plug-ins that a section names itself: the section, and what it says then."""
 
-@pytest.fixture(params=SECTIONS)
+
+@pytest.fixture(params=[*SECTIONS, *OTHER_PATHS])
 def puller(request, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setattr("time.sleep", lambda _: None)
-    section = SECTIONS[request.param]
-    [chosen] = getattr(Config.model_validate({request.param: [section]}), request.param)
+    name, section = OTHER_PATHS.get(request.param) or (request.param, SECTIONS[request.param])
+    [chosen] = getattr(Config.model_validate({name: [section]}), name)
     return plugins.load("nibai.collectors", request.param, dict(chosen))
 
 
