@@ -48,7 +48,7 @@ format: $(VENV)/.ready ## format and apply safe fixes
 	$(BIN)/ruff check --fix .
 
 test: $(VENV)/.ready ## the ordinary tests (under 3 minutes on 2 cores)
-	$(BIN)/pytest -m "not slow and not e2e" -n auto --maxprocesses 4 --dist worksteal
+	$(BIN)/pytest -m "not slow and not e2e" --ignore tests/statistical -n auto --maxprocesses 4 --dist worksteal
 
 test-slow: $(VENV)/.ready ## simulations of coverage and false alarms, long crash and fuzz runs
 	$(BIN)/pytest -m slow

@@ -4,6 +4,7 @@ Reads jobs (one JSON object per line) and runs each in a fork: importing once ma
 affordable. A job says in which folder, which batch comes next, and where to die.
 """
 
+import gc
 import json
 import os
 import random
@@ -104,13 +105,14 @@ def work(job):
         number += 1
         if dice.random() < (0.2 if upkeep else 0.4):
             ingest.fold()
-        if dice.random() < (0.8 if upkeep else 0.05):
+        if dice.random() < (0.4 if upkeep else 0.05):
             keep_up(ingest.lake, state, now[0], checkpoint=passing)
     ingest.close()
     passing("closed")
 
 
 def main():
+    gc.freeze()  # else every fork copies what the collector touches: all of the imports
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
