@@ -52,7 +52,8 @@ def run_until(watch, until, *, every=300.0, name="follow"):
 
 def test_a_decided_verdict_is_stored_once_and_told_with_its_audit(watch):
     change = declared(watch.desk, "1.5x faster at p50")
-    run_until(watch, CUT + 8 * HOUR, every=1800.0)
+    watch.clock.now = CUT + 3 * HOUR
+    run_until(watch, CUT + 6 * HOUR, every=1800.0)
     first = watch.rounds[0].standings[0]
     assert first.verdict is Verdict.INCONCLUSIVE
     assert first.audit is None
@@ -73,10 +74,11 @@ def test_a_decided_verdict_is_stored_once_and_told_with_its_audit(watch):
 def test_another_process_goes_on_and_stores_nothing_twice(lake, tmp_path):
     one = on_watch(tmp_path, lake, CUT + 600)
     declared(one.desk, "1.5x faster at p50", "1.5x faster at p90")
-    run_until(one, CUT + 2 * HOUR, every=3600.0)
+    one.clock.now = CUT + 4 * HOUR
+    run_until(one, CUT + 5 * HOUR, every=3600.0)
     two = on_watch(tmp_path, lake, one.clock.now, "two")
     both = [one, two]
-    while one.clock.now < CUT + 12 * HOUR:
+    while one.clock.now < CUT + 10 * HOUR:
         for watch in both:
             watch.clock.now = one.clock.now
             watch.folded(watch.clock.now)
