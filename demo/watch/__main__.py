@@ -112,7 +112,12 @@ def _watch(
             Stretch(change_at - BEFORE_DAYS * DAY, change_at, measured["fp32"]),
             Stretch(change_at, now - 60, measured["candidate"]),
         ]
-        said.append(f"{fill(around.url, resource, stretches, PER_MINUTE, seed):,} requests")
+        sent = fill(around.url, resource, stretches, PER_MINUTE, seed)
+        said.append(f"{sent:,} requests")
+    with steps.step("all of it folded into the lake"):
+        # The first reading of a block counts: nothing may be looked at that is only half there.
+        if not programs.wait_for(lambda: _counted(around.url) >= sent, FOLDED_SECONDS):
+            raise CollectError("the lake does not hold what was sent: see the log")
     with steps.step("change declared, both promises with it") as said:
         said.append(_declare(out, change_at))
     _hear(around, steps)
@@ -223,6 +228,13 @@ def _dashboards(stack: ExitStack, out: Path, around: Around, steps: Steps) -> No
         )
         said.append(address)
     click.echo("".join(f"    {line}\n" for line in text.splitlines()), nl=False)
+
+
+def _counted(url: str) -> float:
+    """Requests of the endpoint as nibai's own metrics count them."""
+    text = programs.get(int(url.rpartition(":")[2]), "/metrics") or ""
+    rows = [line for line in text.splitlines() if line.startswith("nibai_requests_total{")]
+    return sum(float(row.rpartition(" ")[2]) for row in rows if f'"{ENDPOINT}"' in row)
 
 
 def _summary(name: str, found: list[Latency]) -> str:
