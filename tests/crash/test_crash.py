@@ -22,10 +22,13 @@ TESTS = Path(__file__).parents[1]
 PLACES = [
     "before sync", "after sync", "half written", "acknowledged", "read", "folded",
     "committed hist", "committed cell", "committed category", "committed predictions", "cursor",
-    "removed", "rolled hist", "rolled cell", "rolled category", "compacted", "any moment",
+    "removed", "any moment",
 ]  # fmt: skip
-# Days pass the horizon seldom: deaths then need more attempts (see also test_final_days).
-FINAL = ["late hist", "final hist", "final cell", "late category"]
+# Days end and pass the horizon seldom: deaths then need more attempts (see also test_final_days).
+UPKEEP = [
+    "rolled hist", "rolled cell", "rolled category", "compacted",
+    "late hist", "final hist", "final cell", "late category",
+]  # fmt: skip
 
 
 class Worker:
@@ -136,11 +139,11 @@ def test_fifty_crashes(tmp_path):
         folder.mkdir()
         died = crash_often(folder, 25, seed=part)
         assert check(folder) > 50
-        assert sum(1 for place in died.values() if place) >= 10, died
+        assert sum(1 for place in died.values() if place) >= 12, died
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [11, 12, 13, 14])
 def test_two_hundred_crashes(tmp_path, seed):
-    crash_often(tmp_path, 50, seed=seed, places=[*PLACES, *FINAL])
+    crash_often(tmp_path, 50, seed=seed, places=[*PLACES, *UPKEEP])
     check(tmp_path)

@@ -105,7 +105,7 @@ def work(job):
         number += 1
         if dice.random() < (0.2 if upkeep else 0.4):
             ingest.fold()
-        if dice.random() < (0.4 if upkeep else 0.05):
+        if dice.random() < (0.8 if upkeep else 0.1):
             keep_up(ingest.lake, state, now[0], checkpoint=passing)
     ingest.close()
     passing("closed")
