@@ -7,7 +7,7 @@ refusing requests would look like a speed-up.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from collector.aws.session import Caller
 from collector.bedrock.series import FAILURES, NAMESPACE, Model
+from nibai.errors import CollectError
 from nibai.histogram import OVERFLOW_BUCKET
 from nibai.model import Observation, Provenance, SeriesKey, Window
 
@@ -41,6 +42,12 @@ def failed_requests(metrics: Caller, models: Sequence[Model], window: Window) ->
             "ScanBy": "TimestampAscending",
         }
         for result in _results(metrics, request):
+            if result.get("StatusCode") == "InternalError":
+                raise CollectError(
+                    "GetMetricData did not answer all of Bedrock's failures; asked again later",
+                    retryable=True,
+                    reason="internal",
+                )
             model, _ = part[int(result["Id"].removeprefix("q"))]
             for at, value in zip(result["Timestamps"], result["Values"], strict=True):
                 minute = int(at.timestamp() // MINUTE)
@@ -53,11 +60,18 @@ def dollars(models: int) -> float:
     return models * len(FAILURES) * DOLLARS_A_METRIC
 
 
-def with_failures(observed: Sequence[Observation], failed: Minutes) -> list[Observation]:
+def with_failures(
+    observed: Sequence[Observation], failed: Minutes, whole: Iterable[Model]
+) -> list[Observation]:
     """The same minutes with their failed requests beyond every bucket.
 
-    >>> with_failures([], Counter({("bedrock/a/chat", "m", 7): 2}))[0].errors
+    Minutes without any latency are made for models that came `whole` only.
+
+    >>> failed = Counter({("bedrock/a/chat", "m", 7): 2})
+    >>> with_failures([], failed, [Model("bedrock/a/chat", "m")])[0].errors
     2
+    >>> with_failures([], failed, [])
+    []
     """
     left = Counter(failed)
     found = []
@@ -65,7 +79,12 @@ def with_failures(observed: Sequence[Observation], failed: Minutes) -> list[Obse
         place = (one.key.endpoint, one.key.variant, one.minute)
         errors = left.pop(place, 0) if one.key.metric == LATENCY else 0
         found.append(_failing(one, errors) if errors else one)
-    return found + [_only_failures(*place, errors) for place, errors in sorted(left.items())]
+    alone = {(one.endpoint, one.variant) for one in whole}
+    return found + [
+        _only_failures(*place, errors)
+        for place, errors in sorted(left.items())
+        if place[:2] in alone
+    ]
 
 
 def _failing(one: Observation, errors: int) -> Observation:

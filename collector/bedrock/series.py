@@ -59,6 +59,11 @@ def short(model_id: str) -> str:
     return model_id.rpartition("/")[2]
 
 
+def latency_series(model: Model) -> Series:
+    """The one that its failed requests belong to."""
+    return model_series(model, ("InvocationLatency",))[0]
+
+
 def model_series(model: Model, metrics: Iterable[str]) -> list[Series]:
     """Its distributions."""
     dimensions = (("ModelId", model.model_id),)

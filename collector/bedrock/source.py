@@ -10,9 +10,9 @@ from collector.aws.session import AwsClient, Caller
 from collector.bedrock.failures import dollars, failed_requests, with_failures
 from collector.bedrock.logs import FileLogs, GroupLogs, Logs
 from collector.bedrock.records import Reading, read_record
-from collector.bedrock.series import Model, model_series, models, short
+from collector.bedrock.series import Model, latency_series, model_series, models, short
 from collector.bedrock.settings import Settings
-from collector.cloudwatch.cadence import Cadence
+from collector.cloudwatch.cadence import Cadence, name
 from collector.cloudwatch.plan import Detail
 from collector.cloudwatch.reading import CloudWatchSource
 from collector.hourly.objects import DOLLARS_A_LIST
@@ -86,23 +86,32 @@ class BedrockSource:
         """Minutes first; what is refused of one is told and leaves the other."""
         try:
             for part in self._latencies.pull(read_until):
-                yield self._with_failures(part)
+                whole = self._with_failures(part)
+                yield whole
+                if whole.problems:  # later parts would count as read and hide this one
+                    break
         except DeniedError as error:
             yield Part(problems=[str(error)]).taken()
         if self._logs is not None:
             yield from self._records(self._logs, read_until)
 
     def _with_failures(self, part: Pulled) -> Pulled:
+        # A call holds some of the models: failures of the others belong to their own calls.
+        told = [one for one in self._models if name(latency_series(one)) in part.read_until]
+        seen = {(one.key.endpoint, one.key.variant) for one in part.observations}
+        asked = [one for one in self._models if one in told or (one.endpoint, one.variant) in seen]
+        if not asked:
+            return part
         try:
-            failed = failed_requests(self._metrics, self._models, part.window)
+            failed = failed_requests(self._metrics, asked, part.window)
         except CollectError as error:
             # Without its failures a minute says too little: it is read again.
             problem = f"failed requests are not known, so minutes wait: {error}"
             return replace(part, observations=(), read_until={}, problems=(problem,))
         return replace(
             part,
-            observations=with_failures(part.observations, failed),
-            dollars=part.dollars + dollars(len(self._models)),
+            observations=with_failures(part.observations, failed, told),
+            dollars=part.dollars + dollars(len(asked)),
         )
 
     def _records(self, wanted: LogReading, read_until: Mapping[str, float]) -> Iterator[Pulled]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from collector.cloudwatch.plan import DAY, MONTH_HOURS, Detail, Wanted, monthly_dollars
-from collector.cloudwatch.series import Series
+from collector.cloudwatch.series import SAGEMAKER, Series
 from nibai.model import Window
 
 REREAD_SECONDS = 3 * 3600.0
@@ -53,11 +53,15 @@ class Cadence:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A series to be read over a window; progress is kept under `mark`."""
+    """A series to be read over a window; progress is kept under `mark`.
+
+    Minutes before `known` were read before: only a whole answer may take their place.
+    """
 
     wanted: Wanted
     window: Window
     mark: str
+    known: float = -math.inf
 
 
 def due(
@@ -77,10 +81,11 @@ def due(
             # From the hour on: what is older is kept in coarser periods, and would be a call more.
             oldest = math.ceil((now - BACKFILL_SECONDS) / 3600.0) * 3600.0
             start = oldest if known is None else known - REREAD_SECONDS
-            found.append(Due(one, Window(start, end), mark))
+            found.append(Due(one, Window(start, end), mark, oldest if known is None else known))
         elif _attended(one.series, cadence, changes, now):
-            newest = max(known, read_until.get(ALERT + mark, known) - ALERT_REREAD_SECONDS)
-            found.append(Due(_percentiles(one), Window(newest, end), ALERT + mark))
+            alerted = read_until.get(ALERT + mark, known)
+            window = Window(max(known, alerted - ALERT_REREAD_SECONDS), end)
+            found.append(Due(_percentiles(one), window, ALERT + mark, alerted))
     return [one for one in found if one.window.start < one.window.end]
 
 
@@ -110,8 +115,14 @@ def monthly(wanted: Sequence[Wanted], cadence: Cadence) -> float:
 
 
 def name(series: Series) -> str:
-    """How a series is told apart from all others."""
-    dimensions = ",".join(f"{key}={value}" for key, value in series.dimensions)
+    """How a series is told apart from all others; its endpoint is named in any case.
+
+    What is known of an endpoint's sources is found by that (`nibai.store.freshness`).
+    """
+    named = series.dimensions
+    if series.published.namespace == SAGEMAKER and "EndpointName" not in dict(named):
+        named = (*named, ("EndpointName", series.endpoint.rpartition("/")[2]))
+    dimensions = ",".join(f"{key}={value}" for key, value in named)
     return f"{series.published.namespace}/{series.published.name}/{dimensions}"
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from collector.cloudwatch.cadence import Due
 from collector.cloudwatch.execute import Answered
-from collector.cloudwatch.plan import DAY, Call, Wanted, packed
+from collector.cloudwatch.plan import DAY, Call, Detail, Wanted, packed
 from nibai.model import Window
 
 HOUR = 3600.0
@@ -74,10 +74,20 @@ def in_range(due: Sequence[Due], ranges: Ranges) -> list[Due]:
         known = ranges.get((series.endpoint, series.published.metric))
         if known is not None and math.isfinite(known[1]) and one.wanted.grid is not None:
             low = max(known[0], LEAST_SECONDS)
-            wanted = replace(one.wanted, range_seconds=(low, max(known[1], low)))
-            # Never more than what was said to be the most.
-            cheaper = len(wanted.statistics) <= len(one.wanted.statistics)
-            made.append(replace(one, wanted=wanted) if cheaper else one)
+            made.append(replace(one, wanted=_over(one.wanted, (low, max(known[1], low)))))
         else:
             made.append(one)
     return made
+
+
+def _over(wanted: Wanted, seconds: tuple[float, float]) -> Wanted:
+    """The buckets of a range, wider ones where it would take more than was said to be the most.
+
+    Buckets that do not reach over the range would hide everything beyond them in the outermost.
+    """
+    details = list(Detail)
+    for detail in details[details.index(wanted.detail) :]:
+        found = replace(wanted, detail=detail, range_seconds=seconds)
+        if found.grid is not None and len(found.statistics) <= len(wanted.statistics):
+            return found
+    return wanted

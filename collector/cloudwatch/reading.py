@@ -23,7 +23,7 @@ from collector.cloudwatch.plan import (
     within_budget,
 )
 from collector.cloudwatch.ranges import Ranges, in_range, range_calls, ranges_of, together
-from collector.cloudwatch.rebuild import Tally, observations
+from collector.cloudwatch.rebuild import Tally, key_of, observations
 from collector.cloudwatch.series import Series
 from nibai.errors import ConfigError
 from nibai.model import Observation, Window
@@ -179,7 +179,17 @@ def _without(stuck: set[str], call: Call, ready: dict[str, Due]) -> Planned:
 def _pulled(answered: Answered, ready: Mapping[str, Due], stuck: set[str]) -> Pulled:
     """A part; series of which something is missing go no further in this reading."""
     tally = Tally()
-    found: list[Observation] = list(observations(answered, tally))
+    lacking = {
+        key_of(one.series): ready[name(one.series)].known
+        for one in answered.call.wanted
+        if not answered.whole(one)
+    }
+    # What was read whole before is not made less by an answer of which something is missing.
+    found: list[Observation] = [
+        one
+        for one in observations(answered, tally)
+        if one.minute * 60.0 >= lacking.get(one.key, -math.inf)
+    ]
     stuck |= {name(one.series) for one in answered.call.wanted if not answered.whole(one)}
     window = answered.call.window
     return Pulled(

@@ -71,12 +71,13 @@ def _nothing(wanted: Wanted, at: float) -> Observation:
     if wanted.detail is Detail.BASE:
         kind = Provenance.SCALAR
     return Observation(
-        _key(wanted.series), int(at // 60), NO_BUCKETS, NO_COUNTS, 0, 0.0, nan, nan,
+        key_of(wanted.series), int(at // 60), NO_BUCKETS, NO_COUNTS, 0, 0.0, nan, nan,
         scale=scale, provenance=kind,
     )  # fmt: skip
 
 
-def _key(series: Series) -> SeriesKey:
+def key_of(series: Series) -> SeriesKey:
+    """Whose minutes a series brings."""
     return SeriesKey(series.endpoint, series.variant, series.replica, "", series.metric)
 
 
@@ -90,7 +91,7 @@ def _minute(
     n = round(count)
     buckets, counts, scale, provenance = _distribution(wanted, statistics, at, n, found)
     return Observation(
-        _key(wanted.series),
+        key_of(wanted.series),
         int(at // 60),
         buckets,
         counts,

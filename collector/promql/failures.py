@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from collector.cloudwatch.failures import joined
 from collector.promql.asking import Asker, Selection
 from collector.promql.functions import WITHIN
 from collector.promql.minutes import MINUTE, Minutes, of_numbers
 from collector.promql.wanted import Found, Temporality
-from nibai.model import Observation, SeriesKey, Window
+from nibai.model import Observation, Provenance, SeriesKey, Window
 
 Counts = Mapping[tuple[SeriesKey, int], float]
 
@@ -28,6 +31,18 @@ class Failures:
         failed = round(self.failed.get(at, 0.0))
         without = max(round(self.requests.get(at, 0.0)) - one.count, 0)
         return joined(one, failed, min(without, failed))
+
+    def alone(self, known: Iterable[Observation]) -> Iterator[Observation]:
+        """Minutes in which no request has a latency: an outage is not left out."""
+        places = {(one.key, one.minute) for one in known}
+        nothing, nan = np.zeros(0, dtype=np.int32), math.nan
+        for at, count in sorted(self.failed.items()):
+            if at in places or not round(count):
+                continue
+            empty = Observation(
+                *at, nothing, nothing.astype(np.int64), 0, 0.0, nan, nan, provenance=Provenance.TC
+            )
+            yield joined(empty, round(count), round(count))
 
 
 def failures(asker: Asker, found: Found, window: Window) -> tuple[Failures, tuple[str, ...]]:

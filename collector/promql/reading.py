@@ -30,7 +30,10 @@ def read(asker: Asker, found: Found, window: Window) -> Read:
         done.minutes.uncounted += bool(found.wanted.failures and done.observations)
         return done
     failed, warnings = failures(asker, found, window)
-    together = tuple(failed.joined(one) for one in done.observations)
+    together = (
+        *(failed.joined(one) for one in done.observations),
+        *failed.alone(done.observations),
+    )
     return Read(together, (*done.warnings, *warnings), done.minutes)
 
 

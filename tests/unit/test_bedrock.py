@@ -12,9 +12,13 @@ from fakeaws.s3 import S3
 from fakeaws.server import FakeAws
 from fakeaws.traces import Logs
 
+from collector.aws.session import AwsClient
 from collector.bedrock.records import Asked, Reading, read_record, usual_text
-from collector.bedrock.series import Model
+from collector.bedrock.series import Model, model_series
 from collector.bedrock.settings import ENOUGH, Settings
+from collector.bedrock.source import BedrockSource
+from collector.cloudwatch.client import CloudWatchClient
+from collector.cloudwatch.reading import CloudWatchSource
 from collector.replay.rows import RejectedError, made
 from collector.segments import Segments
 from nibai import cli
@@ -273,7 +277,8 @@ def test_logs_that_are_refused_leave_the_minutes(account):
 
 def test_minutes_wait_while_their_failures_are_not_known(account):
     refused = ServiceError(500, "InternalServiceFault", "again")
-    account.metrics.faults.errors = dict.fromkeys(range(1, 99), refused)
+    # Four calls of latencies are asked ahead; what follows are their failures.
+    account.metrics.faults.errors = dict.fromkeys(range(4, 99), refused)
     account.log(NOW - NOW % 3600, [logged()])
     code, _, err = account.collect()
     assert code == 5
@@ -303,3 +308,26 @@ def test_logs_lie_in_one_place(account, logs):
     code, _, err = account.collect(logs | {"since": "1h"})
     assert code == 2
     assert "give either destination (s3://…) or log_group" in err
+
+
+def test_failures_belong_to_the_call_of_their_own_model(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-real-one")
+    models = [Model(ENDPOINT, f"m{i}") for i in range(6)]
+    metrics, minute = Metrics(NOW), int(NOW // 60) - 20
+    for model in models:
+        dimensions = (("ModelId", model.model_id),)
+        metrics.publish("AWS/Bedrock", "InvocationLatency", dimensions, minute, [100.0] * 9)
+        metrics.publish("AWS/Bedrock", "InvocationThrottles", dimensions, minute, [1.0])
+    with FakeAws(cloudwatch=metrics) as fake:
+        client = CloudWatchClient("us-east-1", endpoint_url=fake.url)
+        series = [one for model in models for one in model_series(model, ["InvocationLatency"])]
+        latencies = CloudWatchSource(client, series, clock=lambda: NOW, wait=lambda _: None)
+        caller = AwsClient("cloudwatch", "us-east-1", endpoint_url=fake.url)
+        source = BedrockSource(latencies, caller, models, None, clock=lambda: NOW, every_seconds=60)
+        stands = dict.fromkeys(latencies.series, NOW - 600)
+        parts = list(source.pull(stands))
+    found = [(one.key.variant, one.count, one.errors) for p in parts for one in p.observations]
+    assert len(parts) == 2, "six series of 115 statistics are two calls"
+    assert sorted(found) == [(f"m{i}", 10, 1) for i in range(6)], "each minute once, and whole"
+    assert sum(p.dollars for p in parts) == pytest.approx(metrics.billed_metrics * 1e-5)

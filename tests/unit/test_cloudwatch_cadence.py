@@ -148,6 +148,22 @@ def test_only_buckets_of_the_common_range_are_bought_and_hold_the_same_counts():
     assert "prices are upper bounds" in said.said
 
 
+def test_a_range_wider_than_the_usual_one_gets_wider_buckets_and_hides_nothing():
+    made = metrics(60)
+    for minutes in made.values.values():
+        for values in minutes.values():
+            values[:] = [1500.0 if i % 2 else 3000.0 for i in range(len(values))]
+            values[0] = 45e6  # microseconds: 1.5 ms, 3 ms and a cold start of 45 s
+    parts = list(source(made, own_range=True).pull({}))
+    observed = [one for part in parts for one in part.observations]
+    assert {one.scale for one in observed} == {2}
+    assert not any("outside the grid" in text for part in parts for text in part.notes)
+    lowest = {int(one.buckets[0]) for one in observed}
+    assert lowest == {int(np.ceil(np.log2(1.5e-3) * 4)) - 1}
+    said = source(made, own_range=True).preview({})
+    assert said.dollars >= sum(part.dollars for part in parts)
+
+
 def test_a_range_that_is_not_surely_known_buys_the_usual_buckets():
     made = metrics(60, faults=Faults(partial=[0]))
     parts = list(source(made, own_range=True).pull({}))

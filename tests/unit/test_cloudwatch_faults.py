@@ -11,6 +11,7 @@ from collector.cloudwatch.plan import Detail
 from collector.cloudwatch.reading import CloudWatchSource
 from collector.cloudwatch.series import PUBLISHED, variant_series
 from nibai.errors import AuthError, CollectError
+from nibai.model import Provenance
 
 NOW = 1_764_000_000.0 // 3600 * 3600 + 180
 SERIES = variant_series(PUBLISHED[0], "123456789012.eu-west-1", "chat", "blue")
@@ -36,7 +37,7 @@ class Account:
         self.fake.backends["cloudwatch"] = self.metrics
         self.stands = {"AWS/SageMaker/ModelLatency/EndpointName=chat,VariantName=blue": 0.0}
         self.stands = dict.fromkeys(self.stands, NOW - 180 - 60 * (MINUTES - 180))
-        self.stored, self.notes, self.dollars = {}, {}, 0.0
+        self.stored, self.notes, self.dollars, self.scalars = {}, {}, 0.0, set()
         self.first = int(NOW // 60) - 3 - MINUTES
         rng = np.random.default_rng(2)
         for minute in range(self.first, self.first + MINUTES):
@@ -61,6 +62,8 @@ class Account:
         try:
             for part in source.pull(self.stands):
                 self.stored |= {one.minute: one.count for one in part.observations}
+                found = [one for one in part.observations if one.provenance is Provenance.SCALAR]
+                self.scalars |= {one.minute for one in found}
                 self.stands |= part.read_until
                 self.notes |= part.notes
                 self.dollars += part.dollars
@@ -104,6 +107,16 @@ def test_answers_that_say_they_are_partial_or_failed(account, faults):
     assert account.until == before
     account.read()
     assert account.complete()
+
+
+def test_what_was_read_whole_is_not_made_less_by_a_partial_answer(account):
+    account.read()
+    assert account.complete()
+    asked = account.metrics.requests
+    account.read(Faults(throttle=range(asked + 1, asked + 40)), now=NOW + 600)
+    assert account.notes["minutes of which something is missing"] > 0
+    assert account.complete()
+    assert account.scalars == set()
 
 
 def test_late_and_revised_minutes(account):

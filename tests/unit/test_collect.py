@@ -9,6 +9,8 @@ import yaml
 from fakeaws.metrics import Faults, Metrics, ServiceError
 from fakeaws.server import FakeAws
 
+from collector.cloudwatch import cadence
+from collector.cloudwatch.series import PUBLISHED, variant_series
 from nibai import cli
 from nibai.app.audit import unread_notes
 from nibai.app.collect import collect, configured
@@ -289,6 +291,10 @@ def test_an_audit_says_that_its_source_was_not_read(tmp_path):
         "until then; what was judged ends there (nibai collect --once says why)"
     )
     assert unread_notes(state, change, NOW - 2 * 3600) == ()
+    component = cadence.name(variant_series(PUBLISHED[0], "1.r", "llm", "ic:llama"))
+    state.set_read_until("cloudwatch-123456789012-eu-west-1", {component: NOW - 6 * 3600})
+    other = Change("chg", ENDPOINT.replace("chat", "llm"))
+    assert len(unread_notes(state, other, NOW)) == 1, "components are their endpoint's"
     assert unread_notes(state, Change("chg", f"{ENDPOINT}-2"), NOW) == ()
     assert unread_notes(state, Change("chg", "onprem"), NOW) == ()
     state.close()

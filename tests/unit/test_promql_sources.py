@@ -170,6 +170,15 @@ def test_failed_requests_are_the_slowest_and_are_judged(invoke, tmp_path):
     assert series.errors.sum() == series.histograms.overflow.sum() == failed.sum()
     assert series.histograms.n.sum() == len(times)
     assert series.histograms.total().quantile([0.02])[0] > 0.01
+    gone = times < times[0] + 600.0
+    outage = {"ModelLatency": [(BLUE, times[~gone], values[~gone] * 1e6)]}
+    counters["Invocation5XXErrors"] = [(BLUE, times, np.where(gone, 1.0, failed))]
+    with FakeAws(promql=Promql(outage, counters=counters)) as fake:
+        document = {**section(fake.url), "data": str(tmp_path / "outage")}
+        assert invoke(document, "collect", "--once")[0] == 0
+    engine = Engine(Lake(tmp_path / "outage" / "lake"))
+    [series] = engine.blocks(ENDPOINT, "model_latency", "blue", blocks)[""].values()
+    assert series.histograms.n.sum() == len(times), "an outage is not left out"
     without = Promql(data)
     with FakeAws(promql=without) as fake:
         out = invoke({**section(fake.url), "data": str(tmp_path / "two")}, "collect", "--once")[1]
