@@ -104,6 +104,13 @@ class Alerting(Protocol):
         """
         ...
 
+    def deliver(self) -> None:
+        """Tell what is kept and not told yet, without considering anything.
+
+        Called instead where the newest look is another process's, or failed. Raises as the call.
+        """
+        ...
+
 
 @runtime_checkable
 class Annotator(Protocol):

@@ -60,6 +60,23 @@ class Clock:
 
 
 @dataclass
+class Told:
+    """An alerting that keeps the rounds it was told, and how often it only had to deliver."""
+
+    rounds: list
+    alerting: object = None
+    deliveries: int = 0
+
+    def __call__(self, seen):
+        self.rounds.append(seen)
+        if self.alerting is not None:
+            self.alerting(seen)
+
+    def deliver(self):
+        self.deliveries += 1
+
+
+@dataclass
 class OnWatch:
     """An office over a lake: what it told alerting is kept in `rounds`."""
 
@@ -82,14 +99,11 @@ class OnWatch:
             quiet_seconds=self.board.allowed_seconds, claimed=claimed, told=self.audits.append,
         )  # fmt: skip
 
-        def tell(seen):
-            self.rounds.append(seen)
-            if alerting is not None:
-                alerting(seen)
-
+        told = Told(self.rounds, alerting)
         self.office = Office(
-            self.config, self.desk, self.board, self.tally, turns, follower, tell, claimed=claimed
+            self.config, self.desk, self.board, self.tally, turns, follower, told, claimed=claimed
         )
+        self.told = told
 
     def folded(self, until):
         self.board.read("main", Reading(until, 60.0))

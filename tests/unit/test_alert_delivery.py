@@ -145,6 +145,17 @@ def test_a_receiver_that_asks_for_patience_gets_it(state):
     assert len(house.listener.told) == 1
 
 
+def test_a_receiver_that_is_away_for_weeks_is_told_when_it_is_back(state):
+    house = House(state, Listener())
+    house.listener.broken = down()
+    house.look(HOUR, standing(change(), verdict=REFUTED))
+    house.engine.courier._failures["oncall.test"] = 5000  # 5 minutes each: 17 days
+    assert "tried again in 300 s" in house.look(2 * HOUR, standing(change(), verdict=REFUTED))
+    house.listener.broken = None
+    assert house.look(3 * HOUR, standing(change(), verdict=REFUTED)) is None
+    assert len(house.listener.told) == 1
+
+
 def test_one_refused_message_does_not_keep_the_others_back(state):
     house = House(state, Listener())
     first = house.listener.notify

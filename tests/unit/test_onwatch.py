@@ -233,7 +233,7 @@ def test_a_rule_claims_of_a_change_and_its_refutation_fires_once(lake, tmp_path)
     watch.desk.state.close()
 
 
-def test_a_process_whose_look_is_not_the_newest_tells_nothing(lake, tmp_path):
+def test_a_process_whose_look_is_not_the_newest_tells_nothing_new(lake, tmp_path):
     one, two = (on_watch(tmp_path, lake, CUT + 600, owner) for owner in ("one", "two"))
     declared(one.desk, "1.5x faster at p50")
     for watch, at in ((one, CUT + 600), (two, CUT + 900)):
@@ -245,6 +245,8 @@ def test_a_process_whose_look_is_not_the_newest_tells_nothing(lake, tmp_path):
     one.office.tell()
     two.office.tell()
     assert (len(one.rounds), len(two.rounds)) == (1, 2)
+    # What is kept is delivered all the same: the newest look may have failed or its process died.
+    assert (one.told.deliveries, two.told.deliveries) == (1, 0)
     for watch in (one, two):
         watch.desk.state.close()
 

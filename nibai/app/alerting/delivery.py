@@ -153,7 +153,8 @@ class Courier:
         if error.retryable:
             failures = self._failures.get(receiver.name, 0)
             self._failures[receiver.name] = failures + 1
-            pause = min(FIRST_PAUSE_SECONDS * 2**failures, LONGEST_PAUSE_SECONDS)
+            # Bounded before it is raised to a power: after days of outage no float holds it.
+            pause = min(FIRST_PAUSE_SECONDS * 2 ** min(failures, 10), LONGEST_PAUSE_SECONDS)
             pause = max(pause, error.retry_after_seconds or 0.0)
             self._paused[receiver.name] = now + pause
         failed = replace(

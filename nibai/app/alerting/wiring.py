@@ -48,6 +48,10 @@ class Counted:
             for state in AlertState:
                 self.tally.set("nibai_alerts", counts.get(state, 0), state=state.value)
 
+    def deliver(self) -> None:
+        """Tell what is kept and not told yet, without a new look."""
+        self.engine.deliver()
+
     def claimed(self, change: Change) -> Change:
         """The change with what the rules claim of it beside what was declared."""
         known = {sentence.parts for sentence in change.sentences}

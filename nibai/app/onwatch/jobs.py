@@ -56,15 +56,19 @@ class Office:
     def tell(self) -> None:
         """Let alerting consider how everything stands; what it cannot tell is tried again.
 
-        Of several processes only the one whose look was the last one tells: another's is older.
+        Of several processes only the one whose look was the last one considers: another's is
+        older. What is kept is delivered by all of them, also while looks fail.
         """
+        if self.alerting is None:
+            return
         now = self.desk.clock()
         seen: Round | None = self.board.round(now)
-        if self.alerting is None or seen is None or self.turns.newest("follow", now) != seen.at:
-            return
         try:
             with self.tally.span("alerts"):
-                self.alerting(seen)
+                if seen is not None and self.turns.newest("follow", now) == seen.at:
+                    self.alerting(seen)
+                else:
+                    self.alerting.deliver()
         except NibaiError as error:
             LOG.error("alerts: %s", error)  # noqa: TRY400 - the text is the message
 
