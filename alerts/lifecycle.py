@@ -70,14 +70,15 @@ def advance(
         if found is not None:
             after[fingerprint] = replace(found, missing_since=None)
     for fingerprint, alert in before.items():
-        if fingerprint not in after and alert.state is not AlertState.RESOLVED:
+        unseen = alert.labels.get("change") in seen.unseen
+        if fingerprint not in after and not unseen and alert.state is not AlertState.RESOLVED:
             after[fingerprint] = _missing(alert, seen.at)
     return [alert for fingerprint, alert in after.items() if alert != before.get(fingerprint)]
 
 
 def forgotten(known: Iterable[Alert], seen: Round) -> list[str]:
     """Fingerprints of alerts resolved long ago whose change is no longer followed."""
-    followed = {standing.change.id for standing in seen.standings}
+    followed = {standing.change.id for standing in seen.standings} | seen.unseen
     return [
         alert.fingerprint
         for alert in known

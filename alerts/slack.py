@@ -157,7 +157,7 @@ class Bot:
             self._draw(channel, ts, alert)
 
     def _draw(self, channel: str, ts: str, alert: Alert) -> None:
-        picture = self._chart(alert.annotations.get("audit", ""))
+        picture = self._drawn(alert.annotations.get("audit", ""))
         if picture is None:
             return
         title = slack_blocks.cut(alert.annotations.get("sentence", "audit"), 200)
@@ -176,6 +176,13 @@ class Bot:
                 raise
             # A message without its chart is better than none: the reason is in the log.
             LOG.warning("the chart was not sent: %s", error)
+
+    def _drawn(self, audit: str) -> bytes | None:
+        try:
+            return self._chart(audit)
+        except Exception as error:  # noqa: BLE001 - else the message would be posted anew each turn
+            LOG.warning("the chart of audit %s is not drawn: %s", audit, type(error).__name__)
+            return None
 
     def _call(self, method: Callable[..., Any], **arguments: object) -> Any:  # noqa: ANN401 - SlackResponse
         from slack_sdk.errors import SlackApiError, SlackClientError  # noqa: PLC0415 - an extra

@@ -52,9 +52,11 @@ class CollectorStanding:
 class Round:
     """Everything a look saw at `at`: every change that is followed, every collector.
 
-    A change that is missing is no longer there (its claim was withdrawn).
+    A change that is missing is no longer there (its claim was withdrawn), except those of `unseen`,
+    which could not be looked at: nothing is known of them.
     """
 
     at: float
     standings: tuple[Standing, ...]
     collectors: tuple[CollectorStanding, ...] = ()
+    unseen: frozenset[str] = frozenset()

@@ -2,7 +2,9 @@
 
 Counters have to grow, also over restarts and when late minutes come: so rows are taken as they are
 appended, whatever minute they are of, and the sums are kept in a file with the version of the table
-they hold. A correction (`revision`) may lower a count, which Prometheus takes for a restart.
+they hold. A source that is read again may lower a count, and Prometheus would take that for a
+restart and add everything since the beginning to its rate: what is shown stays at the highest until
+the sum has caught up.
 """
 
 from __future__ import annotations
@@ -46,6 +48,10 @@ RECENT_SECONDS = 2 * 86400.0
 """A series without data for so long has no recent quantile."""
 
 _VERSION = b"nibai.version"
+_SHOWN = "shown_"
+"""Before the name of a sum: the highest that was shown of it."""
+
+_SUMS = {"hist": ("count",), "cell": ("count", "errors", "timeouts", "sum")}
 _GROUPED = {
     "hist": "endpoint, variant, metric, scale, bucket, sum(count)::BIGINT AS count",
     "cell": "endpoint, variant, metric, sum(count)::BIGINT AS count, "
@@ -54,10 +60,19 @@ _GROUPED = {
     "sum(sum) FILTER (provenance <> 'scalar') AS sum",
 }
 _MERGED = {
-    "hist": _GROUPED["hist"],
-    "cell": _GROUPED["cell"].replace(" FILTER (provenance <> 'scalar')", ""),
+    table: ", ".join(
+        [
+            _GROUPED[table].replace(" FILTER (provenance <> 'scalar')", ""),
+            *(f"greatest(sum({one}), max({_SHOWN}{one})) AS {_SHOWN}{one}" for one in sums),
+        ]
+    )
+    for table, sums in _SUMS.items()
 }
-_SCHEMAS = {"hist": HIST, "cell": CELL}
+_SHAPES = {"hist": HIST, "cell": CELL}
+_SCHEMAS = {
+    name: pa.schema([*shape, *(shape.field(s).with_name(_SHOWN + s) for s in _SUMS[name])])
+    for name, shape in _SHAPES.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +110,8 @@ class Totals:
             changed = [self._grow(table, now) for table in _SCHEMAS]
             if any(changed):
                 self._number += 1
-            return Seen(self._tables["hist"], self._tables["cell"], self._recent, self._number)
+            hist, cell = (_shown(self._tables[name], name) for name in ("hist", "cell"))
+            return Seen(hist, cell, self._recent, self._number)
 
     def _begin(self, now: float) -> None:
         for table, schema in _SCHEMAS.items():
@@ -165,6 +181,13 @@ class Totals:
 
     def _file(self, table: str) -> Path:
         return self._folder / f"{table}.parquet"
+
+
+def _shown(table: pa.Table, name: str) -> pa.Table:
+    """The table as it is shown: sums that never fall."""
+    keys = [column for column in _SHAPES[name].names if column not in _SUMS[name]]
+    columns = [*keys, *(_SHOWN + column for column in _SUMS[name])]
+    return table.select(columns).rename_columns([*keys, *_SUMS[name]])
 
 
 def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:

@@ -63,8 +63,8 @@ def standing(changed, sentence="2x faster at p50", verdict=Verdict.INCONCLUSIVE,
     return Standing(changed, parsed, verdict, Reason(CODES[verdict], text), found, **usual)
 
 
-def seen(at, *standings, collectors=()):
-    return Round(at, standings, tuple(collectors))
+def seen(at, *standings, collectors=(), unseen=()):
+    return Round(at, standings, tuple(collectors), frozenset(unseen))
 
 
 def collector(name="cloudwatch", *, quiet_since=None, problem=None):

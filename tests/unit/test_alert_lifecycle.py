@@ -27,9 +27,9 @@ class Watch:
         self.quiet = quiet
         self.known = {}
 
-    def look(self, at, *standings, collectors=()):
+    def look(self, at, *standings, **more):
         """What changed: (name, state, resolution) of each."""
-        round_ = seen(START + at, *standings, collectors=collectors)
+        round_ = seen(START + at, *standings, **more)
         changed = advance(self.rules, self.quiet, list(self.known.values()), round_)
         before = {key: (one.state, one.resolution) for key, one in self.known.items()}
         self.known |= {alert.fingerprint: alert for alert in changed}
@@ -125,6 +125,15 @@ def test_a_newer_change_resolves_for_good(rolled_back, reason):
     assert watch.look(2 * HOUR, after) == [("ClaimRefuted", "resolved", reason)]
     assert watch.look(3 * HOUR, after) == []
     assert watch.look(4 * HOUR, one) == []
+
+
+def test_a_change_that_could_not_be_looked_at_is_not_withdrawn():
+    watch = Watch()
+    watch.look(HOUR, standing(change(), verdict=REFUTED))
+    for hour in range(2, 9):
+        assert watch.look(hour * HOUR, unseen={change().id}) == []
+    assert watch.look(9 * HOUR) == []
+    assert watch.look(10 * HOUR) == [("ClaimRefuted", "resolved", Resolution.WITHDRAWN)]
 
 
 def test_a_claim_taken_back_is_withdrawn_and_fires_again_when_claimed_again():

@@ -136,6 +136,25 @@ def test_one_change_that_cannot_be_read_stops_no_other(watch, monkeypatch, caplo
     standings = follower.look(watch.clock.now + 300)
     assert len(standings) == 2, "what it stood at stays, nothing looks withdrawn"
     assert f"change {bad.id} cannot be looked at: the table is gone" in caplog.text
+    assert follower.unseen == {bad.id}
+
+
+def test_a_change_that_breaks_at_the_first_look_stops_no_other_and_is_not_withdrawn(
+    watch, monkeypatch
+):
+    bad = declared(watch.desk, "2x faster at p50", endpoint=SAME)
+    declared(watch.desk, "1.5x faster at p50")
+    watch.folded(watch.clock.now)
+
+    def fail(_desk, change, _level):
+        if change.id == bad.id:
+            raise KeyError("a defect")
+        return Watch(_desk, change, _level)
+
+    monkeypatch.setattr("nibai.app.onwatch.follow.Watch", fail)
+    watch.office.turns.take(job(watch, "follow"))
+    assert len(watch.rounds[0].standings) == 1
+    assert watch.rounds[0].unseen == {bad.id}
 
 
 def test_predictions_are_judged_from_all_answers(watch):

@@ -114,6 +114,16 @@ def test_a_missing_scope_for_files_costs_the_chart_only(workspace, caplog):
     assert "missing_scope: give the bot the scope files:write" in caplog.text
 
 
+def test_a_chart_that_cannot_be_drawn_costs_the_chart_only(workspace, caplog):
+    def broken(_audit):
+        raise RuntimeError("secret of a library")
+
+    assert bot(workspace, broken).notify(notices.firing()) is not None
+    assert len(workspace.messages) == 2
+    assert "is not drawn: RuntimeError" in caplog.text
+    assert "secret of a library" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [

@@ -8,8 +8,10 @@ from support.spans import batch
 from nibai.app.onwatch.lake_families import TIMES, histograms, lake_families
 from nibai.exposition import Families
 from nibai.histogram import BlockHistograms
+from nibai.model import Observation, Provenance, SeriesKey
 from nibai.store.ingest import Ingest, MemoryLedger
 from nibai.store.lake import Lake
+from nibai.store.observations import Stored, difference
 from nibai.store.totals import Totals
 
 NOW = 28_000_000 * 60.0
@@ -26,6 +28,22 @@ class Writer:
     def write(self, values, minute=28_000_000, **how):
         self.ingest.append(batch(values, minute=minute, **how))
         self.written.append(np.asarray(values))
+        self.now += 60
+        self.ingest.fold()
+
+    def observe(self, counts, held):
+        """A source read again: a minute holds `counts` by bucket where it held others."""
+        key = SeriesKey("sagemaker/1.eu-west-1/chat", "blue", "", "", "latency")
+        buckets, each = (np.array(one, dtype=np.int64) for one in zip(*counts.items(), strict=True))
+        one = Observation(
+            key, 28_000_000, buckets.astype(np.int32), each, int(each.sum()), float(each.sum()),
+            1.0, 2.0, scale=3, provenance=Provenance.TC,
+        )  # fmt: skip
+        n = sum(held.values())
+        known = {(Provenance.TC.value, 3, bucket): count for bucket, count in held.items()}
+        stored = Stored({Provenance.TC.value: (n, float(n), 0, 0)}, known)
+        rows = difference([one], {(key, one.minute): stored} if held else {}).rows
+        self.ingest.append(rows)
         self.now += 60
         self.ingest.fold()
 
@@ -90,6 +108,25 @@ def test_a_broken_file_of_totals_begins_anew(writer, tmp_path):
     seen = writer.totals().refresh(writer.now)
     assert count(seen) == 0
     assert seen.cell["count"].to_pylist() == [3]
+
+
+def test_a_source_that_takes_requests_back_lowers_nothing_that_is_shown(writer):
+    totals = writer.totals()
+    totals.refresh(writer.now)
+
+    held = {}
+
+    def read(counts):
+        writer.observe(counts, held)
+        held.update(counts)
+        seen = totals.refresh(writer.now)
+        hist = dict(zip(*(seen.hist[c].to_pylist() for c in ("bucket", "count")), strict=True))
+        return hist, seen.cell["count"].to_pylist()
+
+    assert read({3: 10, 5: 10}) == ({3: 10, 5: 10}, [20])
+    assert read({3: 4, 5: 11}) == ({3: 10, 5: 11}, [20])
+    assert read({3: 12, 5: 11}) == ({3: 12, 5: 11}, [23])
+    assert count(writer.totals().refresh(writer.now)) == 23
 
 
 def test_an_empty_lake_and_other_metrics_are_no_problem(writer):

@@ -77,6 +77,8 @@ class Follower:
         self._told = told
         self._kept: dict[str, _Followed] = {}
         self._silent: dict[str, float] = {}
+        self.unseen: frozenset[str] = frozenset()
+        """Changes that the last look could not look at."""
 
     def look(self, at: float) -> tuple[Standing, ...]:
         """How every followed change stands at a moment; blocks that closed until then count."""
@@ -85,6 +87,7 @@ class Follower:
         changes = [change for change in known if self._is_followed(change, at)]
         self._kept = {c.id: self._kept[c.id] for c in changes if c.id in self._kept}
         newest = newest_minutes(desk.lake, at) if changes else {}
+        self.unseen = frozenset()
         standings: list[Standing] = []
         for change in changes:
             quiet = self._no_data_since(desk, change, newest, at)
@@ -127,9 +130,13 @@ class Follower:
             audit = self._decided_audit(desk, kept, results)
         except NibaiError as error:
             LOG.error("change %s cannot be looked at: %s", change.id, error)  # noqa: TRY400 - the text is the message
-            return () if kept is None else kept.standings
-        kept.standings = tuple(_standing(kept.watch, result, audit) for result in results)
-        return kept.standings
+        except Exception:
+            LOG.exception("change %s cannot be looked at", change.id)
+        else:
+            kept.standings = tuple(_standing(kept.watch, result, audit) for result in results)
+            return kept.standings
+        self.unseen |= {change.id}
+        return () if kept is None else kept.standings
 
     def _judged(self, desk: Desk, kept: _Followed, at: float) -> tuple[SentenceResult, ...]:
         """Sentences by the tracks of their parts, and by all pairs of answers where it is those."""

@@ -156,7 +156,8 @@ def trigger_of(name: str, slots: Slots) -> Trigger:
 
 def follow(office: Office, slot: float) -> None:
     """One look at every claimed change, and what changed goes to alerting."""
-    office.board.looked(slot, office.follower.look(slot))
+    standings = office.follower.look(slot)
+    office.board.looked(slot, standings, office.follower.unseen)
     office.tell()
 
 

@@ -25,13 +25,16 @@ class Board:
         self._quiet = quiet_seconds
         self._since = since
         self._standings: tuple[Standing, ...] = ()
+        self._unseen: frozenset[str] = frozenset()
         self._at: float | None = None
         self._readings: dict[str, Reading] = {}
 
-    def looked(self, at: float, standings: tuple[Standing, ...]) -> None:
-        """A look at all changes is over."""
+    def looked(
+        self, at: float, standings: tuple[Standing, ...], unseen: frozenset[str] = frozenset()
+    ) -> None:
+        """A look at all changes is over; those of `unseen` could not be looked at."""
         with self._lock:
-            self._at, self._standings = at, standings
+            self._at, self._standings, self._unseen = at, standings, unseen
 
     def read(self, collector: str, reading: Reading) -> None:
         """A collector has read on, or failed to; what it held final before stays so."""
@@ -60,13 +63,13 @@ class Board:
     def round(self, now: float) -> Round | None:
         """Everything as it is known now; None before the first look."""
         with self._lock:
-            at, standings = self._at, self._standings
+            at, standings, unseen = self._at, self._standings, self._unseen
         if at is None:
             return None
         collectors = tuple(
             self._collector(name, reading, now) for name, reading in sorted(self.readings().items())
         )
-        return Round(at, standings, collectors)
+        return Round(at, standings, collectors, unseen)
 
     def _collector(self, name: str, reading: Reading, now: float) -> CollectorStanding:
         until = reading.final_until
