@@ -7,7 +7,7 @@ more rows is asked again in halves. https://docs.aws.amazon.com/AmazonCloudWatch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from collector.aws.session import AwsClient, Caller
@@ -89,14 +89,16 @@ class Insights(Generic[Row]):
 
         One that holds too many rows is halved, down to a minute, which then is not whole.
         """
-        start, length = window.start, longest
+        start, length, paid = window.start, longest, 0.0
         while start < window.end:
             end = min(start + length, window.end)
             found = self._ask(Window(start, end))
+            paid += found.dollars
             if not found.whole and end - start > 60.0:  # noqa: PLR2004 - a minute
                 length = max((end - start) // 120 * 60, 60.0)
                 continue
-            yield found
+            yield replace(found, dollars=paid)  # with what the longer stretches scanned in vain
+            paid = 0.0
             start = end
             if len(found.requests) < MAX_ROWS // 4:
                 length = min(2 * length, longest)

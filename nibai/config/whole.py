@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 from pydantic import (
     Field,
     ValidationError,
+    model_validator,
 )
 
 from nibai.config.bedrock import Bedrock
@@ -57,6 +59,22 @@ class Config(Section):
     bedrock: tuple[Bedrock, ...] = ()
     neuron: tuple[Neuron, ...] = ()
     spans: tuple[Spans, ...] = ()
+
+    @model_validator(mode="after")
+    def _each_source_once(self) -> Config:
+        pulled = (
+            self.cloudwatch, self.data_capture, self.bedrock, self.neuron, self.spans,
+            self.prometheus,
+        )  # fmt: skip
+        names = Counter(one.source_name for section in pulled for one in section)
+        twice = [name for name, n in names.items() if n > 1]
+        if twice:
+            # They would keep their progress in one place and lock each other out.
+            raise ValueError(
+                f"{twice[0]} is read by two entries: put what they read into one (of prometheus, "
+                "give each a name of its own)"
+            )
+        return self
 
     @property
     def state_address(self) -> str:

@@ -15,9 +15,11 @@ MAX_ROWS = 100_000
 class Logs:
     """Spans as dictionaries of fields with `at` (seconds); answers after `polls` looks."""
 
-    def __init__(self, spans=(), *, page=10_000, polls=1, status="Complete", most=MAX_ROWS):
+    def __init__(self, spans=(), *, page=10_000, polls=1, status="Complete", most=MAX_ROWS,
+                 scanned=1000.0):  # fmt: skip
         self.spans = sorted(spans, key=lambda span: span["at"])
         self.page, self.polls, self.status, self.most = page, polls, status, most
+        self.scanned = scanned  # bytes a row
         self.queries, self.errors = [], []
         self._looks = {}
 
@@ -44,7 +46,7 @@ class Logs:
         found = {
             "status": "Complete",
             "results": rows[first:last],
-            "statistics": {"bytesScanned": 1000.0 * len(rows)},
+            "statistics": {"bytesScanned": self.scanned * len(rows)},
         }
         return found | ({"nextToken": str(last)} if last < len(rows) else {})
 

@@ -13,7 +13,8 @@ from collector.cloudwatch import cadence
 from collector.cloudwatch.series import PUBLISHED, variant_series
 from nibai import cli
 from nibai.app.audit import unread_notes
-from nibai.app.collect import collect, configured
+from nibai.app.collect import Source, collect, configured
+from nibai.cli.collect import command
 from nibai.config import Config
 from nibai.document import iso
 from nibai.model import Change, Window
@@ -298,3 +299,33 @@ def test_an_audit_says_that_its_source_was_not_read(tmp_path):
     assert unread_notes(state, Change("chg", f"{ENDPOINT}-2"), NOW) == ()
     assert unread_notes(state, Change("chg", "onprem"), NOW) == ()
     state.close()
+
+
+class EnoughError(Exception):
+    """The loop went on for long enough."""
+
+
+def test_a_source_is_not_read_more_often_because_another_one_is(monkeypatch, tmp_path):
+    clock, asked = [NOW], []
+    sources = [Source("quick", None, 60.0, 60.0), Source("dear", None, 3600.0, 3600.0)]
+
+    def sleep(seconds):
+        clock[0] += seconds
+        if clock[0] > NOW + 7300:
+            raise EnoughError
+
+    def read(_config, ready, _planned):
+        asked.extend(one.name for one in ready)
+        return []
+
+    monkeypatch.setattr("time.time", lambda: clock[0])
+    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr("nibai.app.collect.configured", lambda _: sources)
+    monkeypatch.setattr("nibai.app.collect.previews", lambda _config, _sources: [])
+    monkeypatch.setattr("nibai.cli.collect._read", read)
+    path = tmp_path / "nibai.yaml"
+    path.write_text(f"data: {tmp_path}", encoding="utf-8")
+    with pytest.raises(EnoughError):
+        command.callback(once=False, dry_run=False, config_file=str(path), data=None)
+    assert asked.count("dear") == 3
+    assert 115 <= asked.count("quick") <= 123

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from nibai import cli
-from nibai.config import is_loopback, load_config, resolve_secret
+from nibai.config import Config, is_loopback, load_config, resolve_secret
 from nibai.errors import ConfigError
 
 BAD = """\
@@ -73,3 +74,13 @@ def test_check_config_prints_what_is_in_force(tmp_path, monkeypatch, capsys):
 )  # fmt: skip
 def test_loopback(listen, local):
     assert is_loopback(listen) is local
+
+
+def test_two_entries_of_one_source_are_refused():
+    section = {"account": "123456789012", "region": "eu-west-1", "endpoints": {"chat": ["blue"]}}
+    other = {**section, "path": "promql"}
+    said = "cloudwatch-123456789012-eu-west-1 is read by two entries"
+    with pytest.raises(ValidationError, match=said):
+        Config.model_validate({"cloudwatch": [section, other]})
+    apart = {**other, "region": "us-east-1"}
+    assert len(Config.model_validate({"cloudwatch": [section, apart]}).cloudwatch) == 2

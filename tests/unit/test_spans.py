@@ -124,10 +124,12 @@ def test_windows_with_too_many_rows_are_halved_and_a_minute_that_stays_too_full_
     monkeypatch.setattr("collector.insights.MAX_ROWS", 100)
     rng = np.random.default_rng(2)
     made = spans(500, rng) + [span(FIRST + 60 + at, 1.0) for at in rng.uniform(0, 60, 150)]
-    account.logs = Logs(made, polls=0)
-    code, _, err = account.collect()
+    account.logs = Logs(made, polls=0, scanned=1e6)
+    code, out, err = account.collect()
     assert code == 5
     assert "spans in one minute, which is left out: narrow the filter" in err
+    scanned = sum(len(account.logs._rows(query)) for query in account.logs.queries)
+    assert f"metered ${scanned * 1e6 / 1e9 * 0.005:.4f}" in out
     full = sum(FIRST + 60 <= one["at"] < FIRST + 120 for one in made)
     assert account.found()["in=<=128"].n.sum() == 650 - full
 
