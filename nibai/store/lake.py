@@ -7,6 +7,7 @@ the number but does not refuse a replayed one, so the table is asked before ever
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -26,11 +27,25 @@ from nibai.store.rows import TABLES
 ATTEMPTS = 4
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A table at one version, and the commit file that made it so."""
+
+    table: DeltaTable
+    version: int
+    commit: tuple[int, int]
+
+
 class Lake:
-    """The tables below one folder (or object store address)."""
+    """The tables below one folder (or object store address).
+
+    A table is read again only when it has a newer version: reading its log takes milliseconds, and
+    a look at the lake asks dozens of times.
+    """
 
     def __init__(self, root: str | Path) -> None:
         self.root = str(root)
+        self._opened: dict[str, _Opened] = {}
 
     def path(self, table: str) -> str:
         """Where one table lives."""
@@ -38,12 +53,17 @@ class Lake:
 
     def open(self, table: str) -> DeltaTable | None:
         """The table at its newest version, None before its first commit."""
+        known = self._opened.get(table)
+        if known is not None and self._is_newest(table, known):
+            return known.table
         try:
-            return DeltaTable(self.path(table))
+            found = DeltaTable(self.path(table))
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
             raise _unreadable(self.path(table), error) from error
+        self._remember(table, found)
+        return found
 
     def committed(self, table: str, collector: str) -> int:
         """The newest segment number of a collector that a table holds; 0 for none."""
@@ -64,6 +84,8 @@ class Lake:
             except (DeltaError, OSError) as error:
                 last = error
             else:
+                if found is not None:
+                    self._remember(table, found)  # the write took it to its own version
                 return True
         raise StoreError(
             f"{self.path(table)}: segment {sequence} cannot be committed ({_line(last)}): "
@@ -77,6 +99,27 @@ class Lake:
             return []
         days = f"day >= '{first.isoformat()}' AND day <= '{last.isoformat()}'"
         return list(found.file_uris(file_pruning_predicate=days))
+
+    def _remember(self, table: str, found: DeltaTable) -> None:
+        version = found.version()
+        commit = self._commit_file(table, version)
+        if commit is not None:
+            self._opened[table] = _Opened(found, version, commit)
+
+    def _is_newest(self, table: str, known: _Opened) -> bool:
+        # The file itself is compared, too: a table may have been moved away and begun anew.
+        return (
+            self._commit_file(table, known.version + 1) is None
+            and self._commit_file(table, known.version) == known.commit
+        )
+
+    def _commit_file(self, table: str, version: int) -> tuple[int, int] | None:
+        """(inode, time in ns) of a version's commit; None when there is none here on disk."""
+        try:
+            found = Path(f"{self.path(table)}/_delta_log/{version:020d}.json").stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     @staticmethod
     def _append(
