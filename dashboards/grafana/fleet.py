@@ -257,7 +257,7 @@ def _health() -> list[Panel]:
             "Audit slots by state",
             "Slots of the schedule in the last hour; a skipped one was not audited.",
             "nibai_audit_slots_total",
-            over_time(_hourly("job, state", "nibai_audit_slots_total"), "{{job}} {{state}}"),
+            over_time(_hourly("task, state", "nibai_audit_slots_total"), "{{task}} {{state}}"),
             unit="short",
             width=6,
         ),

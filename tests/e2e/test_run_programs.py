@@ -248,7 +248,7 @@ def test_replicas_share_slots_and_outlive_their_leader(lake, tmp_path, database)
             [(changes[0].id, "confirmed"), (changes[1].id, "refuted")]
         ), "what was decided is stored once"
         metrics = replicas[heir].get("/metrics")
-        assert 'nibai_audit_slots_total{job="follow",state="done"}' in metrics
+        assert 'nibai_audit_slots_total{state="done",task="follow"}' in metrics
         facts = json.loads(replicas[heir].get("/readyz"))
         assert facts == {"status": "ready"}
         assert replicas[heir].stop() == 143

@@ -42,7 +42,7 @@ VALUES = {
     "version": ("0.1.0",),
     "collector": ("otlp", "cloudwatch"),
     "reason": ("throttled",),
-    "job": ("claims",),
+    "task": ("claims",),
     "result": ("ok", "failed"),
     "state": ("pending", "firing", "done", "skipped"),
     "notifier": ("slack",),

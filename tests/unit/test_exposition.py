@@ -47,7 +47,7 @@ def families():
     made.put("nibai_ttft_seconds", ('a\\b"c\nd', ""), histogram(np.zeros(0)))
     made.put("nibai_requests_total", ("onprem/tokyo/ocr", "fp32", "success"), 2e12)
     made.add("nibai_wal_bytes", 0.0)
-    made.add("nibai_audit_slots_total", 3.0, job="follow", state="done")
+    made.add("nibai_audit_slots_total", 3.0, task="follow", state="done")
     audit = mixed()
     change_families(made, [ChangeView(audit.change, 1764000000.0, audit.sentences, audit)])
     return made.done()
@@ -75,6 +75,11 @@ def native_cumulative(histogram):
             found.append((index / 2.0**histogram.schema, total))
             index += 1
     return found
+
+
+def test_no_label_is_one_that_prometheus_gives_to_what_it_scrapes():
+    names = {label for exported in REGISTRY.values() for label in exported.labels}
+    assert not names & {"job", "instance"}, "Prometheus would rename it to exported_…"
 
 
 def test_text_and_protobuf_agree_value_by_value(families):
@@ -193,7 +198,7 @@ def test_a_series_is_added_once_and_by_the_registry():
     made.add("nibai_change_level_ratio", float("nan"), endpoint="e", variant="", change="c")
     (family,) = made.done()
     assert [sample.value for sample in family.samples] == [1.0]
-    for wrong in ({"job": "x"}, {"state": "y", "job": "x", "more": "z"}):
+    for wrong in ({"task": "x"}, {"state": "y", "task": "x", "more": "z"}):
         with pytest.raises(KeyError):
             made.add("nibai_audit_slots_total", 1.0, **wrong)
     with pytest.raises(KeyError):

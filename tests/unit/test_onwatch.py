@@ -330,8 +330,8 @@ def test_a_collector_that_went_quiet_is_told_and_its_interval_is_allowed_for():
 
 def test_the_tally_counts_by_the_names_of_the_registry():
     tally = Tally()
-    tally.add("nibai_audit_slots_total", 2, job="follow", state=str(SlotState.DONE))
-    tally.add("nibai_audit_slots_total", job="follow", state="done")
+    tally.add("nibai_audit_slots_total", 2, task="follow", state=str(SlotState.DONE))
+    tally.add("nibai_audit_slots_total", task="follow", state="done")
     tally.set("nibai_wal_bytes", 5.0)
     tally.observe("nibai_commit_seconds", 0.5)
     tally.observe("nibai_commit_seconds", 0.25)
@@ -339,6 +339,6 @@ def test_the_tally_counts_by_the_names_of_the_registry():
     histogram, total = tally.times()["nibai_commit_seconds"][()]
     assert (int(histogram.n[0]), total) == (2, 0.75)
     with pytest.raises(KeyError):
-        tally.add("nibai_audit_slots_total", job="follow")
+        tally.add("nibai_audit_slots_total", task="follow")
     with pytest.raises(KeyError):
-        tally.set("nibai_audit_slots_total", 1.0, job="follow", state="done")
+        tally.set("nibai_audit_slots_total", 1.0, task="follow", state="done")

@@ -21,7 +21,7 @@ def test_it_is_off_until_an_address_is_given():
 def test_operations_become_spans_and_durations_and_numbers_are_sent():
     tally, spans, reader = Tally(), InMemorySpanExporter(), InMemoryMetricReader()
     own = Telemeter(SimpleSpanProcessor(spans), reader, tally)
-    tally.add("nibai_audit_slots_total", 2, job="follow", state="done")
+    tally.add("nibai_audit_slots_total", 2, task="follow", state="done")
     tally.set("nibai_wal_bytes", 5.0)
     with tally.span("job", job="follow"):
         pass
@@ -34,7 +34,7 @@ def test_operations_become_spans_and_durations_and_numbers_are_sent():
     assert {name: point.count for name, point in durations.items()} == {"job": 1, "fold": 1}
     assert hasattr(durations["fold"], "scale"), "exponential, as nibai itself reads them"
     (slots,) = found["nibai_audit_slots_total"].data.data_points
-    assert (slots.value, dict(slots.attributes)) == (2.0, {"job": "follow", "state": "done"})
+    assert (slots.value, dict(slots.attributes)) == (2.0, {"task": "follow", "state": "done"})
     assert found["nibai_wal_bytes"].data.data_points[0].value == 5.0
     job, fold = spans.get_finished_spans()
     assert (job.name, dict(job.attributes)) == ("job", {"job": "follow"})

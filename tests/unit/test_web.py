@@ -87,7 +87,7 @@ def test_a_watched_claim_has_its_verdict_before_and_after_it_is_decided(shown):
     text = shown.client.get("/metrics").text
     assert f"nibai_claim_verdict{{{series}}} 1.0" in text
     assert f'nibai_change_observed_requests{{change="{change.id}"' in text
-    assert 'nibai_audit_slots_total{job="follow",state="done"} 2.0' in text
+    assert 'nibai_audit_slots_total{state="done",task="follow"} 2.0' in text
     assert 'nibai_collector_lag_seconds{collector="main"} 0.0' in text
 
 

@@ -243,8 +243,8 @@ def counting(tally: Tally) -> Callable[[str, SlotState, int], None]:
 
     def count(job: str, state: SlotState, number: int) -> None:
         name = job.split(maxsplit=1)[0]
-        tally.add("nibai_audit_slots_total", number, job=name, state=str(state))
+        tally.add("nibai_audit_slots_total", number, task=name, state=str(state))
         if state in (SlotState.DONE, SlotState.FAILED):
-            tally.add("nibai_audit_runs_total", number, job=name, result=str(state))
+            tally.add("nibai_audit_runs_total", number, task=name, result=str(state))
 
     return count
