@@ -6,12 +6,11 @@ samples agree on it. Of bodies nothing is kept but digests, a class, and segment
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from collector.bedrock.series import Model, short
+from collector.json_lines import iso_moment, json_object
 from collector.redact import Redaction
 from collector.replay.rows import RejectedError, mapping
 from collector.segments import Segments
@@ -20,7 +19,6 @@ from nibai.predictions import PredictionRecord
 
 OTHER_MODEL = "of a model that is not configured"
 NOT_A_LOG = "no invocation record"
-BAD_TIME = "no time"
 NO_ID = "no request id"
 ELSEWHERE = "its body lies in the large-data location"
 NO_ANSWER = "no answer"
@@ -54,11 +52,13 @@ def read_record(
     line: bytes, reading: Reading, segments: Segments
 ) -> tuple[PredictionRecord, Asked]:
     """The answer of a record; raises RejectedError with the reason where it cannot be used."""
-    record = _document(line)
+    record = json_object(line, NOT_A_LOG)
+    if "modelId" not in record:
+        raise RejectedError(NOT_A_LOG)
     model = reading.models.get(short(str(record.get("modelId") or "")))
     if model is None:
         raise RejectedError(OTHER_MODEL)
-    identity, at = record.get("requestId"), _moment(record.get("timestamp"))
+    identity, at = record.get("requestId"), iso_moment(record.get("timestamp"))
     if not isinstance(identity, str) or not identity:
         raise RejectedError(NO_ID)
     asked, answered = mapping(record.get("input")), mapping(record.get("output"))
@@ -158,23 +158,3 @@ def _first(places: Iterable[object], paths: Iterable[str]) -> str:
     found = (find(place, path) for place in places for path in paths)
     text = next((one for one in found if isinstance(one, str) and one), "default")
     return "default" if text == "standard" else text
-
-
-def _document(line: bytes) -> Mapping[str, object]:
-    try:
-        found = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise RejectedError("not UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        raise RejectedError("not JSON") from error
-    if not isinstance(found, dict) or "modelId" not in found:
-        raise RejectedError(NOT_A_LOG)
-    return found
-
-
-def _moment(text: object) -> float:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError as error:
-        raise RejectedError(BAD_TIME) from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

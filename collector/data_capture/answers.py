@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
+from collector.json_lines import iso_moment, json_object
 from collector.redact import Redaction
 from collector.replay.rows import (
     NO_INPUT,
@@ -24,7 +24,6 @@ LINE_TYPES = ("text/csv", "application/jsonlines", "application/x-ndjson")
 
 NO_OUTPUT = "no output"
 NO_ANSWER = "no answer"
-BAD_TIME = "no time"
 NOT_CAPTURED = "no captured line"
 
 
@@ -50,7 +49,7 @@ def answers_of(
 
     Raises RejectedError with the reason where the line cannot be used.
     """
-    document = _document(line)
+    document = json_object(line, NOT_CAPTURED)
     captured, event = mapping(document.get("captureData")), mapping(document.get("eventMetadata"))
     if not captured or not event:
         raise RejectedError(NOT_CAPTURED)
@@ -58,7 +57,7 @@ def answers_of(
     payload = _input(mapping(captured.get("endpointInput")))
     redaction, n = extraction.redaction, len(outputs)
     identity = redaction.identity(captured_identity(event))
-    at, segment = _moment(event.get("inferenceTime")), ""
+    at, segment = iso_moment(event.get("inferenceTime")), ""
     asked: Sequence[object] = [None] * n
     if payload is not None:
         payload = redaction.payload(payload)
@@ -157,26 +156,6 @@ def _segment(payload: object, extraction: Extraction) -> str:
 
 
 # -- texts --------------------------------------------------------------------------------------
-
-
-def _document(line: bytes) -> Mapping[str, object]:
-    try:
-        found = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise RejectedError("not UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        raise RejectedError("not JSON") from error
-    if not isinstance(found, dict):
-        raise RejectedError(NOT_CAPTURED)
-    return found
-
-
-def _moment(text: object) -> float:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError as error:
-        raise RejectedError(BAD_TIME) from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _line_by_line(side: Mapping[str, object]) -> bool:

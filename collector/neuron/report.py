@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from collector.json_lines import json_object
 from collector.replay.rows import RejectedError, mapping
 
 NOT_A_REPORT = "no report of neuron-monitor"
@@ -47,13 +47,8 @@ class Report:
 
 def read_report(line: bytes) -> Report:
     """A report of one line; raises RejectedError with the reason where it is none."""
-    try:
-        found = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise RejectedError("not UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        raise RejectedError("not JSON") from error
-    runtimes = found.get("neuron_runtime_data") if isinstance(found, dict) else None
+    found = json_object(line, NOT_A_REPORT)
+    runtimes = found.get("neuron_runtime_data")
     if not isinstance(runtimes, list):
         raise RejectedError(NOT_A_REPORT)
     instance = str(mapping(found.get("instance_info")).get("instance_id") or "")
