@@ -26,6 +26,7 @@ from nibai.stats.following import FollowPlan, Track, new_track
 from nibai.stats.sequential_rates import Trials
 from nibai.stats.verdict import Part, conjunction
 from nibai.store.engine import Engine
+from nibai.store.freshness import latencies_until
 from nibai.store.paired_blocks import PairedBlocks
 from nibai.store.windows import require_sides
 
@@ -102,6 +103,11 @@ class Watch:
                 self.parts = (*self.parts[:index], changed, *self.parts[index + 1 :])
         self.parts = tuple(self._stored(part) for part in self.parts)
 
+    @property
+    def read_until(self) -> float | None:
+        """Until when a pulled source of the endpoint was read; None: what is pushed is there."""
+        return latencies_until(self._desk.state, self.change.endpoint)
+
     def sources(self) -> list[PairedBlocks]:
         """Where the blocks of each part are read, from the lake as it is now."""
         others = self._desk.other_changes(self.change) if self._others is None else self._others
@@ -155,9 +161,10 @@ class Watch:
         self, sources: Sequence[PairedBlocks], now: float
     ) -> Iterator[tuple[float, int, int, BlockReading]]:
         """(end, part, number, reading) of the blocks that are over and not read yet."""
+        read = self.read_until
         for index, (part, source) in enumerate(zip(self.parts, sources, strict=True)):
             if part.pairs is not None and self.is_open(part):
-                for number, reading in closed_blocks(part, source, now):
+                for number, reading in closed_blocks(part, source, now, read):
                     yield part.pairs.end(number), index, number, reading
 
     # -- where it stands --------------------------------------------------------------------
@@ -214,15 +221,22 @@ class Watch:
 
 
 def closed_blocks(
-    part: Followed, source: PairedBlocks, now: float
+    part: Followed, source: PairedBlocks, now: float, read_until: float | None = None
 ) -> Iterator[tuple[int, BlockReading]]:
-    """The blocks that are over and that the part's track has not passed, in the order of time."""
+    """The blocks that are over and that the part's track has not passed, in the order of time.
+
+    A block counts once: where a source is pulled it is over when it was read to its end, however
+    long ago that end was.
+    """
     pairs, track = part.pairs, part.track
     if pairs is None or track is None:
         return
     moment = min(now - SETTLE_SECONDS, source.until)
     if source.newest is not None:
         moment = min(moment, source.newest + SETTLE_SECONDS)
+        if read_until is not None:
+            # What is newer came another way: the source of these marks is not read any more.
+            moment = min(moment, max(read_until, source.newest))
     numbers = range(track.last + 1, pairs.closed(moment))
     quantile = None if part.claim.promise is Promise.ERRORS else part.claim.quantile or 0.5
     readings = source.readings(pairs, numbers, quantile, dict(track.plan.weights))

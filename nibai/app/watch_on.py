@@ -62,7 +62,7 @@ def _continued(
     track = part.track
     if track is None:
         return None
-    for number, reading in closed_blocks(part, source, now):
+    for number, reading in closed_blocks(part, source, now, watch.read_until):
         track = track.look(number, reading)
         if track.censored:
             break

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import sqlalchemy as sa
 
 from nibai.store.migrations import MAINTENANCE
@@ -9,6 +11,8 @@ from nibai.store.state import State
 
 HEAD = "pull:"
 CAPTURES = "data_capture"
+ALERT = "alert:"
+LEFT_BEHIND_SECONDS = 86400.0
 FILLING_SECONDS = 2 * 3600.0
 """Captures are kept as read up to the hour from which they are listed again."""
 
@@ -19,16 +23,45 @@ def read_until(state: State, endpoint: str) -> tuple[str, float] | None:
     Series of SageMaker are told by their dimensions, captures by their source and place, those of
     others are not known by name.
     """
+    account, name = _account_and_name(endpoint)
+    found = []
+    for source, series, until in _marks(state):
+        captures = source == f"{CAPTURES}-{account}-{name}" and series.endswith("/")
+        if account and (captures or _is_of(source, series, account, name)):
+            found.append((source, until + FILLING_SECONDS * captures))
+    return min(found, key=lambda one: one[1], default=None)
+
+
+def latencies_until(state: State, endpoint: str) -> float | None:
+    """Until when every latency of a SageMaker endpoint was read; None: by no pulled source.
+
+    What an alert reading brought counts. Series that were left behind for more than a day are not
+    read any more: a configuration names others now.
+    """
+    account, name = _account_and_name(endpoint)
+    found: dict[tuple[str, str], float] = {}
+    for source, series, until in _marks(state):
+        if account and _is_of(source, series, account, name):
+            key = source, series.removeprefix(ALERT)
+            found[key] = max(until, found.get(key, until))
+    newest = max(found.values(), default=0.0)
+    return min((one for one in found.values() if newest - one <= LEFT_BEHIND_SECONDS), default=None)
+
+
+def _account_and_name(endpoint: str) -> tuple[str, str]:
     scope, name = endpoint.split("/")[1:3] if endpoint.count("/") > 1 else ("", "")
-    account = scope.replace(".", "-")
+    return scope.replace(".", "-"), name
+
+
+def _marks(state: State) -> Iterator[tuple[str, str, float]]:
+    """(source, series, until when) of everything that is kept of pulled sources."""
     query = sa.select(MAINTENANCE).where(MAINTENANCE.c.task.startswith(HEAD))
     with state.begin() as connection:
         rows = connection.execute(query).all()
-    found = []
     for row in rows:
         source, _, series = row.task.removeprefix(HEAD).partition(":")
-        of_endpoint = account in source and f"EndpointName={name}," in f"{series},"
-        captures = source == f"{CAPTURES}-{account}-{name}" and series.endswith("/")
-        if scope and (of_endpoint or captures):
-            found.append((source, float(row.day) + FILLING_SECONDS * captures))
-    return min(found, key=lambda one: one[1], default=None)
+        yield source, series, float(row.day)
+
+
+def _is_of(source: str, series: str, account: str, name: str) -> bool:
+    return account in source and f"EndpointName={name}," in f"{series},"
