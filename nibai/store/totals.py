@@ -18,6 +18,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nibai.store.appended import appended
@@ -107,7 +108,7 @@ class Totals:
         with self._lock:
             if not self._begun:
                 self._begin(now)
-            changed = [self._grow(table, now) for table in _SCHEMAS]
+            changed = [*(self._grow(table, now) for table in _SCHEMAS), self._forget(now)]
             if any(changed):
                 self._number += 1
             hist, cell = (_shown(self._tables[name], name) for name in ("hist", "cell"))
@@ -144,6 +145,13 @@ class Totals:
         self._versions[table] = newest
         self._keep(table, newest)
         return bool(files)
+
+    def _forget(self, now: float) -> bool:
+        """Minutes grow old also where nothing comes any more."""
+        young = pc.greater(self._recent["minute"], int((now - RECENT_SECONDS) // 60))
+        kept = self._recent.filter(young)
+        self._recent, before = kept, self._recent
+        return bool(kept.num_rows < before.num_rows)
 
     def _newest(self, known: pa.Table, files: Sequence[str], now: float) -> pa.Table:
         """The newest minutes of every series, those that were known included."""

@@ -12,7 +12,7 @@ from nibai.model import Observation, Provenance, SeriesKey
 from nibai.store.ingest import Ingest, MemoryLedger
 from nibai.store.lake import Lake
 from nibai.store.observations import Stored, difference
-from nibai.store.totals import Totals
+from nibai.store.totals import RECENT_SECONDS, Totals
 
 NOW = 28_000_000 * 60.0
 RNG = np.random.default_rng(11)
@@ -164,6 +164,17 @@ def test_histograms_are_those_of_the_rows_and_quantiles_those_of_the_newest_minu
     }  # fmt: skip
     latency = {s.labels: s.value for s in by_name["nibai_latency_seconds"].samples}
     assert latency["onprem/tokyo/ocr", "fp32"].sum == pytest.approx(old.sum() + new.sum())
+
+
+def test_a_series_that_went_silent_has_no_recent_quantile_any_more(writer):
+    totals = writer.totals()
+    totals.refresh(writer.now)
+    writer.write([0.1] * 5)
+    fresh = totals.refresh(writer.now)
+    assert fresh.recent.num_rows == 1
+    later = totals.refresh(writer.now + RECENT_SECONDS)
+    assert (later.recent.num_rows, count(later)) == (0, 5)
+    assert later.number > fresh.number
 
 
 def test_a_series_of_two_scales_is_brought_to_the_coarser(writer):
