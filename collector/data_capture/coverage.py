@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from collector.aws.session import Caller
+from nibai.errors import CollectError
 from nibai.model import ExpectedAnswers, Window
 
 HOUR = 3600
@@ -42,13 +43,21 @@ def expected_answers(
         }
         while True:
             page = metrics.call("GetMetricData", **request)
+            more = bool(page.get("NextToken"))
             for result in page["MetricDataResults"]:
+                status = result.get("StatusCode")
+                if status == "InternalError" or (status == "PartialData" and not more):
+                    raise CollectError(
+                        f"cloudwatch:GetMetricData answered {status}; it is asked again later",
+                        retryable=True,
+                        reason="partial",
+                    )
                 one = part[int(result["Id"].removeprefix("q"))]
                 for at, value in zip(result["Timestamps"], result["Values"], strict=True):
                     yield ExpectedAnswers(
                         one.endpoint, one.variant, at.timestamp(), round(value), one.share
                     )
-            if not page.get("NextToken"):
+            if not more:
                 break
             request["NextToken"] = page["NextToken"]
 

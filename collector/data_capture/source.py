@@ -30,6 +30,8 @@ DELIVERED_SECONDS = 900.0
 """What was asked longer ago has arrived: "a couple of minutes", says the documentation."""
 
 MONTH_SECONDS = 730 * HOUR
+CHECKED = "checked"
+"""Under which it is kept from which hour on captures are not held against Invocations yet."""
 
 
 class DataCaptureSource:
@@ -121,6 +123,8 @@ class DataCaptureSource:
         """How many requests there were in the hours that were read."""
         part = Part()
         start = min(self._start(one, read_until, now) for one in self._variants)
+        # Hours that could not be checked are checked later: unchecked ones would pass silently.
+        start = min(start, read_until.get(CHECKED, start))
         window = Window(start, hour_start(now - DELIVERED_SECONDS))
         if self._metrics is None or window.seconds <= 0:
             return part.taken()
@@ -128,8 +132,10 @@ class DataCaptureSource:
             captured = [one.captured for one in self._variants]
             part.expected += expected_answers(self._metrics, captured, window)
             part.dollars += dollars(len(captured))
+            part.finished += [CHECKED] if CHECKED in read_until else []
         except CollectError as error:
             part.problems.append(f"captures are not checked against Invocations: {error}")
+            part.read_until[CHECKED] = start
         return part.taken()
 
 

@@ -13,7 +13,11 @@ MOST_CHARACTERS = 300
 PLAIN = re.compile(r"^(OPTION_|VLLM_|SM_|TENSOR_)|QUANT")
 """Keys of environment variables whose values are kept readable; of others a salted hash."""
 
-SECRET_WORD = re.compile(r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASS|KEY|CREDENTIALS?|AUTH)(?:_|$)")
+SECRET_WORD = re.compile(
+    r"(?:^|_)(?:TOKEN|PASS|PWD|KEY|CREDS?|AUTH)(?:_|$)|SECRET|PASSW|CREDENTIAL|(?:API|ACCESS)_?KEY"
+)
+SECRET_VALUE = re.compile(r"://[^/\s]*@|X-Amz-Signature=|AWSAccessKeyId=", re.IGNORECASE)
+"""Addresses that let somebody in."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -56,10 +60,13 @@ def environment(path: str, values: Mapping[str, Any], salt: str) -> dict[str, st
 
     >>> environment("env", {"OPTION_QUANTIZE": "fp8", "VLLM_API_KEY": "x"}, "s")
     {'env.OPTION_QUANTIZE': 'fp8', 'env.VLLM_API_KEY': 'sha256:b82f3479062865dd'}
+    >>> environment("env", {"SM_HUB": "https://me:x@hub", "VLLM_APIKEY": "x"}, "s")
+    {'env.SM_HUB': 'sha256:7a81cbe709e68014', 'env.VLLM_APIKEY': 'sha256:b82f3479062865dd'}
     """
     found = {}
     for key in sorted(values):
-        safe = PLAIN.search(key) and not SECRET_WORD.search(key.upper())
+        secret = SECRET_WORD.search(key.upper()) or SECRET_VALUE.search(str(values[key]))
+        safe = PLAIN.search(key) and not secret
         found[f"{path}.{text(key)}"] = text(values[key]) if safe else hashed(str(values[key]), salt)
     return found
 

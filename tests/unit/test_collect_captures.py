@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 import yaml
-from fakeaws.metrics import Metrics, ServiceError
+from fakeaws.metrics import Faults, Metrics, ServiceError
 from fakeaws.s3 import S3
 from fakeaws.server import FakeAws
 
@@ -298,6 +298,22 @@ def test_an_hour_in_which_capturing_stopped_is_named_and_nothing_is_confirmed_ov
     later = "2026-03-01T13:00Z/2026-03-01T17:00Z"
     claim, code = audited(account, *SHADOW, "--baseline", later, "--candidate", later)
     assert (claim["verdict"], code) == ("confirmed", 0), "hours outside do not matter"
+
+
+@pytest.mark.parametrize("faults", [{"internal": range(9999)}, {"throttle": range(9999)}])
+def test_hours_that_could_not_be_checked_are_checked_later(account, monkeypatch, faults):
+    mirrored(account)
+    account.invoked("green", FIRST, 1000)
+    account.metrics.faults = Faults(**faults)
+    code, _, err = account.collect(shadow=["green"])
+    assert code == 5
+    assert "captures are not checked against Invocations" in err
+    monkeypatch.setattr("time.time", lambda: NOW + 5 * HOUR)
+    account.metrics.faults, account.metrics.now = Faults(), NOW + 5 * HOUR
+    assert account.collect(shadow=["green"])[0] == 0
+    claim, _ = audited(account, *SHADOW)
+    assert claim["verdict"] == "inconclusive"
+    assert "green captured 400 of about 1,000 answers" in claim["reason"]
 
 
 def test_without_its_state_everything_is_read_again_and_stored_once(account):
