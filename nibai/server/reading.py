@@ -48,7 +48,8 @@ def reading_routes(site: Site, access: Access) -> list[Route]:
         if not access.may_read(request):
             return _refused()
         query = dict(request.query_params)
-        status, html = await asyncio.to_thread(site.page, request.url.path, query)
+        # Decoded once: `request.url` quotes some signs anew, and a name may hold a %2F of its own.
+        status, html = await asyncio.to_thread(site.page, request.scope["path"], query)
         return Response(html, status, SECURITY, "text/html")
 
     async def home(request: Request) -> Response:

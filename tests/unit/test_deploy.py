@@ -148,6 +148,8 @@ def test_a_pod_is_the_one_writer_of_its_volume_and_may_do_nothing_else():
     assert paths == {
         "startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz",
     }  # fmt: skip
+    alive = container["livenessProbe"]
+    assert alive["periodSeconds"] * alive["failureThreshold"] >= 600, "outages of the state pass"
     volumes = {volume["name"] for volume in pod["volumes"]} | {claim["metadata"]["name"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes
     assert "limits" in container["resources"]

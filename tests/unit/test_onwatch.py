@@ -2,12 +2,14 @@
 
 import logging
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from support.onwatch import CUT, DAY, SAME, SILENT, TWICE, declared, fill, on_watch
 
 from nibai.app.onwatch import reports
 from nibai.app.onwatch.jobs import configured_jobs, take_reports, wakes
+from nibai.app.onwatch.keeper import Keeper
 from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
 from nibai.app.watch import Watch
@@ -16,6 +18,7 @@ from nibai.fleet import FleetAudit
 from nibai.model import AlertState, Change, ReasonCode, Verdict, Window
 from nibai.schedule import SlotState
 from nibai.store.alerts import alerts as stored_alerts
+from nibai.store.ingest import IngestStats
 
 HOUR = 3600.0
 
@@ -268,6 +271,25 @@ def test_a_process_whose_look_is_not_the_newest_tells_nothing_new(lake, tmp_path
     assert (one.told.deliveries, two.told.deliveries) == (1, 0)
     for watch in (one, two):
         watch.desk.state.close()
+
+
+def test_a_state_that_is_away_makes_it_unwell_and_not_unready(watch):
+    def away(*_):
+        raise StoreError("the state cannot be reached")
+
+    ingest = SimpleNamespace(stats=lambda: IngestStats(0, 0, 0, 0, 0, watch.clock.now))
+    state = SimpleNamespace(lease=away)
+    keeper = Keeper(
+        watch.config, ingest, state, owner="one", board=watch.board, tally=watch.tally,
+        clock=watch.clock,
+    )  # fmt: skip
+    assert (keeper.health()[0], keeper.ready()[0]) == (True, True)
+    # One round of its thread.
+    keeper._stopping.wait = lambda _seconds: keeper._stopping.set()
+    keeper._work()
+    keeper._stopping.clear()
+    assert (keeper.health()[0], keeper.ready()[0]) == (False, True)
+    assert keeper.health()[1]["problem"] == "the state cannot be reached"
 
 
 # -- the other jobs ---------------------------------------------------------------------------

@@ -190,6 +190,14 @@ def test_what_is_not_there_is_not_found(shown, path):
     assert "root:" not in page.text
 
 
+def test_a_name_that_looks_quoted_is_found_under_its_own_name(shown):
+    name = "onprem/tokyo/50%2Foff?"
+    declared(shown.desk, "2x faster at p50", endpoint=name)
+    # Not by TestClient, which takes quotes off twice.
+    status, page = shown.site.page(f"/endpoints/{name}", {})
+    assert (status, f"<h1>{name}</h1>" in page) == (200, True)
+
+
 # -- to whom ---------------------------------------------------------------------------------
 
 

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 from nibai import plugins
 from nibai.app.audit import Desk
@@ -43,9 +42,8 @@ class Pages:
         self._seen = seen
 
     def page(self, path: str, query: Mapping[str, str]) -> tuple[int, str]:
-        """(status, HTML) of a path."""
+        """(status, HTML) of a path, which is not quoted any more."""
         kind, _, rest = path.strip("/").partition("/")
-        rest = unquote(rest)
         if kind == "audits" and not rest:
             return self._made(self._audits(query))
         if kind == "audits":
