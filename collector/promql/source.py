@@ -98,14 +98,17 @@ class PromqlSource:
                 if found is None:
                     yield self._failed(whole, _missing(wanted, names))
                     continue
-                yield from self._read(name, found, whole)
+                yield from self._read(name, found, whole, read_until.get(name, -math.inf))
             except AuthError:
                 raise
             except CollectError as error:
                 yield self._failed(whole, f"{wanted.names[0]}: {error}")
 
-    def _read(self, name: str, found: Found, stretch: Window) -> Iterator[Pulled]:
-        """The stretch a day at a time, or as much of it as the server and memory can take."""
+    def _read(self, name: str, found: Found, stretch: Window, known: float) -> Iterator[Pulled]:
+        """The stretch a day at a time, or as much of it as the server and memory can take.
+
+        An answer that may lack something makes no minute less that was read whole before `known`.
+        """
         start, length, whole_so_far = stretch.start, CHUNK_SECONDS, True
         while start < stretch.end:
             chunk = Window(start, min(start + length, stretch.end))
@@ -118,7 +121,11 @@ class PromqlSource:
                 continue
             whole_so_far = whole_so_far and not done.warnings
             yield Pulled(
-                observations=done.observations,
+                observations=[
+                    one
+                    for one in done.observations
+                    if not done.warnings or one.minute * MINUTE >= known
+                ],
                 window=chunk,
                 # After a part that may lack something nothing counts as read: it is asked again.
                 read_until={name: chunk.end} if whole_so_far else {},

@@ -245,6 +245,9 @@ def test_what_cannot_be_split_is_partial_and_is_not_counted_as_read():
     parts = list(source.pull({}))
     assert all(part.read_until == {} for part in parts)
     assert "PromQL: results truncated to 1 series" in parts[0].notes
+    [name] = source.series
+    again = [one for part in source.pull({name: START + 300}) for one in part.observations]
+    assert min(one.minute for one in again) == START // 60 + 5, "what was read whole stays whole"
 
 
 def pulling(fake, want=None, now=START + 660, **cadence):
