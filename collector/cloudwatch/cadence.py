@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from collector.cloudwatch.plan import DAY, MONTH_HOURS, Detail, Wanted, monthly_dollars
-from collector.cloudwatch.series import SAGEMAKER, Series
+from collector.cloudwatch.series import Series
 from nibai.model import Window
 
 REREAD_SECONDS = 3 * 3600.0
@@ -120,7 +120,7 @@ def name(series: Series) -> str:
     What is known of an endpoint's sources is found by that (`nibai.store.freshness`).
     """
     named = series.dimensions
-    if series.published.namespace == SAGEMAKER and "EndpointName" not in dict(named):
+    if "EndpointName" not in dict(named):
         named = (*named, ("EndpointName", series.endpoint.rpartition("/")[2]))
     dimensions = ",".join(f"{key}={value}" for key, value in named)
     return f"{series.published.namespace}/{series.published.name}/{dimensions}"

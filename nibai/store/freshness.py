@@ -11,6 +11,7 @@ from nibai.store.state import State
 
 HEAD = "pull:"
 CAPTURES = "data_capture"
+BEDROCK = "bedrock"
 ALERT = "alert:"
 LEFT_BEHIND_SECONDS = 86400.0
 FILLING_SECONDS = 2 * 3600.0
@@ -20,28 +21,27 @@ FILLING_SECONDS = 2 * 3600.0
 def read_until(state: State, endpoint: str) -> tuple[str, float] | None:
     """The source of an endpoint's series that was read least far, and until when; None: no source.
 
-    Series of SageMaker are told by their dimensions, captures by their source and place, those of
+    Series of CloudWatch are told by their names, captures by their source and place, those of
     others are not known by name.
     """
     account, name = _account_and_name(endpoint)
     found = []
     for source, series, until in _marks(state):
         captures = source == f"{CAPTURES}-{account}-{name}" and series.endswith("/")
-        if account and (captures or _is_of(source, series, account, name)):
+        if account and (captures or _is_of(source, series, endpoint)):
             found.append((source, until + FILLING_SECONDS * captures))
     return min(found, key=lambda one: one[1], default=None)
 
 
 def latencies_until(state: State, endpoint: str) -> float | None:
-    """Until when every latency of a SageMaker endpoint was read; None: by no pulled source.
+    """Until when every latency of an endpoint was read; None: by no pulled source that is known.
 
     What an alert reading brought counts. Series that were left behind for more than a day are not
     read any more: a configuration names others now.
     """
-    account, name = _account_and_name(endpoint)
     found: dict[tuple[str, str], float] = {}
     for source, series, until in _marks(state):
-        if account and _is_of(source, series, account, name):
+        if _is_of(source, series, endpoint):
             key = source, series.removeprefix(ALERT)
             found[key] = max(until, found.get(key, until))
     newest = max(found.values(), default=0.0)
@@ -63,5 +63,7 @@ def _marks(state: State) -> Iterator[tuple[str, str, float]]:
         yield source, series, float(row.day)
 
 
-def _is_of(source: str, series: str, account: str, name: str) -> bool:
-    return account in source and f"EndpointName={name}," in f"{series},"
+def _is_of(source: str, series: str, endpoint: str) -> bool:
+    account, name = _account_and_name(endpoint)
+    same = source.startswith(BEDROCK) == endpoint.startswith(BEDROCK)
+    return same and bool(account) and account in source and f"EndpointName={name}," in f"{series},"

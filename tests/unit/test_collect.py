@@ -9,6 +9,7 @@ import yaml
 from fakeaws.metrics import Faults, Metrics, ServiceError
 from fakeaws.server import FakeAws
 
+from collector.bedrock.series import Model, latency_series
 from collector.cloudwatch import cadence
 from collector.cloudwatch.series import PUBLISHED, variant_series
 from nibai import cli
@@ -296,6 +297,12 @@ def test_an_audit_says_that_its_source_was_not_read(tmp_path):
     state.set_read_until("cloudwatch-123456789012-eu-west-1", {component: NOW - 6 * 3600})
     other = Change("chg", ENDPOINT.replace("chat", "llm"))
     assert len(unread_notes(state, other, NOW)) == 1, "components are their endpoint's"
+    bedrock = Model("bedrock/123456789012.us-east-1/chat", "m")
+    read = {cadence.name(latency_series(bedrock)): NOW - 6 * 3600}
+    state.set_read_until("bedrock-123456789012-us-east-1", read)
+    assert len(unread_notes(state, Change("chg", bedrock.endpoint), NOW)) == 1
+    same_name = Change("chg", "sagemaker/123456789012.us-east-1/chat")
+    assert unread_notes(state, same_name, NOW) == ()
     assert unread_notes(state, Change("chg", f"{ENDPOINT}-2"), NOW) == ()
     assert unread_notes(state, Change("chg", "onprem"), NOW) == ()
     state.close()
