@@ -82,6 +82,7 @@ def coverage(scenario, repetitions):
     return {key: (np.mean(hits[key], axis=0), np.median(halves[key], axis=0)) for key in hits}
 
 
+@pytest.mark.slow
 def test_the_widened_interval_always_holds_that_of_the_buckets():
     for seed in range(2):
         for (name, p), (plain, wide) in judged("ar10", seed).items():
