@@ -72,7 +72,12 @@ def _undecided(claim: Claim, sample: Sample, reading: Reading, said: str) -> tup
 
 def _unbounded(sample: Sample, reading: Reading, said: str) -> tuple[ReasonCode, str]:
     if reading.blocks is not None and reading.blocks < 8:  # noqa: PLR2004 - the fewest blocks
-        text = f"{said}: only {reading.blocks} blocks of time hold requests on both sides, not 8"
+        held = (
+            "1 block of time holds"
+            if reading.blocks == 1
+            else f"{reading.blocks} blocks of time hold"
+        )
+        text = f"{said}: only {held} requests on both sides, not 8"
         return ReasonCode.TOO_FEW_BLOCKS, text
     if max(sample.censored) > 0 and not math.isfinite(reading.value):
         code = ReasonCode.BOTH_CENSORED if math.isnan(reading.value) else ReasonCode.CENSORED
