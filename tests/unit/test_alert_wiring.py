@@ -56,6 +56,10 @@ def test_messages_and_alerts_are_counted(desk, tmp_path):
     found = tally.numbers()
     assert found["nibai_notifications_total"] == {("webhook", "server_error"): 1.0}
     assert found["nibai_alerts"] == {("pending",): 0, ("firing",): 1, ("resolved",): 0}
+    # A process whose look is not the newest counts what the others made of theirs.
+    other = Tally()
+    alerting_of(rules(tmp_path, "env:HOOK"), desk, other, {"HOOK": service.url}).deliver()
+    assert other.numbers()["nibai_alerts"] == found["nibai_alerts"]
 
 
 def test_the_chart_of_a_stored_audit_is_a_picture(desk, monkeypatch):

@@ -44,13 +44,19 @@ class Counted:
         try:
             self.engine(seen)
         finally:
-            counts = self.engine.counts()
-            for state in AlertState:
-                self.tally.set("nibai_alerts", counts.get(state, 0), state=state.value)
+            self._count()
 
     def deliver(self) -> None:
-        """Tell what is kept and not told yet, without a new look."""
-        self.engine.deliver()
+        """Tell what is kept and not told yet, without a new look; another's alerts count too."""
+        try:
+            self.engine.deliver()
+        finally:
+            self._count()
+
+    def _count(self) -> None:
+        counts = self.engine.counts()
+        for state in AlertState:
+            self.tally.set("nibai_alerts", counts.get(state, 0), state=state.value)
 
     def claimed(self, change: Change) -> Change:
         """The change with what the rules claim of it beside what was declared."""
