@@ -6,6 +6,7 @@ periods by age and exact dimension sets as its documentation says. Time is given
 
 from collections import defaultdict
 from datetime import UTC, datetime
+from functools import cache
 from itertools import count
 from threading import Lock
 
@@ -105,11 +106,7 @@ class Metrics:
         series = metric["Namespace"], metric["MetricName"], dimensions
         times, values, firsts = self._window(series, period, start, end)
         found = made(values, firsts, self.empty_bucket_is_zero) if len(times) else []
-        return [
-            (at, value)
-            for at, value in zip(times, found, strict=True)
-            if value is not None and self._kept(period, at)
-        ]
+        return [(at, value) for at, value in zip(times, found, strict=True) if value is not None]
 
     def _kept(self, period, at):
         """Whether the period is not too fine for its age: else nothing, and no error."""
@@ -121,7 +118,7 @@ class Metrics:
 
         Every statistic of a call wants the same.
         """
-        key = series, period, start, end
+        key = series, period, start, end, self.now
         if key not in self._windows:
             if len(self._windows) > KEPT_WINDOWS:
                 self._windows.clear()
@@ -132,8 +129,9 @@ class Metrics:
         minutes = self.values.get(series, {})
         periods = defaultdict(list)
         for minute in range((start - start % period) // 60, -(-end // 60)):
-            if minute in minutes and minute * 60 // period * period < end:
-                periods[minute * 60 // period * period].extend(minutes[minute])
+            at = minute * 60 // period * period
+            if minute in minutes and at < end and self._kept(period, at):
+                periods[at].extend(minutes[minute])
         parts = [np.sort(np.asarray(values, dtype=float)) for values in periods.values()]
         times = [at for at, part in zip(periods, parts, strict=True) if len(part)]
         parts = [part for part in parts if len(part)]
@@ -165,10 +163,16 @@ def _result(identity, points, status):
     return {
         "Id": identity,
         "Label": identity,
-        "Timestamps": [datetime.fromtimestamp(at, UTC) for at, _ in points],
+        "Timestamps": [_moment(at) for at, _ in points],
         "Values": [value for _, value in points],
         "StatusCode": status,
     }
+
+
+@cache
+def _moment(at):
+    """Every statistic of a metric is told with the same times."""
+    return datetime.fromtimestamp(at, UTC)
 
 
 def _billed(request):

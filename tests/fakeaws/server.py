@@ -31,8 +31,13 @@ POLL_SECONDS = 0.02
 
 
 @cache
+def session():
+    return Session()
+
+
+@cache
 def service_model(name):
-    return Session().get_service_model(name)
+    return session().get_service_model(name)
 
 
 @cache
@@ -82,7 +87,8 @@ class FakeAws:
                 "__type": error.code,
                 "message": error.message,
             }
-        validate_parameters(found, model.output_shape)  # raises where the shape is not kept
+        # Raises where the shape is not kept.
+        validate_parameters(_sampled(found, model.output_shape), model.output_shape)
         return 200, _plain(found)
 
     def _handler(fake):  # noqa: N805 - the handler has a self of its own
@@ -154,9 +160,29 @@ def _typed(value, shape):
     return value
 
 
+FREE = {"timestamp", "double", "float", "integer", "long", "boolean"}
+
+
+def _sampled(value, shape):
+    """The same answer with one value of each type in lists of numbers or times.
+
+    Unless the model limits them, botocore checks nothing of those but the type.
+    """
+    if isinstance(value, dict) and shape.type_name == "structure":
+        members = shape.members
+        return {k: _sampled(v, members[k]) if k in members else v for k, v in value.items()}
+    if not isinstance(value, list) or shape.type_name != "list":
+        return value
+    if shape.member.type_name not in FREE or shape.member.metadata:
+        return [_sampled(v, shape.member) for v in value]
+    return list({type(one): one for one in value}.values()) if len(value) > 1 else value
+
+
 def _plain(value):
     if isinstance(value, datetime):
         return value.timestamp()
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list) else value
+    if not isinstance(value, list) or set(map(type, value)) <= {float, int, str}:
+        return value
+    return [_plain(v) for v in value]

@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -30,21 +33,43 @@ ENDPOINT = "sagemaker/123456789012.eu-west-1/chat"
 
 
 @pytest.fixture
-def account(monkeypatch, tmp_path, capsys):
+def account(monkeypatch, tmp_path):
+    stand_still(monkeypatch)
+    return Account(tmp_path)
+
+
+def stand_still(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-real-one")
     monkeypatch.setattr("time.time", lambda: NOW)
     monkeypatch.setattr("time.sleep", lambda _: None)
-    return Account(tmp_path, capsys)
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory):
+    """What finely bucketed reading left behind; (folder of the data, how the command ended)."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        stand_still(monkeypatch)
+        account = Account(tmp_path_factory.mktemp("collected"))
+        return account.folder, account.nibai("collect", "--once", detail="TC 109")
+
+
+@pytest.fixture
+def finely_read(account, collected):
+    """An account that was read once, finely."""
+    folder, _ = collected
+    shutil.copytree(folder / "data", account.folder / "data")
+    return account
 
 
 class Result:
     """How a command ended and what it said."""
 
-    def __init__(self, arguments, capsys):
-        self.exit_code = cli.invoke([*arguments])
-        said = capsys.readouterr()
-        self.output, self.stdout = said.out + said.err, said.out
+    def __init__(self, arguments):
+        out, err = StringIO(), StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            self.exit_code = cli.invoke([*arguments])
+        self.output, self.stdout = out.getvalue() + err.getvalue(), out.getvalue()
 
 
 class Account:
@@ -52,8 +77,8 @@ class Account:
 
     series = ("AWS/SageMaker", "ModelLatency", (("EndpointName", "chat"), ("VariantName", "blue")))
 
-    def __init__(self, folder, capsys):
-        self.folder, self.capsys = folder, capsys
+    def __init__(self, folder):
+        self.folder = folder
         self.metrics = Metrics(NOW, page=5000)
         self.truth = {}
         rng = np.random.default_rng(11)
@@ -81,7 +106,7 @@ class Account:
             path = self.folder / "nibai.yaml"
             document = {"data": str(self.folder / "data"), "cloudwatch": [config]}
             path.write_text(yaml.safe_dump(document), encoding="utf-8")
-            return Result([*arguments, "--config", str(path)], self.capsys)
+            return Result([*arguments, "--config", str(path)])
 
     def histogram(self, first, last):
         engine = Engine(Lake(self.folder / "data" / "lake"))
@@ -94,8 +119,8 @@ def minutes_said(output):
     return [int(number.replace(",", "")) for number in found.groups()]
 
 
-def test_what_is_collected_is_the_request_level_truth(account):
-    result = account.nibai("collect", "--once", detail="TC 109")
+def test_what_is_collected_is_the_request_level_truth(finely_read, collected):
+    account, (_, result) = finely_read, collected
     assert result.exit_code == 0, result.output
     assert f"{MINUTES:,} minutes read" in result.output
     half = MINUTES // 2
@@ -219,8 +244,8 @@ def test_a_reading_that_is_asked_to_stop_ends_after_what_is_paid_for(account):
     assert account.histogram(minutes[0], minutes[-1] + 1).n.sum() == 50 * MINUTES
 
 
-def test_the_change_is_audited_from_trimmed_counts(account):
-    account.nibai("collect", "--once", detail="TC 109")
+def test_the_change_is_audited_from_trimmed_counts(finely_read):
+    account = finely_read
     moved = sorted(account.truth)[MINUTES // 2] * 60
     declared = account.nibai(
         "changes", "declare", "--endpoint", ENDPOINT, "--kind", "instance_type",
@@ -261,10 +286,10 @@ def test_a_budget_buys_less_detail(account):
     assert "1 series, TC 55, read every 60 minutes" in result.output
 
 
-def test_no_source_is_said_with_the_remedy(tmp_path, capsys):
+def test_no_source_is_said_with_the_remedy(tmp_path):
     path = tmp_path / "nibai.yaml"
     path.write_text(f"data: {tmp_path}\n", encoding="utf-8")
-    result = Result(["collect", "--once", "--config", str(path)], capsys)
+    result = Result(["collect", "--once", "--config", str(path)])
     assert result.exit_code == 2
     assert "add `cloudwatch` with account, region and endpoints" in result.output
 

@@ -8,6 +8,7 @@ are built (`AwsClient("sagemaker", …)`).
 import ast
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 from fakeaws.server import service_model
@@ -22,8 +23,13 @@ SETTLED = {"sqs:DeleteMessage"}
 """Not a read of AWS's state: an event that was kept is taken from the user's own queue."""
 
 
+@cache
 def calls():
-    """Every call in the collectors, as (name of the function, its node)."""
+    """Every call in the collectors, as (file, name of the function, its node)."""
+    return list(found_calls())
+
+
+def found_calls():
     for path in sorted((ROOT / "collector").rglob("*.py")):
         if path.parent == OWN:
             continue
