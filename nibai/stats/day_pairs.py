@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nibai.stats.clock import DAY, WEEK_DAYS, is_weekend
 
@@ -67,20 +68,7 @@ class ClockPairs:
         >>> [friday.partner(number) for number in (0, 48)] == [19_005 * DAY, 19_001 * DAY]
         True
         """
-        start = self.start(number)
-        if self.side_by_side:
-            return start
-        kind = is_weekend(start)
-        days = range(1, number // self.per_day + 1)
-        used = sum(is_weekend(start - day * DAY) == kind for day in days)
-        back = start - (number // self.per_day) * DAY
-        while back >= self.since:
-            if back + self.block_seconds <= self.unchanged_until and is_weekend(back) == kind:
-                if not used:
-                    return back
-                used -= 1
-            back -= DAY
-        return None
+        return _partner(self, number)
 
     def placebos(self) -> list[tuple[float, float]]:
         """Starts of pairs of unchanged days (newer, older) of one kind, the newest first."""
@@ -95,3 +83,22 @@ class ClockPairs:
                     found.append((newer, older))
                     break
         return found
+
+
+@lru_cache(maxsize=8192)
+def _partner(pairs: ClockPairs, number: int) -> float | None:
+    # A look asks for every block of a week again.
+    start = pairs.start(number)
+    if pairs.side_by_side:
+        return start
+    kind = is_weekend(start)
+    days = range(1, number // pairs.per_day + 1)
+    used = sum(is_weekend(start - day * DAY) == kind for day in days)
+    back = start - (number // pairs.per_day) * DAY
+    while back >= pairs.since:
+        if back + pairs.block_seconds <= pairs.unchanged_until and is_weekend(back) == kind:
+            if not used:
+                return back
+            used -= 1
+        back -= DAY
+    return None
