@@ -72,7 +72,12 @@ def _csv(path: Path, name: str, columns: Mapping[str, str]) -> Iterator[Row]:
     csv.field_size_limit(MAX_LINE_BYTES)  # the default of 128 KiB is less than a long prompt
     last: list[Line] = []
     reader = csv.reader(_decoded(read_lines(path, name), last), strict=True)
-    header = next(reader, [])
+    try:
+        header = next(reader, [])
+    except csv.Error as error:
+        raise UsageError(
+            f"{name}: the first line names no columns ({error}): write a header, or give JSON Lines"
+        ) from error
     _require(header, columns, name)
     while True:
         last.clear()

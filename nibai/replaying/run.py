@@ -98,30 +98,29 @@ class Runner:
         """
         known = self._journal.answered | self._journal.in_flight
         waiting = (call for call in calls if call.number not in known)
-        threads = [
-            threading.Thread(target=self._work, args=(waiting,), daemon=True)
-            for _ in range(concurrency)
-        ]
-        for thread in threads:
-            thread.start()
+        ended = [threading.Event() for _ in range(concurrency)]
+        for one in ended:
+            threading.Thread(target=self._work, args=(waiting, one), daemon=True).start()
         try:
-            self._wait(threads, tick)
+            self._wait(ended, tick)
         except BaseException:
             self._halt(Stop.INTERRUPTED, "interrupted")
-            self._wait(threads, tick)
+            self._wait(ended, tick)
             raise
         if self._crash is not None:
             raise self._crash
         return self.progress
 
-    def _wait(self, threads: list[threading.Thread], tick: Callable[[Progress], None]) -> None:
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(POLL_SECONDS)
+    def _wait(self, ended: list[threading.Event], tick: Callable[[Progress], None]) -> None:
+        # Not Thread.join: interrupted, CPython 3.11 takes the thread for dead and its answer is
+        # lost (bpo-45274).
+        for one in ended:
+            while not one.wait(POLL_SECONDS):
                 tick(self.progress)
+        tick(self.progress)
 
     # -- one thread ---------------------------------------------------------------------------
-    def _work(self, waiting: Iterator[Call]) -> None:
+    def _work(self, waiting: Iterator[Call], ended: threading.Event) -> None:
         try:
             while not self._stop.is_set():
                 with self._lock:
@@ -132,6 +131,8 @@ class Runner:
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
             self._crash = error
             self._stop.set()
+        finally:
+            ended.set()
 
     def _answer(self, call: Call) -> None:
         inputs = [self._inputs[i] for i in call.inputs]

@@ -45,6 +45,7 @@ def read(path, data):
 @settings(max_examples=30)
 @given(LINES, st.sampled_from(["inputs.jsonl", "inputs.csv"]))
 @example([b'{"id": 1, "input": {"a": NaN}}', b"\x00"], "inputs.jsonl")
+@example([b'"a"b', b"{}"], "inputs.csv")
 def test_every_line_is_kept_or_counted(tmp_path_factory, lines, name):
     read(tmp_path_factory.mktemp("fuzz") / name, b"\n".join(lines))
 

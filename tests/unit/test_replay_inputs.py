@@ -186,6 +186,7 @@ def test_bad_rows_of_csv(tmp_path):
 
 BROKEN = [
     ("inputs.jsonl", b"", UsageError, "holds no rows"),
+    ("inputs.csv", b'"a"b,c\n1,2\n', UsageError, "the first line names no columns"),
     (
         "inputs.jsonl",
         b"{\n{\n",
