@@ -9,6 +9,7 @@ Ranges are open on the left as in Prometheus 3, or closed as in 2 (`closed_left`
 import json
 import math
 import re
+from bisect import bisect_right
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
@@ -75,7 +76,7 @@ class Promql:
             told = {"__type__": "histogram", "__temporality__": self.temporality}
             whole = {"__name__": name, **labels, **(told if self.labelled else {})}
             if all(whole.get(k, "") == v for k, v in matchers):
-                kept.append((whole, np.asarray(times), np.asarray(values)))
+                kept.append((whole, np.asarray(times).tolist(), np.asarray(values)))
         return kept
 
     # -- queries ---------------------------------------------------------------------------
@@ -151,9 +152,8 @@ class Promql:
 
 
 def _between(times, values, low, high):
-    """Values of times in (low, high]; times ascend."""
-    first, last = np.searchsorted(times, [low, high], side="right")
-    return values[first:last]
+    """Values of times (a list: halving it is quick) in (low, high]; times ascend."""
+    return values[bisect_right(times, low) : bisect_right(times, high)]
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a failure of the fake

@@ -302,8 +302,8 @@ def test_an_hour_in_which_capturing_stopped_is_named_and_nothing_is_confirmed_ov
 
 @pytest.mark.parametrize("faults", [{"internal": range(9999)}, {"throttle": range(9999)}])
 def test_hours_that_could_not_be_checked_are_checked_later(account, monkeypatch, faults):
-    mirrored(account)
-    account.invoked("green", FIRST, 1000)
+    mirrored(account, n=100)
+    account.invoked("green", FIRST, 250)
     account.metrics.faults = Faults(**faults)
     code, _, err = account.collect(shadow=["green"])
     assert code == 5
@@ -313,7 +313,7 @@ def test_hours_that_could_not_be_checked_are_checked_later(account, monkeypatch,
     assert account.collect(shadow=["green"])[0] == 0
     claim, _ = audited(account, *SHADOW)
     assert claim["verdict"] == "inconclusive"
-    assert "green captured 400 of about 1,000 answers" in claim["reason"]
+    assert "green captured 100 of about 250 answers" in claim["reason"]
 
 
 def test_without_its_state_everything_is_read_again_and_stored_once(account):

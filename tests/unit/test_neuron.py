@@ -27,7 +27,8 @@ NODES = (("p0", 0.0), ("p1", 0.01), ("p25", 0.25), ("p50", 0.5), ("p75", 0.75), 
 
 
 def percentiles(values):
-    return {name: float(np.quantile(values, p)) for name, p in NODES}
+    found = np.quantile(values, [p for _, p in NODES]).tolist()
+    return dict(zip((name for name, _ in NODES), found, strict=True))
 
 
 def report(values=(), *, period=5.0, at=None, **outcomes):
@@ -267,7 +268,7 @@ def test_an_audit_says_that_p99_was_not_recorded(tmp_path, capsys, monkeypatch):
     rng, paths = np.random.default_rng(5), {}
     for variant, speed in (("bf16", 1.0), ("int8", 2.0)):
         paths[variant] = tmp_path / f"{variant}.jsonl"
-        lines = [report(rng.lognormal(-4, 0.3, 40) / speed, period=60.0) for _ in range(400)]
+        lines = [report(rng.lognormal(-4, 0.3, 40) / speed, period=60.0) for _ in range(200)]
         paths[variant].write_text("".join(lines), encoding="utf-8")
         os.utime(paths[variant], (T0, T0))
     monkeypatch.setattr("time.time", lambda: T0 + 600)
@@ -282,7 +283,7 @@ def test_an_audit_says_that_p99_was_not_recorded(tmp_path, capsys, monkeypatch):
 
     code, out, err = nibai("collect", "--once")
     assert code == 0, err
-    assert "1,200 minutes read" in out
+    assert "600 minutes read" in out
     _, out, err = nibai(
         "changes", "declare", "--endpoint", ENDPOINT, "--kind", "int8",
         "--baseline-variant", "bf16", "--candidate-variant", "int8",
