@@ -17,6 +17,8 @@ TESTS = Path(__file__).parent
 # Helpers shared by tests live in tests/support; importlib mode does not put them on the path.
 sys.path.insert(0, str(TESTS))
 
+from support.fresh_state import copy_new_states  # noqa: E402 - see above
+
 settings.register_profile(
     "ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -39,6 +41,27 @@ def golden() -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8"), f"{name} differs: `make golden`, read diff"
 
     return check
+
+
+@pytest.fixture(scope="session")
+def template_state(tmp_path_factory):
+    """A state file as `open_state` makes it."""
+    path = tmp_path_factory.mktemp("template") / "state.sqlite"
+    sys.modules["nibai.store.state"].open_state(path).close()
+    return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def new_states(request):
+    """New states are copies of one, but where states themselves are tested."""
+    states = sys.modules.get("nibai.store.state")  # tests of statistics never load it
+    if states is None or request.path.name == "test_state.py":
+        yield
+        return
+    template = request.getfixturevalue("template_state")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        copy_new_states(states, monkeypatch, template)
+        yield
 
 
 @pytest.fixture

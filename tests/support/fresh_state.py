@@ -1,0 +1,35 @@
+"""A new state on SQLite as a copy of one that nibai made: making one takes 18 ms, copying one 4."""
+
+import os
+import shutil
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+SQLITE = "sqlite:///"
+
+
+def copy_new_states(states, monkeypatch, template):
+    """In this process, a state file that is not there begins as a copy of the template.
+
+    `states` is the module `nibai.store.state`. Opening migrates what it finds, as ever.
+    """
+    engine_of = states._engine
+
+    def engine(url, name):
+        path = Path(url.removeprefix(SQLITE))
+        if url.startswith(SQLITE) and not path.exists():
+            _copy(template, path)
+        return engine_of(url, name)
+
+    monkeypatch.setattr(states, "_engine", engine)
+
+
+def _copy(template, path):
+    """Another thread that opens the same state finds all of it or nothing."""
+    whole = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+    with suppress(OSError):  # opening says what is wrong with the folder
+        shutil.copyfile(template, whole)
+        with suppress(FileExistsError):
+            os.link(whole, path)
+        whole.unlink()
