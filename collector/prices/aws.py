@@ -29,7 +29,8 @@ HOURS = "Hrs"
 class AwsPrices:
     """Prices by instance type and region, kept in a file and asked again after a week.
 
-    When the list cannot be asked, an older price is used and says of when it is.
+    When the list cannot be asked, an older price is used and says of when it is; a price that could
+    not be kept says so.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class AwsPrices:
 
     def price(self, instance_type: str, region: str) -> ListedPrice | None:
         """The one on-demand price per hour, None when there is none or several."""
-        kept = self._read()
+        kept, note = self._read(), ""
         key = f"{region}/{instance_type}"
         known = kept.get(key)
         if known is None or self._clock() - known["asked_at"] > WEEK_SECONDS:
@@ -53,11 +54,14 @@ class AwsPrices:
             else:
                 usd = found.pop() if len(found) == 1 else None
                 known = {"usd_per_hour": usd, "asked_at": self._clock()}
-                self._write({**kept, key: known})
+                try:
+                    self._write({**kept, key: known})
+                except OSError as error:
+                    note = f" (not kept, asked again next time: {error.strerror or error})"
         if known["usd_per_hour"] is None:
             return None
         day = datetime.fromtimestamp(known["asked_at"], UTC).date().isoformat()
-        return ListedPrice(known["usd_per_hour"], f"AWS price list of {day}, {instance_type}")
+        return ListedPrice(known["usd_per_hour"], f"AWS price list of {day}, {instance_type}{note}")
 
     def _products(self, instance_type: str, region: str) -> Iterator[str]:
         filters = [

@@ -161,3 +161,11 @@ def test_what_was_declared_wins_and_what_is_said_now_wins_over_that():
 def test_changes_without_a_claim_about_cost_ask_nothing():
     change = Change("c", CHAT, sentences=(parse("2x faster"),))
     assert Book(COST, lambda: pytest.fail("asked")).priced(change) is change
+
+
+def test_a_folder_that_cannot_be_written_is_said_beside_the_price(shop, tmp_path):
+    (tmp_path / "file").write_text("")  # in the way of the folder, for root too
+    prices = AwsPrices(lambda: shop[1], tmp_path / "file" / "prices.json", Clock())
+    listed = prices.price("ml.g5.xlarge", "eu-west-1")
+    assert listed.usd_per_hour == 1.57
+    assert "(not kept, asked again next time: " in listed.source
