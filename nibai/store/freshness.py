@@ -14,6 +14,8 @@ CAPTURES = "data_capture"
 BEDROCK = "bedrock"
 ALERT = "alert:"
 LEFT_BEHIND_SECONDS = 86400.0
+FORGOTTEN_SECONDS = 3 * 86400.0
+"""A series so far behind its source's others is not read any more: it was renamed or removed."""
 FILLING_SECONDS = 2 * 3600.0
 """Captures are kept as read up to the hour from which they are listed again."""
 
@@ -22,7 +24,8 @@ def read_until(state: State, endpoint: str) -> tuple[str, float] | None:
     """The source of an endpoint's series that was read least far, and until when; None: no source.
 
     Series of CloudWatch are told by their names, captures by their source and place, those of
-    others are not known by name.
+    others are not known by name. Series that the configuration no longer names do not count once
+    the others are three days ahead.
     """
     account, name = _account_and_name(endpoint)
     found = []
@@ -30,7 +33,11 @@ def read_until(state: State, endpoint: str) -> tuple[str, float] | None:
         captures = source == f"{CAPTURES}-{account}-{name}" and series.endswith("/")
         if account and (captures or _is_of(source, series, endpoint)):
             found.append((source, until + FILLING_SECONDS * captures))
-    return min(found, key=lambda one: one[1], default=None)
+    newest: dict[str, float] = {}
+    for source, until in found:
+        newest[source] = max(until, newest.get(source, until))
+    read = [one for one in found if newest[one[0]] - one[1] <= FORGOTTEN_SECONDS]
+    return min(read, key=lambda one: one[1], default=None)
 
 
 def latencies_until(state: State, endpoint: str) -> float | None:
