@@ -70,6 +70,11 @@ class Answered:
             found.setdefault(series, {})[statistic] = number
         return found
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing at all came, not even that there is nothing."""
+        return len(self.incomplete) == self.call.queries and not any(self.points)
+
     def statistics(self, series: Series) -> dict[str, Points]:
         """Points of one series of the call by statistic."""
         return {name: self.points[number] for name, number in self._numbers[series].items()}

@@ -25,7 +25,7 @@ from collector.cloudwatch.plan import (
 from collector.cloudwatch.ranges import Ranges, in_range, range_calls, ranges_of, together
 from collector.cloudwatch.rebuild import Tally, key_of, observations
 from collector.cloudwatch.series import Series
-from nibai.errors import ConfigError
+from nibai.errors import CollectError, ConfigError
 from nibai.model import Observation, Window
 from nibai.protocols import Preview, Pulled
 
@@ -107,14 +107,22 @@ class CloudWatchSource:
                 yield replace(_paid(answered), settled=(number + 1) % CONCURRENT_CALLS == 0)
             ready = in_range(ready, ranges)
         stuck: set[str] = set()
+        brought, refused = False, ""
         planned = _planned(ready, self._clock())
         for first in range(0, len(planned), CONCURRENT_CALLS):
             batch = (_without(stuck, *one) for one in planned[first : first + CONCURRENT_CALLS])
             kept = [(call, of) for call, of in batch if of]
             marks = {id(call): of for call, of in kept}
             for number, answered in enumerate(self._executor.run([call for call, _ in kept])):
+                brought = brought or not answered.silent
+                refused = refused or "; ".join(answered.messages)
                 part = _pulled(answered, marks[id(answered.call)], stuck)
                 yield replace(part, settled=number == len(kept) - 1)
+        if planned and not brought:
+            raise CollectError(
+                f"CloudWatch answered none of {len(planned)} calls ({refused or 'no reason'}): "
+                "nothing was read, the next reading tries again"
+            )
 
     def _due(self, read_until: Mapping[str, float]) -> list[Due]:
         wanted = self._wanted.values()

@@ -140,23 +140,31 @@ def _distribution(
     n: int,
     found: tuple[Trimmed | None, Tally],
 ) -> _Distribution:
-    counted = _trimmed_counts(found[0], at, n, found[1])
+    units = wanted.series.published.units_per_base
+    ends = statistics["Minimum"][at] / units, statistics["Maximum"][at] / units
+    counted = _trimmed_counts(found[0], at, n, ends, found[1])
     if counted is not None:
         return counted
-    units = wanted.series.published.units_per_base
     fitted = {
         float(name[1:]) / 100: points[at] / units
         for name, points in statistics.items()
         if name in PERCENTILES and points.get(at, 0.0) > 0
     }
-    low, high = (statistics[name][at] / units for name in ("Minimum", "Maximum"))
+    low, high = ends
     if fitted and 0 < low <= high:
         buckets, counts = rebuilt_counts(n, fitted, low, high)
         return buckets, counts, SCALE, Provenance.PERCENTILE_FIT
     return NO_BUCKETS, NO_COUNTS, SCALE, Provenance.SCALAR
 
 
-def _trimmed_counts(table: Trimmed | None, at: float, n: int, tally: Tally) -> _Distribution | None:
+def _trimmed_counts(
+    table: Trimmed | None, at: float, n: int, ends: tuple[float, float], tally: Tally
+) -> _Distribution | None:
+    """The buckets of a period; None where they are not known, or not where the outermost lie.
+
+    An outer bucket is open: its requests count as in the next bucket only where the minimum (the
+    maximum) says so.
+    """
     if table is None:
         return None
     row = table.rows[at]
@@ -164,6 +172,9 @@ def _trimmed_counts(table: Trimmed | None, at: float, n: int, tally: Tally) -> _
         tally.inconsistent += 1
         return None
     counts = table.counts[row]
-    tally.outside_grid += int(counts[0] + counts[-1])
+    below, above = 2.0 ** (np.array([table.numbers[0], table.numbers[-1] + 1]) / 2**table.scale)
+    if (counts[0] and ends[0] < below) or (counts[-1] and ends[1] > above):
+        tally.outside_grid += int(counts[0] + counts[-1])
+        return None
     kept = counts.nonzero()[0]
     return table.numbers[kept], counts[kept], table.scale, Provenance.TC

@@ -304,3 +304,16 @@ def test_aggregates_by_type_have_a_metric_name_of_their_own():
     assert {(key.metric, key.replica) for key in keys} == {
         ("model_latency_by_type", "type=ml.g5.xlarge,az=eu-west-1a")
     }
+
+
+def test_requests_in_an_open_outer_bucket_are_not_taken_for_its_neighbours():
+    one = series()
+    metrics, truth = filled(one, 2)
+    key = next(key for key in metrics.values)
+    newest = max(truth)
+    metrics.values[key][newest] = np.append(truth[newest] * 1e6, 300e6)  # five minutes
+    [answer] = executor(metrics).run(plan([Wanted(one)], window(2), NOW).calls)
+    tally = Tally()
+    kinds = [found.provenance for found in observations(answer, tally)]
+    assert kinds == [Provenance.TC, Provenance.SCALAR]
+    assert tally.outside_grid == 1

@@ -260,3 +260,13 @@ def test_pages_lost_midway_keep_what_came_and_are_read_again():
     assert first.keys() <= second.keys()
     assert len(second) == 2 * 117
     assert set(second.values()) == {5}
+
+
+def test_a_service_that_answers_nothing_is_an_error():
+    made = metrics(10, faults=Faults(throttle=range(1000)))
+    parts = source(made).pull({})
+    with pytest.raises(
+        CollectError, match=r"CloudWatch answered none of \d+ calls \(Rate exceeded"
+    ):
+        list(parts)
+    assert list(source(metrics(0)).pull({})), "to have nothing is an answer"
