@@ -144,3 +144,12 @@ def test_stopping_keeps_the_part_at_hand_and_the_next_process_goes_on(start, tmp
     again.threads.read_once(again.source)
     assert again.source.puller.asked == [{}, {"latency": NOW}]
     assert lake_counts(Lake(tmp_path / "lake"))[0] == 20, "and nothing is counted twice"
+
+
+def test_a_new_start_reads_no_source_that_was_just_read(start):
+    running = start(Puller())
+    assert running.threads.due_in(running.source) == 0.0, "never read"
+    running.state.set_read_until("prometheus-x", {"latency": NOW - 20.0})
+    assert running.threads.due_in(running.source) == 40.0
+    running.state.set_read_until("prometheus-x", {"latency": NOW - 90.0})
+    assert running.threads.due_in(running.source) == 0.0

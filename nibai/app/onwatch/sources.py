@@ -50,7 +50,7 @@ class SourceThreads:
             board.read(source.name, Reading(self._final_until(source), source.whole_every_seconds))
 
     def start(self) -> None:
-        """Begin; every source is read on at once."""
+        """Begin; every source is read on once it is due."""
         for thread in self._threads:
             thread.start()
 
@@ -63,7 +63,18 @@ class SourceThreads:
         for source in self._sources:
             self._state.lease(_lease(source), self._owner, self._clock(), 0.0)
 
+    def due_in(self, source: Source) -> float:
+        """Seconds until a source is due; a new start pays for no reading that was just made."""
+        known = self._state.read_until(source.name)
+        marks = [known.get(one) for one in source.puller.series]
+        read = [one for one in marks if one is not None]
+        if not read or len(read) < len(marks):
+            return 0.0
+        wait = min(read) + source.every_seconds - self._clock()
+        return min(max(wait, 0.0), source.every_seconds)
+
     def _work(self, source: Source) -> None:
+        self._stopping.wait(self.due_in(source))
         while not self._stopping.is_set():
             began = self._clock()
             # Of several replicas one reads; another goes on when its lease has run out.
