@@ -142,7 +142,7 @@ def _distribution(
 ) -> _Distribution:
     units = wanted.series.published.units_per_base
     ends = statistics["Minimum"][at] / units, statistics["Maximum"][at] / units
-    counted = _trimmed_counts(found[0], at, n, ends, found[1])
+    counted = _trimmed_counts(found[0], at, n, ends[1], found[1])
     if counted is not None:
         return counted
     fitted = {
@@ -158,12 +158,11 @@ def _distribution(
 
 
 def _trimmed_counts(
-    table: Trimmed | None, at: float, n: int, ends: tuple[float, float], tally: Tally
+    table: Trimmed | None, at: float, n: int, slowest: float, tally: Tally
 ) -> _Distribution | None:
     """The buckets of a period; None where they are not known, or not where the outermost lie.
 
-    An outer bucket is open: its requests count as in the next bucket only where the minimum (the
-    maximum) says so.
+    The last bucket is open: its requests count as in it only where the maximum says so.
     """
     if table is None:
         return None
@@ -172,9 +171,9 @@ def _trimmed_counts(
         tally.inconsistent += 1
         return None
     counts = table.counts[row]
-    below, above = 2.0 ** (np.array([table.numbers[0], table.numbers[-1] + 1]) / 2**table.scale)
-    if (counts[0] and ends[0] < below) or (counts[-1] and ends[1] > above):
-        tally.outside_grid += int(counts[0] + counts[-1])
+    tally.outside_grid += int(counts[0] + counts[-1])
+    # Below the grid failures are often found, which are counted elsewhere: they cost no minute.
+    if counts[-1] and slowest > 2.0 ** ((table.numbers[-1] + 1) / 2**table.scale):
         return None
     kept = counts.nonzero()[0]
     return table.numbers[kept], counts[kept], table.scale, Provenance.TC
