@@ -49,7 +49,7 @@ def shown(lake, tmp_path):
 def client(site, **tokens):
     facts = (True, {"status": "ok"})
     app = make_app([], None, lambda: facts, max_body=1000, site=site, **tokens)
-    return TestClient(app, follow_redirects=False)
+    return TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)
 
 
 def followed(shown, *claims, **more):
@@ -223,3 +223,4 @@ def test_on_loopback_a_foreign_name_is_refused(shown):
     assert shown.client.get("/audits", headers={"host": "127.0.0.1:4318"}).status_code == 200
     assert shown.client.get("/audits", headers={"host": "evil.example"}).status_code == 401
     assert shown.client.get("/metrics", headers={"host": "evil.example:4318"}).status_code == 401
+    assert shown.client.get("/metrics", headers={"host": "testserver"}).status_code == 401
