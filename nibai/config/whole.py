@@ -76,6 +76,15 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _rules_are_followed(self) -> Config:
+        if self.rules is not None and self.schedule.follow is None:
+            raise ValueError(
+                "rules makes no alerts while schedule.follow is null: set schedule.follow, or "
+                "remove rules"
+            )
+        return self
+
     @property
     def state_address(self) -> str:
         """Where the state is: the configured address, or a file in the data folder."""

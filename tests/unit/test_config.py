@@ -84,3 +84,9 @@ def test_two_entries_of_one_source_are_refused():
         Config.model_validate({"cloudwatch": [section, other]})
     apart = {**other, "region": "us-east-1"}
     assert len(Config.model_validate({"cloudwatch": [section, apart]}).cloudwatch) == 2
+
+
+def test_rules_without_looks_are_refused():
+    with pytest.raises(ValidationError, match="rules makes no alerts while schedule.follow is nul"):
+        Config.model_validate({"rules": "rules.yaml", "schedule": {"follow": None}})
+    assert Config.model_validate({"schedule": {"follow": None}}).rules is None
