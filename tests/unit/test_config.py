@@ -87,6 +87,6 @@ def test_two_entries_of_one_source_are_refused():
 
 
 def test_rules_without_looks_are_refused():
-    with pytest.raises(ValidationError, match="rules makes no alerts while schedule.follow is nul"):
+    with pytest.raises(ValidationError, match="makes no alerts while"):
         Config.model_validate({"rules": "rules.yaml", "schedule": {"follow": None}})
     assert Config.model_validate({"schedule": {"follow": None}}).rules is None
