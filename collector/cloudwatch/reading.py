@@ -121,7 +121,8 @@ class CloudWatchSource:
         if planned and not brought:
             raise CollectError(
                 f"CloudWatch answered none of {len(planned)} calls ({refused or 'no reason'}): "
-                "nothing was read, the next reading tries again"
+                "nothing was read, the next reading tries again",
+                retryable=True,
             )
 
     def _due(self, read_until: Mapping[str, float]) -> list[Due]:
