@@ -47,10 +47,17 @@ def newest(by: str, expression: str) -> str:
 
 
 def rate(by: str, name: str, *conditions: str, **labels: str) -> str:
-    """Events a second of a counter, added up per `by`."""
-    if REGISTRY[name].type is not MetricType.COUNTER:
+    """Events a second of a counter, added up per `by`.
+
+    Every nibai process exports all of the lake: what is no process's own counts once.
+    """
+    exported = REGISTRY[name]
+    if exported.type is not MetricType.COUNTER:
         raise ValueError(f"{name} is no counter")
-    return f"sum by ({by}) (rate({series(name, *conditions, **labels)}[{RATE}]))"
+    found = f"rate({series(name, *conditions, **labels)}[{RATE}])"
+    if not exported.internal:
+        found = latest(", ".join(exported.labels), found)
+    return f"sum by ({by}) ({found})"
 
 
 def time_quantile(quantile: float, by: str, where: str) -> str:
