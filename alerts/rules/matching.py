@@ -16,9 +16,11 @@ def endpoint_pattern(glob: str) -> str:
 
     >>> endpoint_pattern("sagemaker/*/chat-*")
     'sagemaker/[^/]*/chat-[^/]*'
-    >>> endpoint_pattern("**")
-    '.*'
+    >>> endpoint_pattern("**"), endpoint_pattern("*")
+    ('.*', '.*')
     """
+    if glob == "*":
+        return ".*"  # alone it means all, and could match no endpoint otherwise
     parts = re.split(r"(\*\*|\*|\?)", glob)
     signs = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
     return "".join(signs.get(part, _literal(part)) for part in parts)
