@@ -45,11 +45,6 @@ class Cadence:
     alert_seconds: float | None = None
     always: bool = False
 
-    @property
-    def shortest_seconds(self) -> float:
-        """How often something may be due."""
-        return min(self.every_seconds, self.alert_seconds or math.inf)
-
 
 @dataclass(frozen=True, slots=True)
 class Due:

@@ -7,7 +7,7 @@ an hour is assumed. Source: nibai's aws.md, section 9.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from collector.sagemaker.describe import Describer, Raw
 from collector.sagemaker.signals import Dated, Signal
@@ -60,8 +60,3 @@ class Past:
     def _made(self, event: str, key: str, since: float, until: float) -> Mapping[str, Raw]:
         found = self._trail.events(event, since, until)
         return {str(one.request[key]): one.request for one in found if key in one.request}
-
-
-def without_images(snapshot: Snapshot) -> Snapshot:
-    """A snapshot as far as it can be rebuilt: tags instead of digests."""
-    return replace(snapshot, unread=tuple(sorted({*snapshot.unread, "image"})))

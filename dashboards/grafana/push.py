@@ -27,12 +27,7 @@ def push(
         lines.append(f"pushed {document['title']}: {page}")
     if verify:
         differences = [one for document in documents for one in differing(grafana, document)]
-        if differences:
-            raise NotifyError(
-                "\n".join(["Grafana does not hold what was pushed", *differences]),
-                retryable=False,
-                reason="verify",
-            )
+        _require_none(differences)
         lines.append(f"read back: {len(documents)} dashboards are there as they were pushed")
     return lines
 
@@ -50,14 +45,18 @@ def push_rules(grafana: Grafana, text: str, *, verify: bool) -> list[str]:
         lines.append(f"pushed the rule group {title}: {len(rules)} rules")
     if verify:
         missing = [line for group in groups for line in _missing_rules(grafana, group)]
-        if missing:
-            raise NotifyError(
-                "\n".join(["Grafana does not hold what was pushed", *missing]),
-                retryable=False,
-                reason="verify",
-            )
+        _require_none(missing)
         lines.append(f"read back: {len(groups)} rule groups are there as they were pushed")
     return lines
+
+
+def _require_none(differences: list[str]) -> None:
+    if differences:
+        raise NotifyError(
+            "\n".join(["Grafana does not hold what was pushed", *differences]),
+            retryable=False,
+            reason="verify",
+        )
 
 
 def try_annotation(grafana: Grafana, now: float) -> list[str]:
