@@ -203,6 +203,12 @@ def test_reports_describe_and_say_a_disagreement_in_words(watch):
     assert slots["report", "skipped"] == 1, "6 h passed while nobody was woken"
 
 
+def test_a_first_failure_is_a_rise(watch):
+    # increase() and rate() see nothing in a series that begins at 1.
+    assert watch.counted("nibai_audit_slots_total")["follow", "failed"] == 0
+    assert watch.counted("nibai_audit_runs_total")["report", "failed"] == 0
+
+
 def test_a_report_waits_for_its_data_and_not_for_ever(watch):
     declared(watch.desk, "1.5x faster at p50")
     watch.clock.now = CUT + 6 * HOUR + 60

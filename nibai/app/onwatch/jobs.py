@@ -12,7 +12,7 @@ from nibai.app.discover import discover_once, lookouts
 from nibai.app.fleet import FLEET, Selection
 from nibai.app.onwatch.annotating import Annotating
 from nibai.app.onwatch.follow import Follower, watched_since
-from nibai.app.onwatch.names import name_of
+from nibai.app.onwatch.names import REPORT, name_of
 from nibai.app.onwatch.reports import report_job
 from nibai.app.onwatch.standing import Board
 from nibai.app.onwatch.tally import Tally
@@ -32,6 +32,10 @@ PATIENCE_SECONDS = 6 * 3600.0
 """A report waits so long for data that are late, and is made with what there is then."""
 
 CHANGE_BLOCK_SECONDS = 300.0
+TASKS = ("follow", "fleet", "changes", "outputs", "discover", REPORT)
+"""Everything that the schedule may run, as its counters name it."""
+
+COUNTED = (SlotState.DONE, SlotState.FAILED, SlotState.SKIPPED, SlotState.TAKEN_OVER)
 
 
 def unchanged(change: Change) -> Change:
@@ -239,7 +243,10 @@ def _all_there(office: Office, slot: float, now: float) -> bool:
 
 
 def counting(tally: Tally) -> Callable[[str, SlotState, int], None]:
-    """Counts slots in a tally; the reports of all changes are one job there."""
+    """Counts slots in a tally; the reports of all changes are one job there.
+
+    Every series stands at 0 from the first: `increase` does not see one that begins at 1.
+    """
 
     def count(job: str, state: SlotState, number: int) -> None:
         name = job.split(maxsplit=1)[0]
@@ -247,4 +254,7 @@ def counting(tally: Tally) -> Callable[[str, SlotState, int], None]:
         if state in (SlotState.DONE, SlotState.FAILED):
             tally.add("nibai_audit_runs_total", number, task=name, result=str(state))
 
+    for task in TASKS:
+        for state in COUNTED:
+            count(task, state, 0)
     return count

@@ -40,7 +40,7 @@ def report_job(
     def run(slot: float) -> None:
         fixed_report(replace(desk, clock=lambda: slot), change, moments[slot], level=level)
 
-    name = f"report {change.id}"
+    name = f"{REPORT} {change.id}"
     return Job(name, Moments(tuple(moments)), run, CatchUp.LAST, ready, at_once=True)
 
 
