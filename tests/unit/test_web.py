@@ -91,6 +91,19 @@ def test_a_watched_claim_has_its_verdict_before_and_after_it_is_decided(shown):
     assert 'nibai_collector_lag_seconds{collector="main"} 0.0' in text
 
 
+def test_what_another_process_decided_is_exported_by_one_that_looked_before(shown, lake, tmp_path):
+    shown.clock.now = CUT + 600
+    change = followed(shown, "1.5x faster at p50")
+    other = on_watch(tmp_path, lake, CUT + 8 * 3600, "other")
+    (follow,) = [job for job in configured_jobs(other.office) if job.name == "follow"]
+    other.folded(other.clock.now)
+    other.office.turns.take(follow)
+    other.desk.state.close()
+    shown.exporter.renew()
+    series = f'change="{change.id}",claim="1.5x-faster-at-p50",endpoint="{TWICE}",variant=""'
+    assert f"nibai_claim_verdict{{{series}}} 1.0" in shown.client.get("/metrics").text
+
+
 def test_a_fixed_window_report_sets_no_verdict(shown):
     change = declared(shown.desk, "2x faster")
     document = {**to_document(mixed()), "id": "report-0000"}

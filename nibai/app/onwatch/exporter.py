@@ -18,6 +18,7 @@ from nibai.app.onwatch.lake_families import TIMES, lake_families
 from nibai.app.onwatch.names import REPORT, WATCH
 from nibai.app.onwatch.standing import Board
 from nibai.app.onwatch.tally import Tally
+from nibai.app.watch import SETTLED
 from nibai.config import Config
 from nibai.errors import NibaiError
 from nibai.exposition import (
@@ -152,8 +153,12 @@ class Exporter:
         chosen = next((name for name in ids if name.startswith(WATCH)), ids[0] if ids else None)
         audit = None if chosen is None else self._audit(chosen)
         standing = self._standing(change.id)
-        if not standing and audit is not None and not audit.id.startswith(REPORT):
+        if audit is not None and not standing and not audit.id.startswith(REPORT):
             standing = audit.sentences
+        elif audit is not None and audit.id.startswith(WATCH):
+            # Another process may have decided since this one looked; what is decided stays.
+            decided = {r.sentence: r for r in audit.sentences if r.verdict in SETTLED}
+            standing = tuple(decided.get(one.sentence, one) for one in standing)
         return ChangeView(change, watched_since(change) or None, standing, audit)
 
     def _standing(self, change: str) -> tuple[SentenceResult, ...]:
