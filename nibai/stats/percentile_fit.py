@@ -1,8 +1,8 @@
 """Bucket counts of a minute of which only percentiles were recorded.
 
 Assumes type-7 percentiles (linear between order statistics) and a smooth distribution between
-them; nothing bounds the error (up to 3 % at p50 to p90, 5 % at p99, more above), and no interval of
-nibai carries it yet. Source: nibai's statistics.md, section 13.
+them; nothing bounds the error, so that intervals carry the margins of `nibai.stats.recorded`.
+Source: nibai's statistics.md, section 13.
 """
 
 from __future__ import annotations
