@@ -22,7 +22,7 @@ FITTED_MARGINS = ((0.9, 0.03), (0.99, 0.05))
 """Quantile up to which, and error of fitted quantiles there; above the last nothing is known."""
 
 QUARTILE_MARGINS = ((0.5, 0.04), (0.75, 0.1))
-"""The same of fits from p1, p25, p50, p75 and p99, above what `test_quartiles_known_truth` measures:
+"""The same of fits from p1, p25, p50, p75 and p99, above what `test_quartiles_known_truth` finds:
 3.0 % at p50 and 8.6 % at p75, where p90 is off by 43 %."""
 
 SPREAD_SCALE = 0
