@@ -1,0 +1,125 @@
+"""Which columns are read and in which unit: settled file by file, and said aloud."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from collector.columns import find_failures, find_time, find_value, require
+from collector.counting import Piece
+from collector.inputs import Opened
+from nibai.errors import UsageError
+from nibai.protocols import FileRequest
+from nibai.store.layout import Layout, PlainColumns, ReplicaSpan
+from nibai.units import Unit
+
+MAX_BAD_SHARE = 0.05
+
+
+Survey = tuple[list[ReplicaSpan], int]
+
+
+class Settling:
+    """Settles columns, one opened source after the other, and says what it assumed."""
+
+    def __init__(self, request: FileRequest, metric: str, notes: list[str]) -> None:
+        self.request = request
+        self.metric = metric
+        self.notes = notes
+        self.unit = Unit(request.unit) if request.unit else Unit.SECONDS
+        self.failures_known = True
+
+    def pieces(
+        self, role: int, opened: Opened, layout: Layout | None, survey: Survey
+    ) -> list[Piece]:
+        """The units of a surveyed source; UsageError when too many rows are unusable."""
+        table = opened.table
+        name = Path(table.name).name or table.name
+        if layout is None:
+            self.say(f"{name} holds no rows")
+            return [Piece(role, name, opened, Layout("NULL::DOUBLE"), _nothing())]
+        spans, disorder = survey
+        self._check_bad(table.name, spans)
+        if disorder:
+            self.say(f"{name}: {disorder:,} rows were not in order of time; sorted")
+        return [Piece(role, _piece_name(name, span), opened, layout, span) for span in spans]
+
+    def layout(self, opened: Opened) -> Layout | None:
+        """How to read a source; None when it holds no rows."""
+        if not opened.table.columns or not opened.table.count():
+            return None
+        request = known_unit(self.request, opened)
+        table = opened.table
+        value = find_value(table, request, self.metric if self.request.value is None else None)
+        if value.unit is not None:
+            self.unit = value.unit
+        said = value.unit.value if value.unit is not None else "the unit in each value"
+        self.say(f"{opened.format}: {self.metric} from column {value.column!r} in {said}")
+        for note in opened.notes:
+            self.say(note)
+        failed = self._failed(opened)
+        time = opened.time or find_time(table, request, value.column)
+        times = None
+        if time is None:
+            self.say("no time column: the order of the rows is taken as the order of time")
+        else:
+            times = table.times(time)
+            self.say(f"time from column {time!r} ({times.understood})")
+        for column in request.segments:
+            require(table, column, "--segment")
+        replica = require(table, request.replica, "--replica") if request.replica else None
+        side = None
+        if request.split:
+            side = require(table, request.split.partition("=")[0], "--split")
+        factor = None if value.unit is None else value.unit.to_base
+        sql = table.value_sql(value.column, factor)
+        plain = None
+        cut = replica or side or failed != "false"
+        if times is not None and times.per_second and table.is_number(value.column) and not cut:
+            plain = PlainColumns(value.column, factor or 1.0, times.column, times.per_second)
+        time_sql = None if times is None else times.sql
+        return Layout(sql, time_sql, failed, tuple(request.segments), replica, side, plain)
+
+    def _failed(self, opened: Opened) -> str:
+        if self.request.ok:
+            self.say(f"a request failed unless {self.request.ok}")
+            return opened.table.ok_sql(self.request.ok)
+        if opened.failed is not None:
+            return opened.failed
+        found = find_failures(opened.table)
+        if found is None:
+            self.failures_known = False
+            return "false"
+        self.say(f"{found[1]}; it counts as slower than every other (--ok EXPR to say otherwise)")
+        return found[0]
+
+    def _check_bad(self, name: str, spans: list[ReplicaSpan]) -> None:
+        rows, bad = sum(span.rows for span in spans), sum(span.bad for span in spans)
+        if bad > MAX_BAD_SHARE * rows:
+            raise UsageError(
+                f"{name}: {bad:,} of {rows:,} rows ({bad / rows:.1%}) have no usable {self.metric} "
+                "(missing, NaN or negative), more than 5%: clean the file, or mark failed requests "
+                "with --ok"
+            )
+        if bad:
+            self.say(f"{Path(name).name}: {bad:,} of {rows:,} rows without a usable value left out")
+
+    def say(self, note: str) -> None:
+        """Note something once."""
+        if note not in self.notes:
+            self.notes.append(note)
+
+
+def known_unit(request: FileRequest, opened: Opened) -> FileRequest:
+    """The request with the unit that a format defines, unless the user says another."""
+    if request.unit is None and opened.unit is not None:
+        return replace(request, unit=opened.unit)
+    return request
+
+
+def _nothing() -> ReplicaSpan:
+    return ReplicaSpan("", "", 0, 0, None, None, 0)
+
+
+def _piece_name(name: str, span: ReplicaSpan) -> str:
+    return span.replica or name
