@@ -246,7 +246,19 @@ def side_line(summary: SideSummary) -> str:
     line = f"{summary.label}: {summary.requests:,} requests{replicas}"
     if summary.from_seconds is None or summary.until_seconds is None:
         return line
-    return f"{line}, {moment(summary.from_seconds)} to {moment(summary.until_seconds)}"
+    return f"{line}, {period(summary.from_seconds, summary.until_seconds)}"
+
+
+def period(start: float, end: float) -> str:
+    """A stretch of time as people read it, in UTC; what both ends share is said once.
+
+    >>> period(1764000000, 1764003600)
+    '2025-11-24 16:00:00 to 17:00:00 UTC'
+    """
+    first, last = moment(start), moment(end)
+    if first[:10] == last[:10]:
+        last = last[11:]
+    return f"{first.removesuffix(' UTC')} to {last}"
 
 
 def moment(seconds: float) -> str:

@@ -50,7 +50,7 @@ class TextRenderer:
         buffer, console = self._console()
         self._head(console, audit)
         for result in audit.sentences:
-            self._sentence(console, result)
+            self._sentence(console, result, said=audit.reason.text)
         for found in answers.answers(audit):
             self._answers(console, found)
         self._foot(console, audit)
@@ -95,10 +95,10 @@ class TextRenderer:
         console.print(Text.assemble(head, ("  " + phrases.question(audit), "bold")))
         console.print(audit.reason.text)
         console.print()
-        console.print(f"baseline   {phrases.side_line(audit.baseline)}")
-        console.print(f"candidate  {phrases.side_line(audit.candidate)}")
+        _hang(console, "baseline   ", phrases.side_line(audit.baseline))
+        _hang(console, "candidate  ", phrases.side_line(audit.candidate))
 
-    def _sentence(self, console: Console, result: SentenceResult) -> None:
+    def _sentence(self, console: Console, result: SentenceResult, said: str) -> None:
         from rich.box import ASCII, SIMPLE_HEAD  # noqa: PLC0415 - see render
         from rich.table import Table  # noqa: PLC0415 - see render
         from rich.text import Text  # noqa: PLC0415 - see render
@@ -132,7 +132,8 @@ class TextRenderer:
         for text in phrases.false_alarms(result):
             console.print(Text(text))
         for text in dict.fromkeys(finding.reason.text for finding in result.findings):
-            console.print(Text(f"• {text}"))
+            if text != said:
+                _hang(console, "• ", text)
 
     def _answers(self, console: Console, found: Answers) -> None:
         from rich.box import ASCII, SIMPLE_HEAD  # noqa: PLC0415 - see render
@@ -152,7 +153,7 @@ class TextRenderer:
                 table.add_row(*(Text(cell) for cell in cells), Text(state, style=style))
             console.print(table)
         for line in answers.facts(found.evidence):
-            console.print(Text(f"• {line}"))
+            _hang(console, "• ", line)
 
     def _foot(self, console: Console, audit: Audit) -> None:
         findings = [finding for finding in audit.findings if any(finding.evidence.requests)]
@@ -160,19 +161,19 @@ class TextRenderer:
             console.print()
             console.print("What it rests on", style="bold")
             for line in _basis(findings):
-                console.print(f"  {line}")
+                _hang(console, "  ", line)
         for exhibits in audit.exhibits:
             if exhibits.units:
                 console.print()
                 console.print(units.title(exhibits), style="bold")
                 for line in units.lines(exhibits):
-                    console.print(f"  {line}")
+                    _hang(console, "  ", line)
         notes = list(dict.fromkeys([*audit.notes, *_finding_notes(findings)]))
         if notes:
             console.print()
             console.print("Notes", style="bold")
             for note in notes:
-                console.print(f"  - {note}")
+                _hang(console, "  - ", note)
 
 
 def build(options: Mapping[str, object]) -> Renderer:
@@ -182,6 +183,18 @@ def build(options: Mapping[str, object]) -> Renderer:
         color=bool(options.get("color", False)),
         ascii_only=bool(options.get("ascii", False)),
     )
+
+
+def _hang(console: Console, mark: str, text: str) -> None:
+    """A paragraph behind a mark; its further lines stand under its first word."""
+    from rich.table import Table  # noqa: PLC0415 - see render
+    from rich.text import Text  # noqa: PLC0415 - see render
+
+    grid = Table.grid()
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(mark), Text(text))
+    console.print(grid)
 
 
 def _basis(findings: list[Finding]) -> list[str]:

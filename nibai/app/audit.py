@@ -17,6 +17,7 @@ from nibai.app.compare import load_analyzers
 from nibai.app.costs import Pricing, over, pricing_of
 from nibai.app.covariates import with_covariates
 from nibai.app.resting import resting
+from nibai.app.unknown import with_known
 from nibai.audit import run_audit
 from nibai.claims import parse
 from nibai.document import decode, encode, from_document, iso, to_document
@@ -120,6 +121,7 @@ class Desk:
         if evidently is not None:
             rows = next((one.rows for one in found.predictions() if one.rows is not None), None)
             audit = with_evidently(audit, rows, evidently)
+        audit = with_known(audit, self.engine())
         return self.keep(audit) if keep else audit
 
     def keep(self, audit: Audit) -> Audit:

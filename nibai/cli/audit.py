@@ -71,7 +71,7 @@ class _What(click.Argument):
         return super().get_usage_pieces(ctx) if isinstance(ctx.command, _Audit) else []
 
 
-@click.command("audit", cls=_Audit)
+@click.command("audit", cls=_Audit, no_args_is_help=False)
 @click.argument("what", cls=_What, nargs=-1, metavar="[CHANGE] | list | show ID | fleet")
 @click.option(
     "--claim",

@@ -345,3 +345,17 @@ def test_a_fleet_is_asked_about_cost_too(nibai, tmp_path):
     assert code in {0, 1, 3}, error
     [endpoint] = json.loads(text)["endpoints"]
     assert "1.00x cheaper" in json.dumps(endpoint), endpoint
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_bare_audit_judges_the_only_change_and_says_what_the_lake_has_instead(
+    nibai, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("NIBAI_DATA_DIR", str(tmp_path / "data"))
+    nibai(
+        "changes", "declare", "--endpoint", "gpu/lab/nothing", "--at", AT, "--claim", "not slower"
+    )
+    assert cli.invoke(["audit"]) == 3
+    said = " ".join(capsys.readouterr().out.split())
+    assert "no measurements of latency on either side" in said
+    assert "the lake holds nothing of gpu/lab/nothing; there is " in said
