@@ -269,4 +269,6 @@ class _Demo:
 
 def control_lines(document: dict[str, Any]) -> list[str]:
     """The control's claims, one line each."""
-    return [f"{claim['verdict']}: {claim['reason']}" for claim in document["claims"]]
+    return [
+        f"“{claim['claim']}”: {claim['verdict']}, {claim['reason']}" for claim in document["claims"]
+    ]

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nibai.cli import output
-from nibai.cli.common import configuration, data_options, window
-from nibai.cli.compare import moment
+from nibai.cli.common import configuration, data_options, moment, window
 from nibai.cli.costs import cost_options, costs_of
 from nibai.cli.watch import watch_options
 from nibai.errors import UsageError

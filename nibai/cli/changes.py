@@ -13,8 +13,7 @@ from nibai.cli import pairs_words
 from nibai.cli.changes_discover import discover
 from nibai.cli.changes_find import find
 from nibai.cli.changes_watch import watch
-from nibai.cli.common import configuration, data_options, window
-from nibai.cli.compare import moment
+from nibai.cli.common import configuration, data_options, moment, window
 from nibai.cli.costs import cost_options, costs_of
 from nibai.cli.pairs_words import PRECISIONS
 from nibai.errors import UsageError

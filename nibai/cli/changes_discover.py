@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nibai.cli.changes_find import count_text, minute_text
-from nibai.cli.common import configuration, data_options, format_option
-from nibai.cli.compare import moment
+from nibai.cli.common import configuration, data_options, format_option, moment
 from nibai.errors import CollectError
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nibai.cli.common import configuration, data_options, format_option
-from nibai.cli.compare import moment
+from nibai.cli.common import configuration, data_options, format_option, moment
 
 if TYPE_CHECKING:
     from nibai.history import FoundChange, Scan, Suspect

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from nibai.cli.compare import moment
 from nibai.errors import UsageError
 
 if TYPE_CHECKING:
     from nibai.config import Config
     from nibai.model import Window
+
+
+_ANSWER_OPTIONS = (
+    click.option("--labels", metavar="A,B,…", help="The only valid classes."),
+    click.option(
+        "--threshold", type=float, metavar="TAU", help="Decision threshold: above it is a class."
+    ),
+    click.option(
+        "--tolerance", type=float, metavar="D", help="Differences of scores that do not matter."
+    ),
+)
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,6 +49,13 @@ def format_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--labels, --threshold and --tolerance: what an answer may be, and when two are the same."""
+    for option in reversed(_ANSWER_OPTIONS):
+        command = option(command)
+    return command
+
+
 def configuration(config_file: str | None, data: str | None) -> Config:
     """The configuration that the options ask for."""
     from nibai.config import environment, load_config  # noqa: PLC0415 - pydantic
@@ -57,3 +75,23 @@ def window(text: str, option: str) -> Window:
     if found.seconds <= 0:
         raise UsageError(f"{option} {text!r}: the end must come after the start")
     return found
+
+
+def moment(text: str, option: str) -> float:
+    """A time from the command line in seconds since the epoch; UTC unless it says otherwise.
+
+    >>> moment("2026-03-01T12:00Z", "--at")
+    1772366400.0
+    """
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{option} {text!r} is not a time: "
+            "use ISO 8601 (2026-03-01T12:00Z) or seconds since 1970"
+        ) from error
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from nibai.cli import output
+from nibai.cli.common import answer_options, moment
 from nibai.cli.costs import cost_options, costs_of
 from nibai.errors import UsageError
 from nibai.units import Unit
@@ -134,13 +134,7 @@ SWITCH_SECONDS = 0.0005
     metavar="KIND[:PATH]",
     help="Answers are class, proba, score, regression, embedding, ranking, text or json.",
 )
-@click.option("--labels", metavar="A,B,…", help="The only valid classes.")
-@click.option(
-    "--threshold", type=float, metavar="TAU", help="Decision threshold: above it is a class."
-)
-@click.option(
-    "--tolerance", type=float, metavar="D", help="Differences of scores that do not matter."
-)
+@answer_options
 @cost_options
 @output.audit_options
 def command(**given: object) -> int:
@@ -287,26 +281,6 @@ def _share(text: str | None) -> float | None:
 
 def _number(value: object) -> float | None:
     return value if isinstance(value, float) else None
-
-
-def moment(text: str, option: str) -> float:
-    """A time from the command line in seconds since the epoch; UTC unless it says otherwise.
-
-    >>> moment("2026-03-01T12:00Z", "--at")
-    1772366400.0
-    """
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(
-            f"{option} {text!r} is not a time: "
-            "use ISO 8601 (2026-03-01T12:00Z) or seconds since 1970"
-        ) from error
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def _text(value: object) -> str | None:

@@ -11,8 +11,7 @@ import click
 
 from nibai.cli import output
 from nibai.cli.changes import KINDS
-from nibai.cli.common import configuration, data_options, window
-from nibai.cli.compare import moment
+from nibai.cli.common import configuration, data_options, moment, window
 from nibai.errors import UsageError
 
 if TYPE_CHECKING:

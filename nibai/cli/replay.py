@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nibai.cli import output
+from nibai.cli.common import answer_options
 from nibai.cli.replay_words import compare_command, found_text, plan_text
 from nibai.errors import UsageError
 
@@ -85,13 +86,7 @@ def _words(given: object, write: Callable[[Any], str]) -> list[str]:
     help="What an answer is: class, proba, score, regression, embedding, ranking, text, json, "
     "chat (default: chat of openai:, else class).",
 )
-@click.option("--labels", metavar="A,B,…", help="The only valid classes.")
-@click.option(
-    "--threshold", type=float, metavar="TAU", help="Decision threshold: above it is a class."
-)
-@click.option(
-    "--tolerance", type=float, metavar="D", help="Differences of scores that do not matter."
-)
+@answer_options
 @click.option("--keep-texts", is_flag=True, help="Write texts themselves, not their digests.")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="At most N inputs, at random.")
 @click.option("--repeated", is_flag=True, help="Send inputs that occur again, again.")
