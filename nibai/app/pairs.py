@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from nibai import plugins
 from nibai.errors import PluginError, UsageError
-from nibai.paired.build import shown_confusion
+from nibai.paired.shown import shown_confusion
 from nibai.predictions import PredictionSample
 from nibai.protocols import PairsReader, PairsRequest
 

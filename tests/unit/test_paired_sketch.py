@@ -6,10 +6,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from nibai.paired.build import Sightings, SketchBuilder, shown_confusion
+from nibai.paired.build import SketchBuilder
 from nibai.paired.columns import PairColumns, of_records, text_codes, texts
 from nibai.paired.distances import cosine, divergences, rank_overlap, top_overlap
 from nibai.paired.rows import from_rows, to_rows
+from nibai.paired.shown import shown_confusion
+from nibai.paired.sightings import Sightings
 from nibai.predictions import (
     BEYOND_TOLERANCE,
     CORRECT,

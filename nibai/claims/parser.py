@@ -1,23 +1,9 @@
-"""Claim sentences: what was promised, as people say it.
-
-::
-
-    sentence  = part {("," | "and") part}
-    part      = [metric] promise ["within" N "%"] ["at" quantiles] ["for" segment "=" value]
-    promise   = N "x faster" | N "% faster" | "no more than" N "% slower" | "not slower"
-              | N "x more throughput" | N "x cheaper" | "cost at most" N "x"
-              | "errors up at most" N "pp" | "same predictions" | "same output mix"
-              | "accuracy down at most" N "pp" | "same JSON validity"
-    quantiles = "p50" {("," | "and") "p99"}
-
-"N% faster" is a ratio of 1 + N/100. Without a quantile a speed promise is about p50, p90 and p99.
-The three trailing clauses are read in any order; `print_claim` writes them in the order above.
-"""
+"""A claim sentence read word by word; the grammar stands in `nibai.claims`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -53,71 +39,11 @@ class _Token:
 def parse(text: str, *, default_metric: str = "latency") -> Sentence:
     """Read one claim sentence; UsageError points at the word that does not fit.
 
+    >>> from nibai.claims import print_claim
     >>> [print_claim(part) for part in parse("2x faster at p50 and p99, not slower at p99.9").parts]
     ['2x faster at p50', '2x faster at p99', 'not slower at p99.9']
     """
     return Sentence(text.strip(), tuple(_Parser(text, default_metric).sentence()))
-
-
-def print_claim(claim: Claim) -> str:
-    """The claim as a sentence part that parses to the same claim again.
-
-    >>> print_claim(parse("ttft no more than 5 % slower at p99 for tenant=acme").parts[0])
-    'ttft no more than 5% slower at p99 for tenant=acme'
-    """
-    words = [claim.metric] if claim.metric_named else []
-    words.append(_PRINT[claim.promise](claim.amount))
-    if claim.margin or not claim.margin_assumed:
-        words.append(f"within {_percent(claim.margin)}%")
-    if claim.quantile is not None:
-        words.append(f"at {quantile_label(claim.quantile)}")
-    if claim.segment is not None:
-        words.append(f"for {claim.segment[0]}={_quoted(claim.segment[1])}")
-    return " ".join(words)
-
-
-def print_sentence(parts: Sequence[Claim]) -> str:
-    """The parts as one sentence that parses to them again, quantiles of one promise together.
-
-    >>> print_sentence(parse("2x faster, same predictions within 2 %").parts)
-    '2x faster at p50, p90 and p99, same predictions within 2%'
-    """
-    groups: list[list[Claim]] = []
-    for part in parts:
-        same = groups and replace(groups[-1][0], quantile=None) == replace(part, quantile=None)
-        if same and part.quantile is not None:
-            groups[-1].append(part)
-        else:
-            groups.append([part])
-    return ", ".join(_print_group(group) for group in groups)
-
-
-def claim_name(sentence: Sentence) -> str:
-    """A stable name of a sentence for labels: the same promises have the same one.
-
-    >>> claim_name(parse("2x faster at p50 and p99.9"))
-    '2x-faster-at-p50-and-p99.9'
-    """
-    text = print_sentence(sentence.parts).lower().replace("%", "pct")
-    return re.sub(r"[^a-z0-9.]+", "-", text).strip("-.")[:64].rstrip("-.")
-
-
-def _print_group(group: Sequence[Claim]) -> str:
-    labels = [quantile_label(part.quantile) for part in group if part.quantile is not None]
-    text = print_claim(group[0])
-    if len(labels) < 2:  # noqa: PLR2004 - one quantile is there already
-        return text
-    several = f"{', '.join(labels[:-1])} and {labels[-1]}"
-    return text.replace(f" at {labels[0]}", f" at {several}", 1)
-
-
-def quantile_label(quantile: float) -> str:
-    """The usual name of a quantile.
-
-    >>> quantile_label(0.5), quantile_label(0.999)
-    ('p50', 'p99.9')
-    """
-    return f"p{_number(quantile * 100)}"
 
 
 class _Parser:
@@ -338,31 +264,3 @@ def _split_number(text: str) -> tuple[float, str]:
 
 def _unquoted(text: str) -> str:
     return text[1:-1] if text.startswith('"') else text
-
-
-def _quoted(text: str) -> str:
-    return text if re.fullmatch(r'[^\s,="]+', text) else f'"{text}"'
-
-
-def _number(value: float) -> str:
-    return f"{value:.10g}"
-
-
-def _percent(share: float) -> str:
-    return _number(share * 100)
-
-
-_PRINT: dict[Promise, Callable[[float], str]] = {
-    Promise.FASTER: lambda ratio: f"{_number(ratio)}x faster",
-    Promise.NO_SLOWER: lambda share: (
-        f"no more than {_percent(share)}% slower" if share else "not slower"
-    ),
-    Promise.THROUGHPUT: lambda ratio: f"{_number(ratio)}x more throughput",
-    Promise.CHEAPER: lambda ratio: f"{_number(ratio)}x cheaper",
-    Promise.COST_AT_MOST: lambda ratio: f"cost at most {_number(ratio)}x",
-    Promise.ERRORS: lambda share: f"errors up at most {_percent(share)}pp",
-    Promise.SAME_PREDICTIONS: lambda _: "same predictions",
-    Promise.SAME_OUTPUT_MIX: lambda _: "same output mix",
-    Promise.ACCURACY: lambda share: f"accuracy down at most {_percent(share)}pp",
-    Promise.SAME_JSON_VALIDITY: lambda _: "same JSON validity",
-}
