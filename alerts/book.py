@@ -51,7 +51,10 @@ class Book:
 
     def advance(self, known: Sequence[Alert], seen: Round) -> Sequence[Alert]:
         """Alerts that are new or stand differently."""
-        changed = lifecycle.advance(self.rules.claim_rules, self.rules.collectors, known, seen)
+        rules = self.rules
+        changed = lifecycle.advance(
+            rules.claim_rules, rules.collectors, known, seen, rules.detected
+        )
         pages = None if self.rules.route is None else self.rules.route.pages
         return changed if pages is None else [_linked(alert, pages) for alert in changed]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +22,12 @@ from nibai.model import (
     Change,
     ChangeKind,
     CollectorStanding,
+    Detection,
     Estimate,
     Evidence,
     FalsePositiveRate,
     Finding,
+    Moved,
     Promise,
     Reason,
     ReasonCode,
@@ -59,12 +62,22 @@ class Collector(Section):
     quiet_for: Duration | None = None
 
 
+class Noticed(Section):
+    """A change that detectors noticed; `followed_by` is a claimed change that explains it."""
+
+    endpoint: str = "sagemaker/123456789012.eu-west-1/chat-1"
+    moved: Moved = Moved.WORSE
+    ago: Duration = 0.0
+    followed_by: str | None = None
+
+
 class Look(Section):
     """A round at a time after the changes landed; `expect` is exactly what fires then."""
 
     at: Duration
     standings: tuple[Seen, ...] = ()
     collectors: tuple[Collector, ...] = ()
+    detections: tuple[Noticed, ...] = ()
     expect: tuple[Mapping[str, str], ...] = ()
 
 
@@ -132,8 +145,11 @@ def _failures(rules: RuleSet, example: Example) -> list[str]:
         at = EPOCH + look.at
         standings = tuple(_standing(one, at) for one in look.standings)
         collectors = tuple(_collector(one, at) for one in look.collectors)
-        seen = Round(at, standings, collectors)
-        for alert in lifecycle.advance(rules.claim_rules, rules.collectors, known.values(), seen):
+        detections = tuple(_detection(one, at) for one in look.detections)
+        seen = Round(at, standings, collectors, detections=detections)
+        for alert in lifecycle.advance(
+            rules.claim_rules, rules.collectors, known.values(), seen, rules.detected
+        ):
             known[alert.fingerprint] = alert
         firing = [alert for alert in known.values() if alert.state is AlertState.FIRING]
         if not _as_expected(firing, look.expect):
@@ -198,3 +214,17 @@ def _standing(seen: Seen, at: float) -> Standing:
 def _collector(seen: Collector, at: float) -> CollectorStanding:
     since = None if seen.quiet_for is None else at - seen.quiet_for
     return CollectorStanding(seen.name, seen.quiet_for, since)
+
+
+def _detection(seen: Noticed, at: float) -> Detection:
+    # Known again in the next round by where and how it moved.
+    name = hashlib.sha256(f"{seen.endpoint} {seen.moved}".encode()).hexdigest()[:12]
+    return Detection(
+        id=name,
+        endpoint=seen.endpoint,
+        moved=seen.moved,
+        at=at - seen.ago - 3600.0,
+        raised_at=at - seen.ago,
+        movements=("an example",),
+        followed_by=seen.followed_by,
+    )

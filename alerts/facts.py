@@ -8,13 +8,14 @@ from alerts import figures
 from alerts.rules.ruleset import ClaimRule
 from alerts.rules.texts import fill
 from nibai.errors import UsageError
-from nibai.model import CollectorStanding, Finding, Standing, Verdict
+from nibai.model import CollectorStanding, Detection, Finding, Moved, Standing, Verdict
 
-REFUTED, UNDECIDED, NO_DATA, QUIET = (
+REFUTED, UNDECIDED, NO_DATA, QUIET, UNANNOUNCED = (
     "NibaiClaimRefuted",
     "NibaiClaimUndecided",
     "NibaiNoData",
     "NibaiCollectorQuiet",
+    "NibaiUnannouncedChange",
 )
 """Names of alerts."""
 
@@ -30,7 +31,16 @@ TODO = {
     UNDECIDED: "Nothing is wrong yet: wait for more traffic, or claim less.",
     NO_DATA: "Check that the endpoint has traffic and that its collector reads it.",
     QUIET: "Check the collector's log and permissions: nothing can be decided without it.",
+    UNANNOUNCED: "Find out what changed; declare it with its claim, and the watch decides.",
 }
+
+HAPPENED = {
+    Moved.WORSE: "{{ endpoint }} became worse, and no claim is about it",
+    Moved.BETTER: "{{ endpoint }} became better, and no claim is about it",
+    Moved.ANSWERS: "the answers of {{ endpoint }} moved, and no claim is about it",
+    Moved.TRAFFIC: "the traffic of {{ endpoint }} moved: its requests are others",
+}
+"""Titles of what detectors noticed."""
 
 
 def claim_facts(name: str, rule: ClaimRule, standing: Standing) -> dict[str, str]:
@@ -75,11 +85,44 @@ def collector_facts(standing: CollectorStanding) -> dict[str, str]:
     if standing.quiet_since is not None:
         facts["quiet_since"] = figures.moment(standing.quiet_since)
         facts["reason"] = f"no final minute since {facts['quiet_since']}"
+    elif standing.unsent_since is not None:
+        facts["quiet_since"] = figures.moment(standing.unsent_since)
+        usual = figures.duration(standing.usual_seconds or 0.0)
+        facts["reason"] = (
+            f"nobody has sent anything since {facts['quiet_since']}; up to {usual} is usual"
+        )
     if standing.problem:
         facts["problem"] = figures.one_line(standing.problem)
     facts["title"] = fill(TITLES[QUIET], facts)
     facts["todo"] = TODO[QUIET]
+    if standing.quiet_since is None and standing.unsent_since is not None:
+        facts["todo"] = (
+            "Check the senders, their address and token: nothing can be decided without them. "
+            "If it is meant to be so, set otlp.quiet_after."
+        )
     return facts
+
+
+def detection_facts(detection: Detection) -> dict[str, str]:
+    """Annotations of an alert about a change that detectors noticed; no verdict about a claim."""
+    noticed = figures.moment(detection.raised_at)
+    reason = f"noticed {noticed}, begun about {figures.moment(detection.at)}; no verdict"
+    if detection.suspect:
+        reason += f"; it may come from {detection.suspect}, of which nothing is claimed"
+    facts = {
+        "endpoint": detection.endpoint,
+        "reason": reason,
+        "false_alarms": detection.tolerated,
+        "declare": detection.declare,
+        "followed_by": detection.followed_by or "",
+    }
+    clean = {key: figures.one_line(value) for key, value in facts.items() if value}
+    clean["figures"] = "\n".join(map(figures.one_line, detection.movements))
+    clean["title"] = fill(HAPPENED[detection.moved], clean)
+    clean["todo"] = TODO[UNANNOUNCED]
+    if "declare" in clean:
+        clean["todo"] += f" {clean['declare']} --claim …"
+    return clean
 
 
 def leading(standing: Standing) -> Finding | None:

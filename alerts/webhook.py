@@ -70,7 +70,11 @@ class Events:
 def alertmanager_body(notice: Notice, receiver: str) -> dict[str, object]:
     """The body of Alertmanager's webhook, version 4."""
     first = notice.alerts[0]
-    grouped = {k: first.labels[k] for k in ("endpoint", "change", "collector") if k in first.labels}
+    grouped = {
+        k: first.labels[k]
+        for k in ("endpoint", "change", "detection", "collector")
+        if k in first.labels
+    }
     return {
         "version": "4",
         "groupKey": notice.group,
@@ -87,7 +91,8 @@ def alertmanager_body(notice: Notice, receiver: str) -> dict[str, object]:
 
 def cloud_event(alert: Alert) -> dict[str, object]:
     """An alert as a structured CloudEvent 1.0."""
-    kind = "change.verdict" if "change" in alert.labels else "collector.quiet"
+    kinds = {"change": "change.verdict", "detection": "change.detected"}
+    kind = next((k for label, k in kinds.items() if label in alert.labels), "collector.quiet")
     return {
         "specversion": "1.0",
         "id": f"{alert.fingerprint}-{alert.state.value}-{alert.changed_at:.0f}",

@@ -14,6 +14,7 @@ ENDED = {
     Resolution.DECIDED: "it is decided",
     Resolution.EXPIRED: "7 days have passed",
     Resolution.DATA_RETURNED: "data are coming again",
+    Resolution.FOLLOWED: "a claim is about it now, and the watch decides",
 }
 
 PARTS = (

@@ -122,6 +122,14 @@ REGISTRY: dict[str, Exported] = {
             _PER_CHANGE,
         ),
         _gauge(
+            "nibai_unannounced_changes",
+            "1",
+            ("endpoint", "moved"),
+            "Changes that detectors noticed in the last 7 days and that no claim is about: for the "
+            "worse or the better, of answers or of traffic",
+            "endpoints × 4",
+        ),
+        _gauge(
             "nibai_claim_verdict",
             "1",
             (*_CHANGE, "claim"),
@@ -279,6 +287,27 @@ REGISTRY: dict[str, Exported] = {
             "s",
             ("collector",),
             "Age of the newest minute that a collector holds final",
+        ),
+        _own(
+            "nibai_collector_lag_limit_seconds",
+            MetricType.GAUGE,
+            "s",
+            ("collector",),
+            "Age of that minute above which a collector has gone quiet, by how often it reads",
+        ),
+        _own(
+            "nibai_collector_silence_seconds",
+            MetricType.GAUGE,
+            "s",
+            ("collector",),
+            "How long nobody has sent to a collector that is pushed to",
+        ),
+        _own(
+            "nibai_collector_silence_limit_seconds",
+            MetricType.GAUGE,
+            "s",
+            ("collector",),
+            "Silence above which a collector has gone quiet, as learned or configured",
         ),
         _own(
             "nibai_collector_errors_total",

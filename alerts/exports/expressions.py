@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 
 from alerts import facts
 from alerts.rules.matching import endpoint_pattern
-from alerts.rules.ruleset import ClaimRule, Group, PrometheusRule, Quiet, RuleSet
+from alerts.rules.ruleset import ClaimRule, Detected, Group, PrometheusRule, Quiet, RuleSet
+from alerts.rules.texts import fill
 from nibai.claims import claim_name
 from nibai.metric_registry import VERDICT_CODES
-from nibai.model import Severity, Verdict
+from nibai.model import Moved, Severity, Verdict
 
-LAG_SECONDS = 900.0
-"""A collector is quiet above it where the rule file says nothing."""
+STALE = "nibai_collector_lag_seconds > nibai_collector_lag_limit_seconds"
+"""Every source has its own limit: one that is read once an hour may be older."""
+
+SILENT = "nibai_collector_silence_seconds > nibai_collector_silence_limit_seconds"
 
 GAP = "15m"
 """A restart of nibai must not look like the end of an alert."""
@@ -67,6 +70,8 @@ def own(rules: RuleSet) -> Iterator[Expression]:
     )
     if rules.collectors is not None:
         yield _quiet(rules.collectors)
+    if rules.detected is not None:
+        yield from _detected(rules.detected)
 
 
 def literal(text: str) -> str:
@@ -88,10 +93,12 @@ def inert(text: str) -> str:
 
 
 def _quiet(quiet: Quiet) -> Expression:
-    seconds = quiet.after or LAG_SECONDS
+    stale = STALE
+    if quiet.after:
+        stale = f"({STALE}) and nibai_collector_lag_seconds > {quiet.after:g}"
     return Expression(
         facts.QUIET,
-        f"nibai_collector_lag_seconds > {seconds:g}",
+        f"({stale}) or ({SILENT})",
         {"severity": quiet.severity.value},
         {
             "title": "collector {{ $labels.collector }} has gone quiet",
@@ -99,6 +106,26 @@ def _quiet(quiet: Quiet) -> Expression:
         },
         keep_firing_for="5m",
     )
+
+
+def _detected(detected: Detected) -> Iterator[Expression]:
+    for moved in Moved:
+        loud = detected.loudness(moved)
+        if loud is None:
+            continue
+        matchers = [f'moved="{moved.value}"']
+        if detected.endpoint != "**":
+            matchers.append(f"endpoint=~{literal(endpoint_pattern(detected.endpoint))}")
+        yield Expression(
+            facts.UNANNOUNCED,
+            f"nibai_unannounced_changes{{{', '.join(matchers)}}} > 0",
+            {"severity": loud.severity.value, "moved": moved.value},
+            {
+                "title": fill(facts.HAPPENED[moved], {"endpoint": "{{ $labels.endpoint }}"}),
+                "todo": inert(facts.TODO[facts.UNANNOUNCED]),
+            },
+            keep_firing_for=GAP,
+        )
 
 
 def _plain(rule: PrometheusRule) -> Expression:

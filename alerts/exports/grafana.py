@@ -39,7 +39,7 @@ def _group(title: str, interval: int, rules: Any, folder: str) -> dict[str, Any]
 
 
 def _rule(one: Expression, group: str, folder: str, datasource: str) -> dict[str, Any]:
-    claim = one.labels.get("claim", "")
+    claim = one.labels.get("claim", one.labels.get("moved", ""))
     title = f"{one.name} {claim}".strip()
     return {
         "uid": "nibai-" + hashlib.sha256(f"{group}/{title}".encode()).hexdigest()[:24],

@@ -15,7 +15,7 @@ from nibai import plugins
 from nibai.claims import claim_name, parse
 from nibai.config import Duration, Section
 from nibai.errors import PluginError, UsageError
-from nibai.model import ChangeKind, Sentence, Severity
+from nibai.model import ChangeKind, Moved, Sentence, Severity
 
 DECLARED = "declared"
 """As a claim: every sentence that was declared of a change."""
@@ -169,6 +169,30 @@ class Quiet(Section):
     after: Duration = 0.0
 
 
+class Detected(Section):
+    """Changes that detectors noticed and no claim follows: which are told how loud.
+
+    `worse` and `better` are latencies and failures, `answers` and `traffic` what the model says and
+    what it is asked. What is null is not told.
+    """
+
+    endpoint: str = Field(default="**", min_length=1)
+    worse: Loudness | None = Loudness(severity=Severity.WARNING)
+    better: Loudness | None = Loudness(severity=Severity.INFO)
+    answers: Loudness | None = Loudness(severity=Severity.WARNING)
+    traffic: Loudness | None = Loudness(severity=Severity.INFO)
+
+    def loudness(self, moved: Moved) -> Loudness | None:
+        """How loud a detection is; None: it is not told."""
+        found = {
+            Moved.WORSE: self.worse,
+            Moved.BETTER: self.better,
+            Moved.ANSWERS: self.answers,
+            Moved.TRAFFIC: self.traffic,
+        }
+        return found[moved]
+
+
 class Match(Section):
     """Which alerts; what is missing matches everything."""
 
@@ -241,6 +265,7 @@ class RuleSet(Section):
     kind: Literal["RuleSet"]
     groups: tuple[Group, ...] = ()
     collectors: Quiet | None = Quiet()
+    detected: Detected | None = Detected()
     route: Route | None = None
 
     @model_validator(mode="after")

@@ -33,7 +33,6 @@ from nibai.metric_registry import VERDICT_CODES
 from nibai.model import Verdict
 
 UID = "nibai-fleet"
-STALE_SECONDS = 900
 OUTCOMES = (Verdict.CONFIRMED, Verdict.REFUTED, Verdict.INCONCLUSIVE, Verdict.NOT_COMPARABLE)
 SUFFIXES = {"estimate": "", "low": " low", "high": " high"}
 
@@ -63,11 +62,17 @@ def _tiles() -> list[Panel]:
     lag = latest("collector", series("nibai_collector_lag_seconds"))
     slowest = _speedups("0.99", "estimate")
     cost = series("nibai_cost_usd_per_request", side="candidate", bound="estimate")
+    limit = latest("collector", series("nibai_collector_lag_limit_seconds"))
+    silent = (
+        f"{latest('collector', series('nibai_collector_silence_seconds'))} > bool "
+        f"{latest('collector', series('nibai_collector_silence_limit_seconds'))}"
+    )
     stale = tile(
         "Stale collectors",
-        f"Collectors whose newest final minute is older than {STALE_SECONDS // 60} minutes.",
+        "Collectors whose newest final minute is older than how often they read explains, or to "
+        "which nobody sends.",
         "nibai_collector_lag_seconds",
-        now(f"sum({lag} > bool {STALE_SECONDS})"),
+        now(f"sum(clamp_max(({lag} > bool {limit}) + (({silent}) or 0 * {lag}), 1))"),
     )
     defaults(stale).thresholds = colours.judged_above(1, "red")
     defaults(stale).color = _by_threshold()
@@ -79,6 +84,7 @@ def _tiles() -> list[Panel]:
     )
     defaults(opened).thresholds = colours.judged_above(1, "red")
     defaults(opened).color = _by_threshold()
+    unannounced = latest("endpoint, moved", series("nibai_unannounced_changes"))
     return [
         tile(
             "Endpoints",
@@ -88,6 +94,12 @@ def _tiles() -> list[Panel]:
         ),
         _claims(),
         opened,
+        tile(
+            "Unannounced changes",
+            "Changes of the last 7 days that detectors noticed and that no claim is about.",
+            "nibai_unannounced_changes",
+            now(f"sum({unannounced}) or vector(0)"),
+        ),
         tile(
             "Worst p99 ratio",
             "The smallest speed-up at p99 among the newest changes; above 1 is faster.",
@@ -119,7 +131,7 @@ def _claims() -> Panel:
         "Claims by their last verdict, of changes seen in the last 90 days.",
         "nibai_claim_verdict",
         *queries,
-        width=9,
+        width=6,
     )
     for verdict in OUTCOMES:
         colour = colours.fixed(colours.VERDICT_COLOURS[verdict])
@@ -225,15 +237,16 @@ def _errors() -> Panel:
 
 
 def _health() -> list[Panel]:
-    lag = latest("collector", series("nibai_collector_lag_seconds"))
     return [
-        lines(
+        _with_limit(
             "Collector lag",
-            "Age of the newest minute that a collector holds final.",
-            "nibai_collector_lag_seconds",
-            over_time(lag, "{{collector}}"),
-            unit="s",
-            width=6,
+            "Age of the newest minute that a collector holds final, and what is allowed.",
+            "nibai_collector_lag",
+        ),
+        _with_limit(
+            "Silence of senders",
+            "How long nobody has sent to a collector that is pushed to, and what is usual.",
+            "nibai_collector_silence",
         ),
         lines(
             "Write-ahead log",
@@ -241,7 +254,7 @@ def _health() -> list[Panel]:
             "nibai_wal_bytes",
             over_time(f"sum({series('nibai_wal_bytes')})", "bytes"),
             unit="bytes",
-            width=6,
+            width=4,
         ),
         lines(
             "Notifications by result",
@@ -251,7 +264,7 @@ def _health() -> list[Panel]:
                 _hourly("notifier, result", "nibai_notifications_total"), "{{notifier}} {{result}}"
             ),
             unit="short",
-            width=6,
+            width=4,
         ),
         lines(
             "Audit slots by state",
@@ -259,9 +272,24 @@ def _health() -> list[Panel]:
             "nibai_audit_slots_total",
             over_time(_hourly("task, state", "nibai_audit_slots_total"), "{{task}} {{state}}"),
             unit="short",
-            width=6,
+            width=4,
         ),
     ]
+
+
+def _with_limit(title: str, text: str, name: str) -> Panel:
+    """A time and the limit above which a collector has gone quiet."""
+    found = latest("collector", series(f"{name}_seconds"))
+    limit = latest("collector", series(f"{name}_limit_seconds"))
+    return lines(
+        title,
+        text,
+        f"{name}_seconds",
+        over_time(found, "{{collector}}"),
+        over_time(limit, "{{collector}} limit"),
+        unit="s",
+        width=6,
+    )
 
 
 def _hourly(by: str, name: str) -> str:

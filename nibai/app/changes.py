@@ -88,9 +88,14 @@ def suspect_document(suspect: Suspect | None) -> dict[str, object] | None:
 
 def declare_line(change: FoundChange | Alarm) -> str:
     """The command that makes a change of what was found, so that it can be audited."""
-    line = f"nibai changes declare --endpoint {_quoted(change.endpoint)} --at {iso(change.at)}"
-    if change.variant is not None:
-        name = _quoted(change.variant)
+    return declare_line_at(change.endpoint, change.variant, change.at)
+
+
+def declare_line_at(endpoint: str, variant: str | None, at: float) -> str:
+    """The command that makes a change of an endpoint, or of one variant of it, at a moment."""
+    line = f"nibai changes declare --endpoint {_quoted(endpoint)} --at {iso(at)}"
+    if variant is not None:
+        name = _quoted(variant)
         line += f" --baseline-variant {name} --candidate-variant {name}"
     return line
 

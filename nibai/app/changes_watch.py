@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nibai.app.alarms import latency_alarm
 from nibai.app.audit import Desk
 from nibai.app.changes import (
     declare_line,
@@ -31,6 +33,7 @@ from nibai.stats.series_watch import (
     Readings,
     SeriesWatch,
 )
+from nibai.store.detections import put_alarms
 from nibai.store.engine import Engine
 from nibai.store.history import LakeHistory, Scope, scope_of
 
@@ -51,6 +54,7 @@ class _Lookout:
     describer: Describer
     known: Sequence[Change]
     block_seconds: float
+    tolerate_seconds: float
 
     def alarms(self, key: Key, raised: Sequence[Raised], state: SeriesWatch) -> Iterator[Alarm]:
         """Alarms with their sizes: the week before and the blocks since are read once more."""
@@ -97,7 +101,7 @@ def watch_changes(
         fresh |= {key: empty for key in kept if key not in fresh}
     keys = sorted(fresh.keys() | kept.keys())
     threshold = max(len(keys) * len(VIEWS) * tolerate_seconds / block_seconds, 1.0)
-    lookout = _Lookout(desk, engine, _describer(), desk.changes(), block_seconds)
+    lookout = _Lookout(desk, engine, _describer(), desk.changes(), block_seconds, tolerate_seconds)
     alarms: list[Alarm] = []
     learning: list[tuple[str, float]] = []
     for key in keys:
@@ -125,8 +129,9 @@ def _advanced(
     before = SeriesWatch(_whole_hour(readings)) if state is None else state
     after, raised = before.advance(readings, threshold)
     found = list(lookout.alarms(key, raised, after))
-    seconds = lookout.block_seconds
-    stored = lookout.desk.state.put_detector(*key, seconds, after.to_plain())
+    alarms = [latency_alarm(one, key[1], lookout.tolerate_seconds) for one in found]
+    keep = functools.partial(put_alarms, alarms=alarms)
+    stored = lookout.desk.state.put_detector(*key, lookout.block_seconds, after.to_plain(), keep)
     return after, found if stored else []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,8 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nibai.app.audit import Desk
+from nibai.app.changes import declare_line_at
 from nibai.conventions import PREDICTION_LABELS
 from nibai.document import iso
+from nibai.model import Moved as MovedKind
 from nibai.model import Window
 from nibai.stats.output_watch import (
     ALPHA,
@@ -22,6 +25,7 @@ from nibai.stats.output_watch import (
     Moved,
     follow,
 )
+from nibai.store.detections import Alarmed, put_alarms
 from nibai.store.output_history import HOUR_SECONDS, OutputHistory, output_history
 
 SCHEMA = "nibai.watched-outputs/1"
@@ -82,16 +86,33 @@ def watch_outputs(desk: Desk, *, endpoint: str | None = None) -> OutputsLook:
         told_until = int(state.get("cursor", 0))
         begin, moved, learned = _followed(one, begin, end, streams - _streams(one))
         document = {"cursor": end, "from": begin}
-        if desk.state.put_detector(*key, HOUR_SECONDS, document):
-            alarms += [
-                MovedOutputs(one.endpoint, one.variant, each)
-                for each in moved
-                if each.at >= told_until
-            ]
+        new = [
+            MovedOutputs(one.endpoint, one.variant, each) for each in moved if each.at >= told_until
+        ]
+        told = [outputs_alarm(each, key[1]) for each in new]
+        keep = functools.partial(put_alarms, alarms=told)
+        if desk.state.put_detector(*key, HOUR_SECONDS, document, keep):
+            alarms += new
         if not learned:
             name = "  ".join(part for part in (one.endpoint, one.variant) if part)
             learning.append((name, (begin + LEARNED_HOURS) * HOUR_SECONDS))
     return OutputsLook(len(found), end * HOUR_SECONDS, tuple(learning), tuple(alarms))
+
+
+def outputs_alarm(alarm: MovedOutputs, series: str) -> Alarmed:
+    """An alarm of the detector of answers and traffic."""
+    moved = MovedKind.ANSWERS if alarm.what.startswith("outputs") else MovedKind.TRAFFIC
+    began = alarm.moved.start * HOUR_SECONDS
+    return Alarmed(
+        endpoint=alarm.endpoint,
+        series=series,
+        moved=moved,
+        began_at=began,
+        raised_at=(alarm.moved.at + 1) * HOUR_SECONDS,
+        text=f"{alarm.variant}: {alarm.text}" if alarm.variant else alarm.text,
+        tolerated=f"a chance of at most {ALPHA:.0%} for one of all series in 30 days",
+        declare=declare_line_at(alarm.endpoint, alarm.variant or None, began),
+    )
 
 
 def outputs_key(one: OutputHistory) -> tuple[str, str]:

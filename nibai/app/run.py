@@ -19,10 +19,11 @@ from nibai.app.alerting.wiring import alerting_of
 from nibai.app.annotators import annotators
 from nibai.app.audit import Desk
 from nibai.app.collect import PULLED_SECTIONS, Source, configured
+from nibai.app.detections import unchanged
 from nibai.app.onwatch.annotating import Annotating
 from nibai.app.onwatch.exporter import Exporter
 from nibai.app.onwatch.follow import Follower
-from nibai.app.onwatch.jobs import Office, counting, unchanged, wakes
+from nibai.app.onwatch.jobs import Office, counting, wakes
 from nibai.app.onwatch.keeper import Keeper
 from nibai.app.onwatch.logs import log_as_json
 from nibai.app.onwatch.pages import Pages
@@ -71,13 +72,16 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
             config, _sources(config), state, owner=owner, board=board, tally=tally, clock=clock
         )
         desk = Desk(state, Lake(config.data / "lake"), clock)
+        office = _office(config, desk, owner, board=board, tally=tally)
         waker = Waker(
-            wakes(_office(config, desk, owner, board=board, tally=tally)),
+            wakes(office),
             jitter_seconds=config.schedule.jitter,
             # What the jobs import is not waited for: data are taken first.
             first_seconds=FIRST_WAKE_SECONDS,
         )
-        exporter = Exporter(config, desk, board=board, tally=tally, stats=ingest.stats)
+        exporter = Exporter(
+            config, desk, board=board, tally=tally, stats=ingest.stats, claimed=office.claimed
+        )
         receiver = _receiver(config)
         app = make_app(
             [receiver],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +32,10 @@ def _duration(value: object) -> object:
     return float(match.group(1)) * SECONDS[match.group(2)]
 
 
+def _patience(value: object) -> object:
+    return value if value in ("learned", "never") else _duration(value)
+
+
 def _size(value: object) -> object:
     match = SIZE.fullmatch(str(value))
     if match is None:
@@ -53,6 +57,10 @@ def _address(value: str) -> str:
 
 
 Duration = Annotated[float, BeforeValidator(_duration)]
+
+
+Patience = Annotated[float | Literal["learned", "never"], BeforeValidator(_patience)]
+"""A duration, or as long as is usual, or for ever."""
 
 
 Size = Annotated[int, BeforeValidator(_size)]

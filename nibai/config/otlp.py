@@ -7,7 +7,7 @@ from pydantic import (
     model_validator,
 )
 
-from nibai.config.fields import Address, SecretReference, Section, Size, is_loopback
+from nibai.config.fields import Address, Patience, SecretReference, Section, Size, is_loopback
 from nibai.conventions import PREDICTION_ATTRIBUTES, SERIES_ATTRIBUTES
 
 
@@ -44,12 +44,16 @@ class MappingRules(Section):
 
 
 class Otlp(Section):
-    """The OTLP receiver: over HTTP at `listen`, and where it is given over gRPC at `grpc`."""
+    """The OTLP receiver: over HTTP at `listen`, and where it is given over gRPC at `grpc`.
+
+    A collector to which nobody has sent for `quiet_after` has gone quiet.
+    """
 
     listen: Address = "127.0.0.1:4318"
     grpc: Address | None = None
     token: SecretReference | None = None
     max_body: Size = 16 * 1024**2
+    quiet_after: Patience = "learned"
     max_series_per_minute: int = Field(default=10_000, ge=1)
     mapping: MappingRules = MappingRules()
 

@@ -40,7 +40,7 @@ from nibai.model.measurements import (
     Window,
 )
 from nibai.model.promises import Change, ChangeKind, Claim, Promise, Sentence
-from nibai.model.standings import CollectorStanding, Round, Standing
+from nibai.model.standings import CollectorStanding, Detection, Moved, Round, Standing
 from nibai.model.verdicts import Estimate, Reason, ReasonCode, Verdict
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "CurvePoint",
     "DecompositionRow",
     "Density",
+    "Detection",
     "Estimate",
     "Evidence",
     "Exhibits",
@@ -66,6 +67,7 @@ __all__ = [
     "History",
     "LoadRow",
     "LoadStrata",
+    "Moved",
     "Notice",
     "Observation",
     "Outcome",

@@ -35,6 +35,7 @@ class Resolution(StrEnum):
     DECIDED = "decided"
     EXPIRED = "expired"
     DATA_RETURNED = "data_returned"
+    FOLLOWED = "followed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,10 @@ class Alert:
     """Something that people should know, once.
 
     `labels` hold stable ids only (alertname, endpoint, variant, change, claim, quantile, segment,
-    severity): they identify the alert, and a number among them would make a new one every time.
-    Estimates, intervals and sentences are `annotations`. `fired_at` is None for one that never
-    fired: nobody is told of it. `missing_since`: looks have not shown its claim since then. Times
-    are seconds since the epoch.
+    detection, moved, severity): they identify the alert, and a number among them would make a new
+    one every time. Estimates, intervals and sentences are `annotations`. `fired_at` is None for one
+    that never fired: nobody is told of it. `missing_since`: looks have not shown its claim since
+    then. Times are seconds since the epoch.
     """
 
     labels: Mapping[str, str]
@@ -66,9 +67,11 @@ class Alert:
 
     @property
     def group(self) -> str:
-        """What is told together: the change, or the alert alone where it is about none."""
-        change = self.labels.get("change")
-        return self.fingerprint if change is None else f"change:{change}"
+        """What is told together: of one change, of one unannounced one, else the alert alone."""
+        for name in ("change", "detection"):
+            if name in self.labels:
+                return f"{name}:{self.labels[name]}"
+        return self.fingerprint
 
 
 @dataclass(frozen=True, slots=True)

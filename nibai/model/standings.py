@@ -1,8 +1,9 @@
-"""How claims and collectors stand after a look: what rules make alerts of."""
+"""How claims and collectors stand after a look, and what detectors noticed: rules alert of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from nibai.model.findings import Finding
 from nibai.model.promises import Change, Sentence
@@ -39,13 +40,52 @@ class CollectorStanding:
     """One collector: how old its newest final minute is, and what is wrong with it.
 
     `quiet_since` is set where the newest final minute is older than the collector's interval
-    explains; `problem` is the reason of the last failed reading, None when that went well.
+    explains; `problem` is the reason of the last failed reading, None when that went well. Where
+    others send to it, `unsent_since` is set once nobody has for longer than `usual_seconds`.
     """
 
     collector: str
     lag_seconds: float | None
     quiet_since: float | None = None
     problem: str | None = None
+    unsent_since: float | None = None
+    usual_seconds: float | None = None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing new comes of it."""
+        return self.quiet_since is not None or self.unsent_since is not None
+
+
+class Moved(StrEnum):
+    """What a detector noticed: latency or failures for the worse or the better, answers, inputs."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    ANSWERS = "answers"
+    TRAFFIC = "traffic"
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A change of an endpoint that detectors noticed, whether or not anybody announced it.
+
+    Alarms of one endpoint that tell of one event are one detection, `id` is that of the first.
+    `at` is when it is estimated to have begun, `raised_at` when it was noticed; `movements` are
+    lines. `suspect` names a known change that nothing is claimed of, `declare` is the command that
+    makes a change of it. `followed_by` is a claimed change that explains it: the watch decides.
+    """
+
+    id: str
+    endpoint: str
+    moved: Moved
+    at: float
+    raised_at: float
+    movements: tuple[str, ...]
+    tolerated: str = ""
+    suspect: str = ""
+    declare: str = ""
+    followed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +93,13 @@ class Round:
     """Everything a look saw at `at`: every change that is followed, every collector.
 
     A change that is missing is no longer there (its claim was withdrawn), except those of `unseen`,
-    which could not be looked at: nothing is known of them.
+    which could not be looked at: nothing is known of them. `looked` False: no change was looked at,
+    because looks fail or are another process's; collectors and detections are known all the same.
     """
 
     at: float
     standings: tuple[Standing, ...]
     collectors: tuple[CollectorStanding, ...] = ()
     unseen: frozenset[str] = frozenset()
+    detections: tuple[Detection, ...] = ()
+    looked: bool = True

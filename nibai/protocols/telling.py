@@ -99,15 +99,9 @@ class Alerting(Protocol):
     def __call__(self, seen: Round) -> None:
         """Consider the newest round.
 
-        Called after every look, and once a minute with the same round, so that deliveries can be
-        tried again. Raises NibaiError when something was not told; the next call tells it.
-        """
-        ...
-
-    def deliver(self) -> None:
-        """Tell what is kept and not told yet, without considering anything.
-
-        Called instead where the newest look is another process's, or failed. Raises as the call.
+        Called after every look, and once a minute with the same round, or where the newest look
+        failed or is another process's with one without a look, so that deliveries can be tried
+        again. Raises NibaiError when something was not told; the next call tells it.
         """
         ...
 

@@ -91,6 +91,7 @@ class IngestStats:
     folded_segments: int
     waiting_bytes: int
     last_fold_seconds: float | None
+    last_batch_seconds: float | None = None
 
 
 class Ingest:
@@ -121,6 +122,7 @@ class Ingest:
         self._seen_lock = threading.Lock()
         self._batches = self._rows = self._repeated = self._folded = 0
         self._last_fold: float | None = None
+        self._last_batch: float | None = None
         committed = max(self.lake.committed(table, collector) for table in COMMIT_ORDER)
         self._wal = WriteAheadLog(
             home, clock=clock, first_sequence=committed + 1, max_bytes=max_bytes
@@ -151,6 +153,7 @@ class Ingest:
             self._settle(digest, durable=True)
         with self._seen_lock:
             self._batches += 1
+            self._last_batch = self._clock()
             self._rows += sum(part.num_rows for part in (batch, predictions) if part is not None)
 
     def _claim(self, digest: bytes) -> bool:
@@ -197,6 +200,7 @@ class Ingest:
                 self._folded,
                 self._wal.waiting_bytes,
                 self._last_fold,
+                self._last_batch,
             )
 
     def _recover(self) -> None:

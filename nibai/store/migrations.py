@@ -153,6 +153,24 @@ CAPABILITIES = sa.Table(
     sa.Column("said", sa.Text, nullable=False),
 )
 
+DETECTIONS = sa.Table(
+    "detections",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("endpoint", sa.String, nullable=False),
+    sa.Column("raised_at", sa.Float, nullable=False, index=True),
+    sa.Column("document", sa.Text, nullable=False),
+)
+
+PUSH_SILENCES = sa.Table(
+    "push_silences",
+    METADATA,
+    sa.Column("collector", sa.String, primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True),
+    sa.Column("longest_seconds", sa.Float, nullable=False),
+    sa.Column("last_at", sa.Float, nullable=False),
+)
+
 
 def _first(connection: sa.Connection) -> None:
     METADATA.create_all(connection)
@@ -201,6 +219,11 @@ def _notes_of_deployments(connection: sa.Connection) -> None:
         connection.execute(sa.text(statement))
 
 
+def _detections_and_silences(connection: sa.Connection) -> None:
+    DETECTIONS.create(connection, checkfirst=True)
+    PUSH_SILENCES.create(connection, checkfirst=True)
+
+
 STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _first,
     _watches,
@@ -211,6 +234,7 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _alerts,
     _capabilities,
     _notes_of_deployments,
+    _detections_and_silences,
 )
 """Step i leads from version i to i + 1; steps are only ever added."""
 

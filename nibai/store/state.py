@@ -6,7 +6,7 @@ Losing it costs the history of changes, audits and alerts, never requests: those
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -115,11 +115,17 @@ class State:
 
     # -- detectors -------------------------------------------------------------------------
     def put_detector(
-        self, endpoint: str, series: str, block_seconds: float, document: Mapping[str, Any]
+        self,
+        endpoint: str,
+        series: str,
+        block_seconds: float,
+        document: Mapping[str, Any],
+        also: Callable[[sa.Connection], None] = lambda _connection: None,
     ) -> bool:
         """Store how far a series was followed (`cursor` of the document); False: known already.
 
-        What was stored wins when it is as far: of two looks at once only one tells an alarm.
+        What was stored wins when it is as far: of two looks at once only one tells an alarm. `also`
+        writes what belongs to it in the same transaction.
         """
         table, cursor = DETECTORS, int(document["cursor"])
         row = {"endpoint": endpoint, "series": series, "block_seconds": block_seconds}
@@ -131,6 +137,7 @@ class State:
             connection.execute(table.delete().where(*key))
             kept = {**row, "next_block": cursor, "document": json.dumps(document)}
             connection.execute(table.insert().values(kept))
+            also(connection)
         return True
 
     def detectors(self, block_seconds: float) -> dict[tuple[str, str], dict[str, Any]]:

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from alerts.lifecycle import advance
-from alerts.rules.ruleset import ClaimRule, Quiet
+from alerts.rules.ruleset import ClaimRule, Detected, Quiet
 from nibai.model import AlertState, Finding, Notice, Verdict
-from support.standings import HOUR, START, change, collector, seen, standing, superseded
+from support.standings import HOUR, START, change, collector, detection, seen, standing, superseded
 
 CLAIM = "2x faster at p50, p90 and p99"
 HOSTILE = "<!channel> <@U1> <https://evil.example|click> *b* _i_ `c` {{ 7*7 }} & \r\nBcc: x@y.z"
@@ -17,7 +17,7 @@ def alerts(*rounds, rules=({"claim": "declared"},), quiet=True):
     parsed = [ClaimRule.model_validate(rule) for rule in rules]
     known = {}
     for one in rounds:
-        changed = advance(parsed, Quiet() if quiet else None, known.values(), one)
+        changed = advance(parsed, Quiet() if quiet else None, known.values(), one, Detected())
         known |= {alert.fingerprint: alert for alert in changed}
     return list(known.values())
 
@@ -51,6 +51,16 @@ def resolved(one=None, message_id="C0123/1764028800.000001"):
 def quiet_collector():
     silent = collector(quiet_since=START, problem="AccessDenied: cloudwatch:GetMetricData")
     return _notice(alerts(seen(START + HOUR, collectors=[silent])))
+
+
+def nobody_sends():
+    silent = collector("main", unsent_since=START, usual_seconds=13.5 * HOUR)
+    return _notice(alerts(seen(START + 14 * HOUR, collectors=[silent])))
+
+
+def unannounced():
+    """What a detector noticed and nobody had announced."""
+    return _notice(alerts(seen(START + HOUR, detections=[detection()])))
 
 
 def several():

@@ -6,8 +6,9 @@ import numpy as np
 
 from nibai.app.alerting.wiring import alerting_of
 from nibai.app.audit import Desk
+from nibai.app.detections import unchanged
 from nibai.app.onwatch.follow import Follower
-from nibai.app.onwatch.jobs import Office, counting, unchanged
+from nibai.app.onwatch.jobs import Office, counting
 from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
 from nibai.claims import parse
@@ -61,19 +62,15 @@ class Clock:
 
 @dataclass
 class Told:
-    """An alerting that keeps the rounds it was told, and how often it only had to deliver."""
+    """An alerting that keeps the rounds it was told."""
 
     rounds: list
     alerting: object = None
-    deliveries: int = 0
 
     def __call__(self, seen):
         self.rounds.append(seen)
         if self.alerting is not None:
             self.alerting(seen)
-
-    def deliver(self):
-        self.deliveries += 1
 
 
 @dataclass

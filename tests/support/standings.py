@@ -7,10 +7,12 @@ from nibai.model import (
     Change,
     ChangeKind,
     CollectorStanding,
+    Detection,
     Estimate,
     Evidence,
     FalsePositiveRate,
     Finding,
+    Moved,
     Promise,
     Reason,
     ReasonCode,
@@ -63,12 +65,25 @@ def standing(changed, sentence="2x faster at p50", verdict=Verdict.INCONCLUSIVE,
     return Standing(changed, parsed, verdict, Reason(CODES[verdict], text), found, **usual)
 
 
-def seen(at, *standings, collectors=(), unseen=()):
-    return Round(at, standings, tuple(collectors), frozenset(unseen))
+def seen(at, *standings, collectors=(), unseen=(), detections=(), looked=True):
+    return Round(
+        at, standings, tuple(collectors), frozenset(unseen), tuple(detections), looked=looked
+    )
 
 
-def collector(name="cloudwatch", *, quiet_since=None, problem=None):
-    return CollectorStanding(name, 60.0, quiet_since, problem)
+def detection(moved=Moved.WORSE, *, name="d1", endpoint=None, raised_at=START, **more):
+    """What the detector of latencies noticed."""
+    given = {
+        "movements": ("blue, latency: p99 210 ms -> 430 ms, 2.05x slower [1.9, 2.2]",),
+        "tolerated": "one of all series together in 30 days is tolerated",
+        "declare": "nibai changes declare --endpoint a/b/c --at 2025-11-24T22:30:00Z",
+    } | more
+    where = endpoint or "sagemaker/123456789012.eu-west-1/chat-1"
+    return Detection(name, where, moved, raised_at - 1.5 * HOUR, raised_at, **given)
+
+
+def collector(name="cloudwatch", *, quiet_since=None, problem=None, **more):
+    return CollectorStanding(name, 60.0, quiet_since, problem, **more)
 
 
 def superseded(one, by="c9", *, rolled_back=False):

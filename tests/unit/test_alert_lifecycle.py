@@ -7,14 +7,15 @@ from support.standings import (
     START,
     change,
     collector,
+    detection,
     seen,
     standing,
     superseded,
 )  # fmt: skip
 
 from alerts.lifecycle import advance, forgotten
-from alerts.rules.ruleset import ClaimRule, Quiet
-from nibai.model import AlertState, ChangeKind, Resolution, Severity, Verdict
+from alerts.rules.ruleset import ClaimRule, Detected, Quiet
+from nibai.model import AlertState, ChangeKind, Moved, Resolution, Severity, Verdict
 
 REFUTED, UNDECIDED = Verdict.REFUTED, Verdict.INCONCLUSIVE
 
@@ -22,24 +23,27 @@ REFUTED, UNDECIDED = Verdict.REFUTED, Verdict.INCONCLUSIVE
 class Watch:
     """Alerts as they are kept over several rounds."""
 
-    def __init__(self, *rules, quiet=None):
+    def __init__(self, *rules, quiet=None, detected=None):
         self.rules = [ClaimRule.model_validate(r) for r in rules or ({"claim": "declared"},)]
-        self.quiet = quiet
+        self.quiet, self.detected = quiet, detected
         self.known = {}
 
     def look(self, at, *standings, **more):
         """What changed: (name, state, resolution) of each."""
         round_ = seen(START + at, *standings, **more)
-        changed = advance(self.rules, self.quiet, list(self.known.values()), round_)
+        changed = self.step(round_)
         before = {key: (one.state, one.resolution) for key, one in self.known.items()}
         self.known |= {alert.fingerprint: alert for alert in changed}
-        again = advance(self.rules, self.quiet, list(self.known.values()), round_)
+        again = self.step(round_)
         assert not again, "the same round again changes nothing"
         return [
             (a.labels["alertname"].removeprefix("Nibai"), a.state.value, a.resolution)
             for a in changed
             if before.get(a.fingerprint) != (a.state, a.resolution)
         ]
+
+    def step(self, round_):
+        return advance(self.rules, self.quiet, list(self.known.values()), round_, self.detected)
 
     def alert(self, name):
         found = [a for a in self.known.values() if a.labels["alertname"] == f"Nibai{name}"]
@@ -307,3 +311,93 @@ def test_what_was_resolved_long_ago_is_forgotten_once_its_change_is_gone():
     assert forgotten(known, seen(START + 30 * DAY, one)) == []
     assert forgotten(known, seen(START + 2 * DAY)) == []
     assert forgotten(known, seen(START + 30 * DAY)) == [known[0].fingerprint]
+
+
+# -- what detectors noticed, and looks that fail ----------------------------------------------
+
+
+def test_what_detectors_noticed_fires_once_and_says_what_moved_and_what_to_do():
+    watch = Watch(detected=Detected())
+    noticed = detection(suspect="change c7 (container) at 2025-11-24T20:00:00Z")
+    assert watch.look(60, detections=[noticed]) == [("UnannouncedChange", "firing", None)]
+    alert = watch.alert("UnannouncedChange")
+    assert dict(alert.labels) == {
+        "alertname": "NibaiUnannouncedChange",
+        "endpoint": "sagemaker/123456789012.eu-west-1/chat-1",
+        "detection": "d1",
+        "moved": "worse",
+        "severity": "warning",
+    }
+    assert alert.group == "detection:d1"
+    said = alert.annotations
+    assert said["title"] == (
+        "sagemaker/123456789012.eu-west-1/chat-1 became worse, and no claim is about it"
+    )
+    assert said["reason"] == (
+        "noticed 2025-11-25 00:00 UTC, begun about 2025-11-24 22:30 UTC; no verdict; it may come "
+        "from change c7 (container) at 2025-11-24T20:00:00Z, of which nothing is claimed"
+    )
+    assert said["figures"] == noticed.movements[0]
+    assert said["false_alarms"] == "one of all series together in 30 days is tolerated"
+    assert said["todo"].endswith(f"{noticed.declare} --claim …")
+
+
+def test_a_detection_ends_when_a_claim_is_about_it_or_after_a_week():
+    watch = Watch(detected=Detected())
+    watch.look(0, detections=[detection(), detection(name="d2")])
+    followed = [detection(followed_by="c1"), detection(name="d2")]
+    assert watch.look(HOUR, detections=followed) == [
+        ("UnannouncedChange", "resolved", Resolution.FOLLOWED)
+    ]
+    assert watch.look(2 * HOUR, detections=[detection(), detection(name="d2")]) == []
+    assert watch.look(7 * DAY, detections=followed) == [
+        ("UnannouncedChange", "resolved", Resolution.EXPIRED)
+    ]
+    assert watch.look(8 * DAY, detections=followed) == []
+
+
+def test_what_is_explained_already_or_long_past_is_not_told():
+    watch = Watch(detected=Detected())
+    old = detection(name="d2", raised_at=START - 7 * DAY)
+    assert watch.look(0, detections=[detection(followed_by="c1"), old]) == []
+
+
+def test_detections_are_told_as_loud_as_the_rules_say_and_where_they_say():
+    both = [detection(), detection(Moved.TRAFFIC, name="d2"), detection(Moved.BETTER, name="d3")]
+    watch = Watch(detected=Detected.model_validate({"better": None}))
+    watch.look(0, detections=both)
+    assert {a.labels["moved"]: a.severity for a in watch.known.values()} == {
+        "worse": Severity.WARNING, "traffic": Severity.INFO,
+    }  # fmt: skip
+    elsewhere = Watch(detected=Detected(endpoint="onprem/**"))
+    assert elsewhere.look(0, detections=both) == []
+    assert Watch(detected=None).look(0, detections=both) == []
+
+
+def test_a_round_without_a_look_leaves_claims_alone_and_considers_the_rest():
+    watch = Watch(quiet=Quiet(), detected=Detected())
+    watch.look(HOUR, standing(change(), verdict=REFUTED))
+    quiet = [collector(quiet_since=START)]
+    assert watch.look(5 * HOUR, collectors=quiet, detections=[detection()], looked=False) == [
+        ("CollectorQuiet", "firing", None),
+        ("UnannouncedChange", "firing", None),
+    ]
+    assert watch.alert("ClaimRefuted").missing_since is None
+    # Neither is anything forgotten: its change may still be followed.
+    watch.look(6 * HOUR, superseded(standing(change(), verdict=REFUTED)))
+    late = seen(START + 20 * DAY, looked=False)
+    assert forgotten(watch.known.values(), late) == []
+
+
+def test_a_collector_that_nobody_sends_to_is_quiet_until_somebody_does():
+    watch = Watch(quiet=Quiet())
+    unsent = collector("main", unsent_since=START, usual_seconds=5 * HOUR)
+    assert watch.look(6 * HOUR, collectors=[unsent]) == [("CollectorQuiet", "firing", None)]
+    said = watch.alert("CollectorQuiet").annotations
+    assert said["reason"] == (
+        "nobody has sent anything since 2025-11-25 00:00 UTC; up to 5 h is usual"
+    )
+    assert "otlp.quiet_after" in said["todo"]
+    assert watch.look(7 * HOUR, collectors=[collector("main")]) == [
+        ("CollectorQuiet", "resolved", Resolution.DATA_RETURNED)
+    ]

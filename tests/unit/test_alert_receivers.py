@@ -32,6 +32,8 @@ NOTICES = {
     "resolved": notices.resolved,
     "several": notices.several,
     "collector": notices.quiet_collector,
+    "unsent": notices.nobody_sends,
+    "unannounced": notices.unannounced,
     "hostile": lambda: notices.firing(notices.hostile()),
 }
 

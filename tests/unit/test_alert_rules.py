@@ -221,6 +221,14 @@ def test_exported_rules_fire_as_nibai_does(tmp_path):
         series("nibai_change_info", {**other, "kind": "precision"}, "1x320"),
         series("nibai_change_effective_timestamp_seconds", chat, "0x320"),
         series("nibai_build_info", {"version": "1"}, "1x304"),
+        # Read once an hour: 40 minutes are nothing there, and too much where it is every minute.
+        series("nibai_collector_lag_seconds", {"collector": "hourly"}, "2400x320"),
+        series("nibai_collector_lag_limit_seconds", {"collector": "hourly"}, "8100x320"),
+        series("nibai_collector_lag_seconds", {"collector": "cloud"}, "60x10 2400x310"),
+        series("nibai_collector_lag_limit_seconds", {"collector": "cloud"}, "1020x320"),
+        series("nibai_collector_silence_seconds", {"collector": "main"}, "0x20 9000x300"),
+        series("nibai_collector_silence_limit_seconds", {"collector": "main"}, "8000x320"),
+        series("nibai_unannounced_changes", {"endpoint": "a/b/c", "moved": "worse"}, "_x20 1x300"),
     ]
     expected = {**chat, "claim": "twice-as-fast", "severity": "critical"}
     rest = {**other, **claim, "severity": "warning"}
@@ -253,6 +261,27 @@ def test_exported_rules_fire_as_nibai_does(tmp_path):
                 )
             ],
         },
+        {"eval_time": "45m", "alertname": "NibaiCollectorQuiet", "exp_alerts": []},
+        {
+            "eval_time": "2h",
+            "alertname": "NibaiCollectorQuiet",
+            "exp_alerts": [quiet_one("cloud"), quiet_one("main")],
+        },
+        {"eval_time": "95m", "alertname": "NibaiUnannouncedChange", "exp_alerts": []},
+        {
+            "eval_time": "2h",
+            "alertname": "NibaiUnannouncedChange",
+            "exp_alerts": [
+                {
+                    "exp_labels": {"endpoint": "a/b/c", "moved": "worse", "severity": "warning"},
+                    "exp_annotations": {
+                        "title": "a/b/c became worse, and no claim is about it",
+                        "todo": "Find out what changed; declare it with its claim, and the watch "
+                        "decides.",
+                    },
+                }
+            ],
+        },
         {"eval_time": "1540m", "alertname": "NibaiDown", "exp_alerts": [DOWN]},
     ]
     tests = {
@@ -262,6 +291,14 @@ def test_exported_rules_fire_as_nibai_does(tmp_path):
     }
     (tmp_path / "tests.yaml").write_text(yaml.safe_dump(tests), encoding="utf-8")
     promtool("test", "rules", "tests.yaml", at=tmp_path)
+
+
+def quiet_one(name):
+    said = {
+        "title": f"collector {name} has gone quiet",
+        "todo": "Check the collector's log and permissions: nothing can be decided without it.",
+    }
+    return {"exp_labels": {"collector": name, "severity": "warning"}, "exp_annotations": said}
 
 
 NAMED = "“2x faster at p50, p90 and p99”"

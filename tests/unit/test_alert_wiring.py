@@ -12,7 +12,7 @@ from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
 from nibai.document import to_document
 from nibai.errors import ConfigError, NotifyError
-from nibai.model import Verdict
+from nibai.model import Round, Verdict
 from nibai.protocols import Alerting
 from nibai.store.lake import Lake
 from nibai.store.state import open_state
@@ -58,7 +58,8 @@ def test_messages_and_alerts_are_counted(desk, tmp_path):
     assert found["nibai_alerts"] == {("pending",): 0, ("firing",): 1, ("resolved",): 0}
     # A process whose look is not the newest counts what the others made of theirs.
     other = Tally()
-    alerting_of(rules(tmp_path, "env:HOOK"), desk, other, {"HOOK": service.url}).deliver()
+    without = Round(START + HOUR, (), looked=False)
+    alerting_of(rules(tmp_path, "env:HOOK"), desk, other, {"HOOK": service.url})(without)
     assert other.numbers()["nibai_alerts"] == found["nibai_alerts"]
 
 

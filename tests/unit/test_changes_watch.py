@@ -8,7 +8,10 @@ import sqlalchemy as sa
 from support.spans import batch
 
 from nibai import cli
+from nibai.model import Moved
+from nibai.store.detections import alarms_since
 from nibai.store.ingest import Ingest, MemoryLedger
+from nibai.store.state import open_state
 
 DAY = 86_400.0
 MONDAY = 19_002 * DAY  # 2022-01-10
@@ -98,6 +101,13 @@ def test_learned_alarmed_once_and_learned_anew(lake, nibai):
     assert err == f"1 new alarm; {still}"
     before = stored(folder)
     assert len(before) == len(ENDPOINTS)
+    state = open_state(next(folder.rglob("state*.sqlite")))
+    (alarm,) = alarms_since(state, 0.0)
+    state.close()
+    assert (alarm.endpoint, alarm.moved) == ("onprem/tokyo/ocr", Moved.WORSE)
+    assert alarm.text == "fp32, latency: p50 135 ms -> 207 ms, 1.54x slower [1.53, 1.55]"
+    assert alarm.raised_at - alarm.began_at == 2700
+    assert alarm.declare.endswith("--baseline-variant fp32 --candidate-variant fp32")
     assert watch(nibai) == (0, "", f"0 new alarms; {still}")
     assert stored(folder) == before
 

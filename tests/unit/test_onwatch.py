@@ -15,7 +15,7 @@ from nibai.app.onwatch.tally import Tally
 from nibai.app.watch import Watch
 from nibai.errors import ConfigError, StoreError
 from nibai.fleet import FleetAudit
-from nibai.model import AlertState, Change, ReasonCode, Verdict, Window
+from nibai.model import AlertState, Change, ReasonCode, Resolution, Verdict, Window
 from nibai.schedule import SlotState
 from nibai.store.alerts import alerts as stored_alerts
 from nibai.store.ingest import IngestStats
@@ -272,11 +272,38 @@ def test_a_process_whose_look_is_not_the_newest_tells_nothing_new(lake, tmp_path
     one.clock.now = two.clock.now
     one.office.tell()
     two.office.tell()
-    assert (len(one.rounds), len(two.rounds)) == (1, 2)
-    # What is kept is delivered all the same: the newest look may have failed or its process died.
-    assert (one.told.deliveries, two.told.deliveries) == (1, 0)
+    # Each considers its own collectors and delivers what is kept: the newest look may have failed,
+    # or its process died.
+    assert [seen.looked for seen in one.rounds] == [True, False]
+    assert [seen.looked for seen in two.rounds] == [True, True]
+    assert one.rounds[-1].standings == ()
+    assert [c.collector for c in one.rounds[-1].collectors] == ["main"]
     for watch in (one, two):
         watch.desk.state.close()
+
+
+def test_a_collector_that_goes_quiet_is_told_while_looks_fail(lake, tmp_path, monkeypatch):
+    (tmp_path / "rules.yaml").write_text(RULES)
+    watch = on_watch(tmp_path, lake, CUT + 600, rules=str(tmp_path / "rules.yaml"))
+    declared(watch.desk, endpoint=SAME)
+
+    def fail(_at):
+        raise StoreError("the lake cannot be read")
+
+    monkeypatch.setattr(watch.office.follower, "look", fail)
+    watch.folded(watch.clock.now)
+    watch.office.turns.take(job(watch, "follow"))
+    watch.office.tell()
+    assert stored_alerts(watch.desk.state) == []
+    watch.clock.now += HOUR
+    watch.office.tell()
+    (alert,) = stored_alerts(watch.desk.state)
+    assert (alert.labels["alertname"], alert.state) == ("NibaiCollectorQuiet", AlertState.FIRING)
+    watch.folded(watch.clock.now)
+    watch.office.tell()
+    (alert,) = stored_alerts(watch.desk.state)
+    assert alert.resolution is Resolution.DATA_RETURNED
+    watch.desk.state.close()
 
 
 def test_a_state_that_is_away_makes_it_unwell_and_not_unready(watch):

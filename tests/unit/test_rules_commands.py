@@ -76,7 +76,7 @@ def test_the_rule_file_is_named_by_the_configuration(run):
 
 
 def test_examples_pass_or_say_what_fired_instead(run):
-    assert run("test", str(FOLDER / "tests.yaml")) == (0, "3 examples passed\n", "")
+    assert run("test", str(FOLDER / "tests.yaml")) == (0, "4 examples passed\n", "")
     wrong = yaml.safe_load((FOLDER / "tests.yaml").read_text(encoding="utf-8"))
     wrong["rules"] = GOOD
     wrong["tests"] = wrong["tests"][2:]

@@ -199,6 +199,7 @@ def test_the_blocks_word_by_word(golden):
         "resolved": notices.resolved(),
         "several": notices.several(),
         "collector": notices.quiet_collector(),
+        "unannounced": notices.unannounced(),
         "hostile": notices.firing(notices.hostile()),
     }.items():
         document = {

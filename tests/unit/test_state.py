@@ -259,6 +259,7 @@ def test_every_table_of_the_specification_exists():
         "alert_deliveries", "alert_silences",
         "audit_slots", "maintenance", "payload_digests", "collectors",
         "watches", "detectors", "deployments", "capture_hours", "capabilities",
+        "detections", "push_silences",
     }  # fmt: skip
 
 

@@ -46,13 +46,6 @@ class Counted:
         finally:
             self._count()
 
-    def deliver(self) -> None:
-        """Tell what is kept and not told yet, without a new look; another's alerts count too."""
-        try:
-            self.engine.deliver()
-        finally:
-            self._count()
-
     def _count(self) -> None:
         counts = self.engine.counts()
         for state in AlertState:

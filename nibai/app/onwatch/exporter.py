@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import nibai
 from nibai.app.audit import Desk
+from nibai.app.detections import Detections, unannounced, unchanged
 from nibai.app.onwatch.follow import watched_since
 from nibai.app.onwatch.lake_families import TIMES, lake_families
 from nibai.app.onwatch.names import REPORT, WATCH
@@ -62,12 +63,15 @@ class Exporter:
         board: Board,
         tally: Tally,
         stats: Callable[[], IngestStats],
+        claimed: Callable[[Change], Change] = unchanged,
     ) -> None:
         self._config = config
         self._desk = desk
         self._board = board
         self._tally = tally
         self._stats = stats
+        self._detections = Detections(desk, claimed)
+        self._unannounced: Mapping[tuple[str, str], int] = {}
         folder = config.data / "totals" / config.collector_id
         self._totals = Totals(desk.lake, folder, TIMES)
         self._lock = threading.Lock()
@@ -109,10 +113,11 @@ class Exporter:
     def renew(self) -> _Snapshot:
         """Read what is new; the snapshot of now."""
         with self._lock:
-            before = self._snapshot
-            seen = self._seen = self._totals.refresh(self._desk.clock())
+            before, now = self._snapshot, self._desk.clock()
+            self._unannounced = unannounced(self._detections(now), now)
+            seen = self._seen = self._totals.refresh(now)
             rows = self._desk.state.audits()
-            seen_round = self._board.round(self._desk.clock())
+            seen_round = self._board.round(now)
             at = None if seen_round is None else seen_round.at
             if (before.number, before.round_at, before.audits) == (seen.number, at, len(rows)):
                 return before
@@ -185,6 +190,14 @@ class Exporter:
         for name, reading in self._board.readings().items():
             lag = None if reading.final_until is None else max(now - reading.final_until, 0.0)
             families.add("nibai_collector_lag_seconds", lag, collector=name)
+            limit = self._board.lag_limit_seconds(reading)
+            families.add("nibai_collector_lag_limit_seconds", limit, collector=name)
+            if reading.silence_limit_seconds is not None:
+                silence, usual = reading.silence_seconds, reading.silence_limit_seconds
+                families.add("nibai_collector_silence_seconds", silence, collector=name)
+                families.add("nibai_collector_silence_limit_seconds", usual, collector=name)
+        for (endpoint, moved), number in self._unannounced.items():
+            families.add("nibai_unannounced_changes", float(number), endpoint=endpoint, moved=moved)
         families.put_all(self._tally.numbers())
         for name, series in self._tally.times().items():
             for labels, (counts, total) in series.items():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from nibai.app.audit import Desk
 from nibai.app.changes_watch import watch_changes
+from nibai.app.detections import Detections, unchanged
 from nibai.app.discover import discover_once, lookouts
 from nibai.app.fleet import FLEET, Selection
 from nibai.app.onwatch.annotating import Annotating
@@ -21,7 +22,7 @@ from nibai.app.watch_fleet import watch_fleet
 from nibai.config import Config, Slots
 from nibai.document import iso
 from nibai.errors import ConfigError, NibaiError, UsageError
-from nibai.model import Change, Round
+from nibai.model import Change, Detection, Round
 from nibai.protocols import Alerting
 from nibai.schedule import CatchUp, Every, Job, SlotState, Trigger, Turns, Wake, cron, pause_of
 
@@ -38,11 +39,6 @@ TASKS = ("follow", "fleet", "changes", "outputs", "discover", REPORT)
 COUNTED = (SlotState.DONE, SlotState.FAILED, SlotState.SKIPPED, SlotState.TAKEN_OVER)
 
 
-def unchanged(change: Change) -> Change:
-    """No rule claims anything."""
-    return change
-
-
 @dataclass(frozen=True, slots=True)
 class Office:
     """What the jobs work with."""
@@ -57,11 +53,16 @@ class Office:
     annotating: Annotating | None = None
     claimed: Callable[[Change], Change] = unchanged
 
+    def detections(self, now: float) -> tuple[Detection, ...]:
+        """What detectors noticed lately."""
+        return Detections(self.desk, self.claimed)(now)
+
     def tell(self) -> None:
         """Let alerting consider how everything stands; what it cannot tell is tried again.
 
-        Of several processes only the one whose look was the last one considers: another's is
-        older. What is kept is delivered by all of them, also while looks fail.
+        Of several processes only the one whose look was the last one considers claims: another's
+        is older. Its collectors and what detectors noticed each of them considers, also while looks
+        fail, and delivers what is kept.
         """
         if self.alerting is None:
             return
@@ -69,10 +70,9 @@ class Office:
         seen: Round | None = self.board.round(now)
         try:
             with self.tally.span("alerts"):
-                if seen is not None and self.turns.newest("follow", now) == seen.at:
-                    self.alerting(seen)
-                else:
-                    self.alerting.deliver()
+                if seen is None or self.turns.newest("follow", now) != seen.at:
+                    seen = self.board.health(now)
+                self.alerting(replace(seen, detections=self.detections(now)))
         except NibaiError as error:
             LOG.error("alerts: %s", error)  # noqa: TRY400 - the text is the message
 
@@ -190,6 +190,8 @@ def changes(office: Office, slot: float) -> None:
             "%s %s changed at %s: %s", alarm.endpoint, alarm.metric, iso(alarm.at),
             alarm.movement.text,
         )  # fmt: skip
+    if look.alarms:
+        office.tell()
 
 
 def outputs(office: Office, slot: float) -> None:
@@ -197,6 +199,8 @@ def outputs(office: Office, slot: float) -> None:
     look = watch_outputs(replace(office.desk, clock=lambda: slot))
     for alarm in look.alarms:
         LOG.warning("%s %s", alarm.endpoint, alarm.text)
+    if look.alarms:
+        office.tell()
 
 
 def discovering(office: Office) -> Callable[[Office, float], None]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import nibai
+from nibai.app.onwatch.silence import Arrivals
 from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
@@ -53,6 +54,7 @@ class Keeper:
         self._started = clock()
         self._problem: str | None = None
         self._maintained = 0.0
+        self._arrivals: Arrivals | None = None
         self._warned = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="nibai-keeper", daemon=True)
@@ -119,7 +121,17 @@ class Keeper:
         folded = self._ingest.stats().last_fold_seconds
         # Closed minutes are folded a moment after their end.
         until = None if folded is None else folded - folded % 60.0
-        return Reading(until, 60.0, self._problem)
+        arrivals = self._arrivals
+        if arrivals is None:
+            return Reading(until, 60.0, self._problem)
+        return Reading(
+            final_until=until,
+            every_seconds=60.0,
+            problem=self._problem,
+            sent_at=arrivals.last_at,
+            silence_seconds=arrivals.silence_seconds(self._clock()),
+            silence_limit_seconds=arrivals.limit_seconds,
+        )
 
     def _round(self) -> None:
         now = self._clock()
@@ -133,6 +145,10 @@ class Keeper:
         if folded:
             self._tally.observe("nibai_commit_seconds", time.perf_counter() - began)
             LOG.info("folded %d segment(s)", folded)
+        if self._arrivals is None:
+            patience = self._config.otlp.quiet_after
+            self._arrivals = Arrivals(self._state, name, self._started, patience)
+        self._arrivals.saw(self._ingest.stats().last_batch_seconds)
         if now - self._maintained >= MAINTAIN_EVERY_SECONDS:
             self._maintained = now
             self._maintain(now)

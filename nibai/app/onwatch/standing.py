@@ -10,11 +10,18 @@ from nibai.model import CollectorStanding, Round, Standing
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a collector stands: until when its minutes are final, how often it reads, what failed."""
+    """How a collector stands: until when its minutes are final, how often it reads, what failed.
+
+    Of one to which others send: when they last did, how long they have been silent for (while it
+    listened), and how long they may be.
+    """
 
     final_until: float | None = None
     every_seconds: float = 0.0
     problem: str | None = None
+    sent_at: float | None = None
+    silence_seconds: float | None = None
+    silence_limit_seconds: float | None = None
 
 
 class Board:
@@ -66,18 +73,31 @@ class Board:
             at, standings, unseen = self._at, self._standings, self._unseen
         if at is None:
             return None
-        collectors = tuple(
-            self._collector(name, reading, now) for name, reading in sorted(self.readings().items())
-        )
-        return Round(at, standings, collectors, unseen)
+        return Round(at, standings, self._collectors(now), unseen)
+
+    def health(self, now: float) -> Round:
+        """How the collectors stand now, without any change: looks fail, or are another's."""
+        return Round(now, (), self._collectors(now), looked=False)
+
+    def _collectors(self, now: float) -> tuple[CollectorStanding, ...]:
+        found = sorted(self.readings().items())
+        return tuple(self._collector(name, reading, now) for name, reading in found)
 
     def _collector(self, name: str, reading: Reading, now: float) -> CollectorStanding:
         until = reading.final_until
         quiet_since = until if until is not None else self._since
-        allowed = self._quiet + 2 * reading.every_seconds
+        allowed = self.lag_limit_seconds(reading)
+        silence, usual = reading.silence_seconds, reading.silence_limit_seconds
+        silent = silence is not None and usual is not None and silence > usual
         return CollectorStanding(
             collector=name,
             lag_seconds=None if until is None else max(now - until, 0.0),
             quiet_since=quiet_since if now - quiet_since > allowed else None,
             problem=reading.problem,
+            unsent_since=reading.sent_at if silent else None,
+            usual_seconds=usual,
         )
+
+    def lag_limit_seconds(self, reading: Reading) -> float:
+        """How old the newest final minute may be: as often as it is read, twice, and patience."""
+        return self._quiet + 2 * reading.every_seconds

@@ -1,0 +1,90 @@
+"""The dead man's switch of a push collector: nobody has sent for longer than senders use to.
+
+Which silence is usual is learned from the last four weeks, so that nightly and weekly rests are
+none of its business: half as long again as the second longest of the days' longest silences (one
+outage teaches nothing), and at least an hour. Two weekends have to be seen first. What passed while
+nibai itself was down is no silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from nibai.store.silences import Silences, put_silence, silences_of
+from nibai.store.state import State
+
+LEAST_SECONDS = 3600.0
+CAUTION = 1.5
+LEARNED_DAYS = 14
+UNTIL_LEARNED_SECONDS = 3 * 86400.0
+"""A weekend with a margin."""
+
+NOTED_EVERY_SECONDS = 60.0
+"""Shorter silences are not written down one by one."""
+
+
+class Arrivals:
+    """When somebody last sent to a collector, and how long silence may last."""
+
+    def __init__(
+        self,
+        state: State,
+        collector: str,
+        since: float,
+        allowed: float | Literal["learned", "never"] = "learned",
+    ) -> None:
+        """`since`: from when on this process listens. `allowed`: as `otlp.quiet_after` says."""
+        self._state = state
+        self._collector = collector
+        self._since = since
+        self._allowed = allowed
+        self._known = silences_of(state, collector)
+
+    def saw(self, last_at: float | None) -> None:
+        """The newest batch of this process came then; None: none has come yet."""
+        known = self._known.last_at
+        if last_at is None or (known is not None and last_at - known < NOTED_EVERY_SECONDS):
+            return
+        heard = max(self._since, known) if known is not None else last_at
+        put_silence(self._state, self._collector, last_at, max(last_at - heard, 0.0))
+        self._known = silences_of(self._state, self._collector)
+
+    @property
+    def last_at(self) -> float | None:
+        """When somebody last sent, to within a minute; None: nobody ever did."""
+        return self._known.last_at
+
+    @property
+    def limit_seconds(self) -> float | None:
+        """How long silence may last; None: for ever, or nobody ever sent."""
+        if self._allowed == "never" or self._known.last_at is None:
+            return None
+        return usual(self._known) if self._allowed == "learned" else self._allowed
+
+    def silence_seconds(self, now: float) -> float | None:
+        """How long nobody has sent while this process listened; None: nobody ever did."""
+        last = self._known.last_at
+        return None if last is None else max(now - max(last, self._since), 0.0)
+
+
+def usual(known: Silences) -> float:
+    """How long silence may last after what was seen.
+
+    >>> night = [(day, 9 * 3600.0) for day in range(20)]
+    >>> usual(Silences(0.0, tuple(night))) / 3600
+    13.5
+    >>> usual(Silences(0.0, tuple(night[:10]))) / 3600
+    72.0
+    >>> usual(Silences(0.0, (*night, (20, 200 * 3600.0)))) / 3600
+    13.5
+    """
+    longest = max(CAUTION * _second([seconds for _, seconds in known.longest]), LEAST_SECONDS)
+    days = [day for day, _ in known.longest]
+    if not days or days[-1] - days[0] < LEARNED_DAYS:
+        return max(longest, UNTIL_LEARNED_SECONDS)
+    return longest
+
+
+def _second(values: Sequence[float]) -> float:
+    return sorted(values)[-2] if len(values) > 1 else 0.0

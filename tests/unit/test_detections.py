@@ -1,0 +1,157 @@
+"""From an alarm of a detector to a receiver: kept, told once, ended when a claim is about it."""
+
+from dataclasses import replace
+
+import pytest
+import yaml
+from support import replay_server
+from support.onwatch import CUT, SAME, declared, on_watch
+from support.replay_server import Reply
+
+from nibai.app.alarms import latency_alarm
+from nibai.app.detections import events, unannounced
+from nibai.app.outputs_watch import MovedOutputs, outputs_alarm
+from nibai.history import Alarm, Movement, Suspect
+from nibai.model import Estimate, Moved, Window
+from nibai.stats.output_watch import Moved as MovedStream
+from nibai.stats.placebo_points import PlaceboRank
+from nibai.store.alerts import alerts as stored_alerts
+from nibai.store.detections import Alarmed, alarms_since, put_alarms
+from nibai.store.state import open_state
+
+HOUR, DAY = 3600.0, 86_400.0
+
+
+def alarmed(moved=Moved.WORSE, *, series="latency", raised_at=CUT + 2 * HOUR, endpoint=SAME):
+    return Alarmed(
+        endpoint, series, moved, raised_at - HOUR, raised_at, f"{series}: p50 slower", "one in 30 d"
+    )
+
+
+def keep(state, *alarms):
+    with state.begin() as connection:
+        put_alarms(connection, alarms)
+
+
+def alarm(view="p50", size=0.5, metric="latency", suspect=None):
+    movement = Movement(view, 0.5, 0.1, 0.2, Estimate(size, size, size, 0.95), True, "p50 moved")  # noqa: FBT003
+    before = Window(CUT - 7 * DAY, CUT)
+    return Alarm(
+        SAME, "blue", metric, "", CUT, CUT + HOUR, before, movement, suspect, CUT + 7 * DAY
+    )
+
+
+@pytest.mark.parametrize(
+    ("view", "size", "metric", "moved"),
+    [
+        ("p50", 0.5, "latency", Moved.WORSE),
+        ("p99", 2.0, "latency", Moved.BETTER),
+        ("p50", 2.0, "throughput", Moved.WORSE),
+        ("p50", 0.5, "throughput", Moved.BETTER),
+        ("errors", 0.1, "latency", Moved.WORSE),
+        ("errors", -0.1, "latency", Moved.BETTER),
+        ("p50", None, "latency", Moved.WORSE),
+    ],
+)
+def test_what_moved_is_for_the_worse_unless_it_is_known_to_be_better(view, size, metric, moved):
+    found = latency_alarm(alarm(view, size, metric), "key", 30 * DAY)
+    assert found.moved is moved
+    assert found.text == f"blue, {metric}: p50 moved"
+    assert found.tolerated == "one of all series together in 30 days is tolerated"
+
+
+def test_a_suspect_is_named():
+    suspect = Suspect("c7", SAME, ("container",), "", CUT - HOUR, 3600.0, same_endpoint=True)
+    found = latency_alarm(alarm(suspect=suspect), "key", 30 * DAY)
+    assert found.suspect == "change c7 (container) at 2022-01-17T23:00:00Z"
+    other = latency_alarm(alarm(suspect=replace(suspect, endpoint="a/b/c")), "key", 30 * DAY)
+    assert " of a/b/c at " in other.suspect
+
+
+def test_answers_and_traffic_are_told_apart():
+    stream = MovedStream("label", "cat", 100, 104, 0.3, 0.4, PlaceboRank(20, 0))
+    answers = outputs_alarm(MovedOutputs(SAME, "blue", stream), "key")
+    assert (answers.moved, answers.began_at, answers.raised_at) == (
+        Moved.ANSWERS, 100 * HOUR, 105 * HOUR,
+    )  # fmt: skip
+    assert answers.text == "blue: outputs moved: label “cat” 0.3 → 0.4 of answers"
+    volume = replace(stream, name="volume", before=300.0, after=20.0)
+    assert outputs_alarm(MovedOutputs(SAME, "", volume), "key").moved is Moved.TRAFFIC
+
+
+def test_alarms_of_one_event_are_one_detection_and_others_are_not():
+    several = [
+        alarmed(raised_at=CUT),
+        alarmed(series="ttft", raised_at=CUT + 3 * HOUR),
+        alarmed(Moved.BETTER, series="errors", raised_at=CUT + 4 * HOUR),
+        alarmed(endpoint="a/b/other", raised_at=CUT + 5 * HOUR),
+        alarmed(raised_at=CUT + 2 * DAY),
+    ]
+    assert [[one.series for one in event] for event in events(several)] == [
+        ["latency", "ttft"], ["errors"], ["latency"], ["latency"],
+    ]  # fmt: skip
+
+
+def test_alarms_are_kept_once_and_not_for_ever():
+    state = open_state("sqlite://")
+    keep(state, alarmed(raised_at=CUT), alarmed(series="ttft", raised_at=CUT))
+    keep(state, alarmed(raised_at=CUT))
+    assert len(alarms_since(state, CUT)) == 2
+    assert alarms_since(state, CUT + 1) == []
+    keep(state, alarmed(raised_at=CUT + 15 * DAY))
+    assert [one.raised_at for one in alarms_since(state, 0.0)] == [CUT + 15 * DAY]
+    state.close()
+
+
+def rules(folder, url):
+    route = {"default": "hook", "receivers": {"hook": [{"webhook": {"url": url}}]}}
+    document = {
+        "apiVersion": "nibai.dev/v1alpha1", "kind": "RuleSet", "route": route,
+        "groups": [{"name": "g", "rules": [{"claim": "declared"}]}],
+    }  # fmt: skip
+    path = folder / "rules.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return str(path)
+
+
+def test_an_alarm_reaches_the_receiver_once_and_its_end_does_too(tmp_path):
+    told = []
+
+    def answer(request):
+        told.append(request.body)
+        return Reply(200, {})
+
+    with replay_server.serve(answer) as service:
+        (tmp_path / "hook").write_text(service.url)
+        where = rules(tmp_path, f"file:{tmp_path / 'hook'}")
+        watch = on_watch(tmp_path, tmp_path, CUT + 3 * HOUR, rules=where)
+        # The look that tells dies before it told anybody: the alarm is kept all the same.
+        keep(watch.desk.state, alarmed(), alarmed(series="ttft", raised_at=CUT + 2.5 * HOUR))
+        watch.folded(watch.clock.now)
+        for _ in range(3):
+            watch.office.tell()
+            watch.clock.now += 60
+        watch.folded(watch.clock.now)
+        (first,) = told
+        (alert,) = first["alerts"]
+        assert (first["status"], alert["labels"]["alertname"]) == (
+            "firing", "NibaiUnannouncedChange",
+        )  # fmt: skip
+        assert alert["annotations"]["figures"] == "latency: p50 slower\nttft: p50 slower"
+        assert unannounced(watch.office.detections(watch.clock.now), watch.clock.now) == {
+            (SAME, "worse"): 1
+        }
+        # A change that nothing is claimed of explains nothing; one with a claim is followed.
+        declared(watch.desk, endpoint=SAME, effective_at=CUT + HOUR)
+        watch.office.tell()
+        declared(watch.desk, "2x faster", endpoint="a/b/other", effective_at=CUT + HOUR)
+        watch.office.tell()
+        assert len(told) == 1
+        declared(watch.desk, "not slower", endpoint=SAME, effective_at=CUT + HOUR)
+        watch.office.tell()
+        watch.office.tell()
+    assert [one["status"] for one in told] == ["firing", "resolved"]
+    (kept,) = stored_alerts(watch.desk.state)
+    assert kept.resolution.value == "followed"
+    assert not unannounced(watch.office.detections(watch.clock.now), watch.clock.now)
+    watch.desk.state.close()
