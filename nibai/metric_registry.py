@@ -286,7 +286,7 @@ REGISTRY: dict[str, Exported] = {
             MetricType.GAUGE,
             "s",
             ("collector",),
-            "Age of the newest minute that a collector holds final",
+            "Age of the newest minute that a collector has read whole",
         ),
         _own(
             "nibai_collector_lag_limit_seconds",
@@ -315,6 +315,13 @@ REGISTRY: dict[str, Exported] = {
             "1",
             ("collector", "reason"),
             "Readings of a source that failed",
+        ),
+        _own(
+            "nibai_collector_revised_minutes_total",
+            MetricType.COUNTER,
+            "1",
+            ("collector", "after_final"),
+            "Stored minutes of series that changed, before or after they were final",
         ),
         _own(
             "nibai_collector_dollars_total",

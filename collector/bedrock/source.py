@@ -107,7 +107,9 @@ class BedrockSource:
         except CollectError as error:
             # Without its failures a minute says too little: it is read again.
             problem = f"failed requests are not known, so minutes wait: {error}"
-            return replace(part, observations=(), read_until={}, problems=(problem,))
+            return replace(
+                part, observations=(), read_until={}, final_until={}, problems=(problem,)
+            )
         return replace(
             part,
             observations=with_failures(part.observations, failed, told),

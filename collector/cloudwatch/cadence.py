@@ -94,9 +94,14 @@ def reached(one: Due, window: Window, skew_seconds: float = 0.0) -> float:
     hours more, so that a backfill that was cut off pays for nothing twice.
     """
     until = one.window.end - max(skew_seconds, 0.0)
-    if one.mark.startswith(ALERT):
+    if is_provisional(one):
         return min(window.end, until)
     return min(window.end + REREAD_SECONDS, until)
+
+
+def is_provisional(one: Due) -> bool:
+    """Whether a whole reading takes the place of this one."""
+    return one.mark.startswith(ALERT)
 
 
 def monthly(wanted: Sequence[Wanted], cadence: Cadence) -> float:

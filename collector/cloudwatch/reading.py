@@ -10,7 +10,18 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from collector.cloudwatch.cadence import ALERT, Cadence, Due, Moments, due, monthly, name, reached
+from collector.cloudwatch.cadence import (
+    ALERT,
+    REREAD_SECONDS,
+    Cadence,
+    Due,
+    Moments,
+    due,
+    is_provisional,
+    monthly,
+    name,
+    reached,
+)
 from collector.cloudwatch.execute import CONCURRENT_CALLS, Answered, Executor, MetricsClient
 from collector.cloudwatch.pace import Pace
 from collector.cloudwatch.plan import (
@@ -201,19 +212,25 @@ def _pulled(answered: Answered, ready: Mapping[str, Due], stuck: set[str]) -> Pu
     ]
     stuck |= {name(one.series) for one in answered.call.wanted if not answered.whole(one)}
     window = answered.call.window
+    done = {key: one for key, one in ready.items() if key not in stuck}
+    read = {one.mark: reached(one, window, answered.skew_seconds) for one in done.values()}
+    whole = [key for key, one in done.items() if not is_provisional(one)]
     return Pulled(
         observations=found,
         window=window,
-        read_until={
-            one.mark: reached(one, window, answered.skew_seconds)
-            for key, one in ready.items()
-            if key not in stuck
-        },
+        read_until=read,
+        final_until={key: read[key] - REREAD_SECONDS for key in whole},
+        brings={key: [_brought(ready[key].wanted.series)] for key in whole},
         dollars=answered.metered.billed_metrics * DOLLARS_PER_BILLED_METRIC,
         notes=_notes(tally) | _skewed(answered.skew_seconds),
         # Whole histograms take over from percentiles.
         finished=[ALERT + key for key, one in ready.items() if one.mark == key],
     )
+
+
+def _brought(series: Series) -> tuple[str, str, str]:
+    """Endpoint, variant and metric of the minutes that a series brings."""
+    return series.endpoint, series.variant, series.metric
 
 
 def _paid(answered: Answered) -> Pulled:

@@ -159,7 +159,14 @@ class NeuronSource:
         if not found:
             return pulled
         first, last = (edge(one.minute for one in found) for edge in (min, max))
-        return replace(pulled, observations=found, window=Window(first * 60.0, (last + 1) * 60.0))
+        keys = {(one.key.endpoint, one.key.variant, one.key.metric) for one in found}
+        return replace(
+            pulled,
+            observations=found,
+            window=Window(first * 60.0, (last + 1) * 60.0),
+            final_until={self._since: minutes.since},
+            brings={self._since: keys},
+        )
 
 
 def _report(line: Line, part: Part, name: str) -> Report | None:

@@ -15,7 +15,7 @@ from collector.promql.reading import read
 from collector.promql.selectors import selector
 from collector.promql.wanted import Found, Wanted
 from nibai.errors import AuthError, CollectError, ConfigError
-from nibai.model import Window
+from nibai.model import Observation, Window
 from nibai.protocols import Preview, Pulled
 
 CHUNK_SECONDS = 86400.0
@@ -124,15 +124,20 @@ class PromqlSource:
                 length = math.ceil(chunk.seconds / 2 / MINUTE) * MINUTE
                 continue
             whole_so_far = whole_so_far and not done.warnings
+            observed = [
+                one
+                for one in done.observations
+                if not done.warnings or one.minute * MINUTE >= known
+            ]
+            # After a part that may lack something nothing counts as read: it is asked again.
+            read_until = {name: chunk.end} if whole_so_far else {}
+            final = {name: chunk.end - self._cadence.reread_seconds} if whole_so_far else {}
             yield Pulled(
-                observations=[
-                    one
-                    for one in done.observations
-                    if not done.warnings or one.minute * MINUTE >= known
-                ],
+                observations=observed,
                 window=chunk,
-                # After a part that may lack something nothing counts as read: it is asked again.
-                read_until={name: chunk.end} if whole_so_far else {},
+                read_until=read_until,
+                final_until=final,
+                brings={name: _brought(observed)},
                 dollars=self._dollars(),
                 notes=_notes(done),
             )
@@ -193,6 +198,10 @@ class PromqlSource:
             found.append(Window(start, min(start + CHUNK_SECONDS, end)))
             start = found[-1].end
         return found
+
+
+def _brought(observed: Sequence[Observation]) -> set[tuple[str, str, str]]:
+    return {(one.key.endpoint, one.key.variant, one.key.metric) for one in observed}
 
 
 def _queries(wanted: Wanted) -> int:

@@ -132,8 +132,19 @@ class SpansSource:
 
     def _pulled(self, part: Part, window: Window, found: Sequence[Observation]) -> Pulled:
         part.notes = +part.notes
-        part.read_until[self._chosen.source_name] = window.end
-        return replace(part.taken(), observations=found, window=window)
+        name, brought = self._chosen.source_name, {_brought(one) for one in found}
+        part.read_until[name] = window.end
+        return replace(
+            part.taken(),
+            observations=found,
+            window=window,
+            final_until={name: window.end},
+            brings={name: brought},
+        )
+
+
+def _brought(one: Observation) -> tuple[str, str, str]:
+    return one.key.endpoint, one.key.variant, one.key.metric
 
 
 def build(options: Mapping[str, object]) -> Puller:

@@ -34,12 +34,16 @@ class Source:
 
 @dataclass(slots=True)
 class Collected:
-    """What reading a source on brought; `problems` are of series, or ended the reading."""
+    """What reading a source on brought; `problems` are of series, or ended the reading.
+
+    Of the revised minutes `revised_final` had been final.
+    """
 
     calls: int = 0
     minutes: int = 0
     new_minutes: int = 0
     revised_minutes: int = 0
+    revised_final: int = 0
     answers: int = 0
     new_answers: int = 0
     dollars: float = 0.0
@@ -53,6 +57,7 @@ class Collected:
         self.minutes += len(pulled.observations)
         self.new_minutes += stored.new_minutes
         self.revised_minutes += stored.revised_minutes
+        self.revised_final += stored.revised_final
         self.answers += len(pulled.predictions)
         self.new_answers += stored.new_answers
         self.dollars += pulled.dollars

@@ -2,13 +2,16 @@
 
 A part is durable once it is in the log; the lake is written when enough minutes wait, so that its
 commits do not grow with the calls of a source. What an earlier part of the same reading holds is
-compared with only where a later one comes back to it.
+compared with only where a later one comes back to it. Minutes count as final once they are in the
+lake and their source asks for them no more; whatever changes one afterwards is recorded.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from pathlib import Path
 
 from nibai.app.audit import change_document
@@ -18,11 +21,13 @@ from nibai.protocols import Pulled
 from nibai.store.capture_coverage import put_coverage
 from nibai.store.ingest import Ingest
 from nibai.store.known_answers import unknown_answers
-from nibai.store.observations import difference
+from nibai.store.observations import Difference, difference
 from nibai.store.prediction_rows import to_batch
 from nibai.store.quarantine import set_aside
+from nibai.store.revisions import Place, Revised, announce, settle
 from nibai.store.state import State
 from nibai.store.stored import Name, name_of, stored_minutes, stored_spans
+from nibai.store.watermarks import Brought, final_marks, put_watermarks
 
 NOWHERE = (0, -1)
 
@@ -32,16 +37,32 @@ WAITING_MINUTES = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What of a part the lake did not hold yet."""
+    """What of a part the lake did not hold yet; `revised_final`: minutes that had been final."""
 
     new_minutes: int
     revised_minutes: int
     new_answers: int
     changes: tuple[Change, ...] = ()
+    revised_final: int = 0
+
+
+@dataclass(slots=True)
+class _Marks:
+    """How far series were read: told once their rows are in the lake."""
+
+    read_until: dict[str, float] = field(default_factory=dict)
+    final_until: dict[str, float] = field(default_factory=dict)
+    brings: dict[str, set[Brought]] = field(default_factory=dict)
+
+    def add(self, part: Pulled) -> None:
+        self.read_until |= part.read_until
+        self.final_until |= part.final_until
+        for series, brought in part.brings.items():
+            self.brings.setdefault(series, set()).update(brought)
 
 
 class Keeper:
-    """Keeps the parts of one reading of one source."""
+    """Keeps the parts of one reading of one source, in a log of the source's name."""
 
     def __init__(
         self, data: Path, ingest: Ingest, state: State, clock: Callable[[], float]
@@ -52,6 +73,9 @@ class Keeper:
         self._clock = clock
         # What an earlier process left in the log belongs to what is stored.
         ingest.flush()
+        settle(state, ingest.collector, clock())
+        self._final = final_marks(state, ingest.collector)
+        self._marks = _Marks()
         self._known: dict[Name, tuple[int, int]] | None = None
         self._written: dict[SeriesKey, tuple[int, int]] = {}
         self._waiting = 0
@@ -64,6 +88,7 @@ class Keeper:
         set_aside(self._data, source, part.rejected)
         # Only now: killed before, the part is read again and differs by nothing.
         self.state.set_read_until(source, part.read_until, part.finished)
+        self._marks.add(part)
         return replace(stored, changes=tuple(changes))
 
     def _store(self, part: Pulled) -> Kept:
@@ -76,18 +101,46 @@ class Keeper:
         again |= {name_of(one.key) for one in part.observations if self._was_known(one)}
         stored = stored_minutes(lake, again, part.window)
         found = difference(part.observations, stored)
+        revised = self._revised(found)
+        if revised:
+            announce(self.state, self._ingest.collector, revised)
         answers = unknown_answers(lake, to_batch(part.predictions))
         if found.rows.num_rows or answers.num_rows:
             self._ingest.append(found.rows, None, answers if answers.num_rows else None)
         self._note(part.observations)
         if self._waiting >= WAITING_MINUTES or part.predictions or part.expected:
             self.flush()
-        return Kept(found.new_minutes, found.revised_minutes, answers.num_rows)
+        return Kept(
+            found.new_minutes,
+            found.revised_minutes,
+            answers.num_rows,
+            revised_final=sum(one.after_final for one in revised),
+        )
 
     def flush(self) -> None:
-        """Write what waits to the lake."""
+        """Write what waits to the lake, then say until when it is there and final."""
+        source = self._ingest.collector
         self._ingest.flush()
+        settle(self.state, source, self._clock())
+        marks, self._marks = self._marks, _Marks()
+        if marks.final_until:
+            put_watermarks(self.state, source, marks.read_until, marks.final_until, marks.brings)
         self._waiting = 0
+
+    def _revised(self, found: Difference) -> list[Revised]:
+        """Minutes that were held otherwise, and final ones of which nothing was held."""
+        places: dict[Place, list[Observation]] = {}
+        late = [one for one in found.new if self._was_final(one)] if self._final else []
+        for one in (*found.revised, *late):
+            place = (*name_of(one.key), one.minute)
+            places.setdefault(place, []).append(one)
+        return [
+            Revised(place, _brought_by(several), any(map(self._was_final, several)))
+            for place, several in places.items()
+        ]
+
+    def _was_final(self, one: Observation) -> bool:
+        return (one.minute + 1) * 60.0 <= self._final.get(name_of(one.key), -math.inf)
 
     def _written_before(self, one: Observation) -> bool:
         """Whether an earlier part of this reading may hold the minute."""
@@ -112,3 +165,13 @@ class Keeper:
         stored = replace(change, declared_at=self._clock(), predictions=plans_of(change))
         self.state.put_change(change_document(stored))
         return True
+
+
+def _brought_by(observed: Sequence[Observation]) -> str:
+    """What tells this reading of a minute from any other one."""
+    said = blake2b(digest_size=8)
+    for one in sorted(observed, key=lambda one: one.key):
+        counted = (one.provenance.value, one.scale, one.count, one.sum, one.errors, one.timeouts)
+        said.update(repr((one.key, counted)).encode())
+        said.update(one.buckets.tobytes() + one.bucket_counts.tobytes())
+    return said.hexdigest()

@@ -40,6 +40,7 @@ from nibai.schedule.slots import MOST_ATTEMPTS
 from nibai.server import Access, Site, make_app
 from nibai.store.ingest import Ingest
 from nibai.store.lake import Lake
+from nibai.store.revisions import LatePushes
 from nibai.store.slots import Slots
 from nibai.store.state import open_state
 
@@ -58,8 +59,14 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
     with ExitStack() as stack:
         state = open_state(config.state_address)
         stack.callback(state.close)
+        late = LatePushes(state, config.collector_id, clock)
         ingest = Ingest(
-            config.data, config.collector_id, state, clock=clock, max_bytes=config.max_wal
+            config.data,
+            config.collector_id,
+            state,
+            clock=clock,
+            max_bytes=config.max_wal,
+            late=late,
         )
         stack.callback(_close, ingest)
         owner = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(2)}"
@@ -67,7 +74,9 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
         telemetry = telemeter(config.telemetry, tally)
         if telemetry is not None:
             stack.callback(telemetry.stop)
-        keeper = Keeper(config, ingest, state, owner=owner, board=board, tally=tally, clock=clock)
+        keeper = Keeper(
+            config, ingest, state, late, owner=owner, board=board, tally=tally, clock=clock
+        )
         sources = SourceThreads(
             config, _sources(config), state, owner=owner, board=board, tally=tally, clock=clock
         )

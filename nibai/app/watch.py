@@ -1,8 +1,8 @@
 """Following a change from block to block until it is decided: `nibai audit --watch`.
 
-Looks may come at any time and any number of times: only closed blocks count, each once, in the
-order of time, and everything stops at the block that decides. What was seen is kept in the state,
-so that another look, or another process, goes on where the last one was.
+Looks may come at any time and any number of times: only closed blocks whose minutes are final
+count, each once, in the order of time, and everything stops at the block that decides. What was
+seen is kept in the state, so that another look, or another process, goes on where the last one was.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nibai.app.audit import Desk
+from nibai.app.finality import Finality, finality, revised_minutes
 from nibai.app.watch_plan import LATER, plan_part
 from nibai.claims import print_claim
 from nibai.conventions import REQUEST_METRICS
@@ -26,12 +27,8 @@ from nibai.stats.following import FollowPlan, Track, new_track
 from nibai.stats.sequential_rates import Trials
 from nibai.stats.verdict import Part, conjunction
 from nibai.store.engine import Engine
-from nibai.store.freshness import latencies_until
 from nibai.store.paired_blocks import PairedBlocks
 from nibai.store.windows import require_sides
-
-SETTLE_SECONDS = 300.0
-"""A block counts as closed so long after its end: late requests are in the lake by then."""
 
 SETTLED = (Verdict.CONFIRMED, Verdict.REFUTED)
 
@@ -40,7 +37,8 @@ SETTLED = (Verdict.CONFIRMED, Verdict.REFUTED)
 class Followed:
     """One part of the claims: how far it was followed, or why blocks do not decide it.
 
-    `waiting`: one side has no data yet; `planned` is False before the first look.
+    `waiting`: one side has no data yet; `planned` is False before the first look; `metric`: whose
+    requests they are.
     """
 
     claim: Claim
@@ -49,6 +47,7 @@ class Followed:
     waiting: bool = False
     planned: bool = False
     replicas: tuple[int, int] = (0, 0)
+    metric: str = ""
 
     @property
     def pairs(self) -> ClockPairs | None:
@@ -64,6 +63,21 @@ class Followed:
         if self.track is None or self.track.verdict is None:
             return Verdict.INCONCLUSIVE
         return self.track.verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """A block that is over, of one part."""
+
+    end: float
+    part: int
+    number: int
+    reading: BlockReading
+
+    @property
+    def order(self) -> tuple[float, int, int]:
+        """By time."""
+        return self.end, self.part, self.number
 
 
 class Watch:
@@ -88,25 +102,31 @@ class Watch:
     # -- looking ----------------------------------------------------------------------------
     def look(self, now: float) -> None:
         """Read all blocks that closed since the last look, in the order of time."""
-        if self.parts and not any(self._may_have_closed(part, now) for part in self.parts):
+        known = self.finality()
+        if self.parts and not any(self._may_have_closed(part, now, known) for part in self.parts):
             return
         sources = self.sources()
         self.parts = tuple(
-            self._prepared(part.claim, source)
+            dataclasses.replace(self._prepared(part.claim, source), metric=source.metric)
             for part, source in zip(self.parts, sources, strict=True)
         )
-        for _, index, number, reading in sorted(self._closed(sources, now), key=lambda e: e[:3]):
-            part = self.parts[index]
+        for one in sorted(self._closed(sources, now, known), key=lambda one: one.order):
+            part = self.parts[one.part]
             if part.track is not None and self.is_open(part):
-                track = part.track.look(number, reading)
+                track = part.track.look(one.number, one.reading, known.revision)
                 changed = dataclasses.replace(part, track=track)
-                self.parts = (*self.parts[:index], changed, *self.parts[index + 1 :])
+                self.parts = (*self.parts[: one.part], changed, *self.parts[one.part + 1 :])
         self.parts = tuple(self._stored(part) for part in self.parts)
 
-    @property
-    def read_until(self) -> float | None:
-        """Until when a pulled source of the endpoint was read; None: what is pushed is there."""
-        return latencies_until(self._desk.state, self.change.endpoint)
+    def finality(self) -> Finality:
+        """Until when minutes are final; ask before `sources`, or something may come in between."""
+        return finality(self._desk.state, self.change.endpoint)
+
+    def revised(self, part: Followed) -> int:
+        """Final minutes that changed after the part's blocks were read: counted, never applied."""
+        if part.pairs is None or part.track is None:
+            return 0
+        return revised_minutes(self._desk.state, self.change, part.metric, part.pairs, part.track)
 
     def sources(self) -> list[PairedBlocks]:
         """Where the blocks of each part are read, from the lake as it is now."""
@@ -124,12 +144,12 @@ class Watch:
         known = (name for name in names if engine.spans(self.change.endpoint, name))
         return next(known, claim.metric)
 
-    def _may_have_closed(self, part: Followed, now: float) -> bool:
+    def _may_have_closed(self, part: Followed, now: float, known: Finality) -> bool:
         """Whether the lake has to be asked: most looks fall between two ends of blocks."""
         pairs, track = part.pairs, part.track
         if pairs is None or track is None:
             return not part.planned or part.waiting
-        closed = pairs.closed(now - SETTLE_SECONDS)
+        closed = pairs.closed(now - known.lag_seconds(now))
         return self.is_open(part) and closed > track.last + 1
 
     def _prepared(self, claim: Claim, source: PairedBlocks) -> Followed:
@@ -158,14 +178,13 @@ class Watch:
         return dataclasses.replace(part, track=decode(Track, document))
 
     def _closed(
-        self, sources: Sequence[PairedBlocks], now: float
-    ) -> Iterator[tuple[float, int, int, BlockReading]]:
-        """(end, part, number, reading) of the blocks that are over and not read yet."""
-        read = self.read_until
+        self, sources: Sequence[PairedBlocks], now: float, known: Finality
+    ) -> Iterator[_Closed]:
+        """The blocks that are over and not read yet."""
         for index, (part, source) in enumerate(zip(self.parts, sources, strict=True)):
             if part.pairs is not None and self.is_open(part):
-                for number, reading in closed_blocks(part, source, now, read):
-                    yield part.pairs.end(number), index, number, reading
+                for number, reading in closed_blocks(part, source, now, known):
+                    yield _Closed(part.pairs.end(number), index, number, reading)
 
     # -- where it stands --------------------------------------------------------------------
     def sentence_verdict(self, sentence: Sentence) -> Verdict:
@@ -208,8 +227,9 @@ class Watch:
 
     def next_close(self, now: float) -> float | None:
         """When the next block of an open part will count, None when there is none."""
+        lag = self.finality().lag_seconds(now)
         ends = [
-            part.pairs.end(part.pairs.closed(now - SETTLE_SECONDS)) + SETTLE_SECONDS
+            part.pairs.end(part.pairs.closed(now - lag)) + lag
             for part in self.parts
             if part.pairs is not None and self.is_open(part)
         ]
@@ -221,22 +241,18 @@ class Watch:
 
 
 def closed_blocks(
-    part: Followed, source: PairedBlocks, now: float, read_until: float | None = None
+    part: Followed, source: PairedBlocks, now: float, known: Finality
 ) -> Iterator[tuple[int, BlockReading]]:
     """The blocks that are over and that the part's track has not passed, in the order of time.
 
-    A block counts once: where a source is pulled it is over when it was read to its end, however
-    long ago that end was.
+    A block counts once: where a source is pulled it is over when its minutes are final, however
+    long ago it ended.
     """
     pairs, track = part.pairs, part.track
     if pairs is None or track is None:
         return
-    moment = min(now - SETTLE_SECONDS, source.until)
-    if source.newest is not None:
-        moment = min(moment, source.newest + SETTLE_SECONDS)
-        if read_until is not None:
-            # What is newer came another way: the source of these marks is not read any more.
-            moment = min(moment, max(read_until, source.newest))
+    newest = now if source.newest is None else source.newest
+    moment = min(known.until(source.metric, newest, now), source.until)
     numbers = range(track.last + 1, pairs.closed(moment))
     quantile = None if part.claim.promise is Promise.ERRORS else part.claim.quantile or 0.5
     readings = source.readings(pairs, numbers, quantile, dict(track.plan.weights))

@@ -109,7 +109,8 @@ def finding_of(watch: Watch, part: Followed) -> Finding:
     if track is None:
         nothing = Evidence((0, 0), None, "none", (0, 0), "nothing", margin=part.claim.margin)
         return Finding(part.claim, verdict, reason, None, nothing, "anytime")
-    return Finding(part.claim, verdict, reason, _estimate(track), _evidence(part, track), "anytime")
+    evidence = _evidence(part, track, watch.revised(part))
+    return Finding(part.claim, verdict, reason, _estimate(track), evidence, "anytime")
 
 
 def _estimate(track: Track) -> Estimate:
@@ -121,7 +122,7 @@ def _estimate(track: Track) -> Estimate:
     return Estimate(found[0], found[1], found[2], track.plan.level)
 
 
-def _evidence(part: Followed, track: Track) -> Evidence:
+def _evidence(part: Followed, track: Track, revised: int) -> Evidence:
     plan = track.plan
     up = track.verdict is Verdict.CONFIRMED or (
         track.verdict is None and track.value > plan.threshold
@@ -148,11 +149,11 @@ def _evidence(part: Followed, track: Track) -> Evidence:
             None if track.error.nothing else (2.0**track.error.below, 2.0**track.error.above)
         ),
         log_e_value=log_e if math.isfinite(log_e) else None,
-        notes=_notes(part, track),
+        notes=_notes(part, track, revised),
     )
 
 
-def _notes(part: Followed, track: Track) -> tuple[str, ...]:
+def _notes(part: Followed, track: Track, revised: int) -> tuple[str, ...]:
     plan = track.plan
     notes = ["A/A rate: not measured"]
     if plan.phi is None:
@@ -177,6 +178,12 @@ def _notes(part: Followed, track: Track) -> tuple[str, ...]:
     if track.thin:
         notes.append(
             f"{subject(part.claim)}: {track.thin} blocks held too few requests and were left out"
+        )
+    if revised:
+        notes.append(
+            f"{subject(part.claim)}: {revised} minute(s) changed after they were final and had "
+            "counted here; what counted stays, an audit of fixed windows (without --watch) reads "
+            "them as they are now"
         )
     return tuple(notes)
 

@@ -9,9 +9,12 @@ and with it the verdict of the single change, is never touched.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
-from nibai.app.watch import SETTLE_SECONDS, Followed, Watch, closed_blocks
+from nibai.app.finality import Finality
+from nibai.app.watch import Followed, Watch, closed_blocks
 from nibai.document import decode
+from nibai.stats.block_values import BlockReading
 from nibai.stats.following import Track
 from nibai.store.paired_blocks import PairedBlocks
 from nibai.store.state import State
@@ -25,11 +28,18 @@ def go_on(watch: Watch, state: State, now: float) -> tuple[Track | None, ...]:
     After `Watch.look` at the same time. Each block is read once, as in a watch.
     """
     running = [_running(watch, state, part) for part in watch.parts]
-    if not any(_may_go_on(watch, part, now) for part in running):
+    known = watch.finality()
+    going = [_may_go_on(watch, part, now - known.lag_seconds(now)) for part in running]
+    if not any(going):
         return tuple(part.track for part in running)
+
+    def on(part: Followed, source: PairedBlocks) -> Track | None:
+        return _continued(watch, state, part, closed_blocks(part, source, now, known), known)
+
+    sources = watch.sources()
     return tuple(
-        _continued(watch, state, part, source, now) if _may_go_on(watch, part, now) else part.track
-        for part, source in zip(running, watch.sources(), strict=True)
+        on(part, source) if goes else part.track
+        for part, source, goes in zip(running, sources, going, strict=True)
     )
 
 
@@ -42,7 +52,7 @@ def _running(watch: Watch, state: State, part: Followed) -> Followed:
     return dataclasses.replace(part, track=track) if track.last > part.track.last else part
 
 
-def _may_go_on(watch: Watch, running: Followed, now: float) -> bool:
+def _may_go_on(watch: Watch, running: Followed, until: float) -> bool:
     """Whether blocks may have closed that its watch does not read any more.
 
     A block whose quantile is lost among failed requests ends it: the evidence is that of the block
@@ -52,18 +62,22 @@ def _may_go_on(watch: Watch, running: Followed, now: float) -> bool:
     if pairs is None or track is None or track.censored:
         return False
     own = next(part for part in watch.parts if part.claim == running.claim)
-    closed = pairs.closed(now - SETTLE_SECONDS)
+    closed = pairs.closed(until)
     return not watch.is_open(own) and closed > track.last + 1 and not watch.exhausted(running)
 
 
 def _continued(
-    watch: Watch, state: State, part: Followed, source: PairedBlocks, now: float
+    watch: Watch,
+    state: State,
+    part: Followed,
+    closed: Iterable[tuple[int, BlockReading]],
+    known: Finality,
 ) -> Track | None:
     track = part.track
     if track is None:
         return None
-    for number, reading in closed_blocks(part, source, now, watch.read_until):
-        track = track.look(number, reading)
+    for number, reading in closed:
+        track = track.look(number, reading, known.revision)
         if track.censored:
             break
     if track is part.track:

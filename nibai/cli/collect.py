@@ -100,6 +100,8 @@ def done_line(source: Source, done: Collected) -> str:
     minutes = (
         f"{done.minutes:,} minutes read in {done.calls:,} calls, {done.new_minutes:,} new, "
         f"{done.revised_minutes:,} revised, "
+        + f"{done.revised_final:,} of them after they were final, "
+        * bool(done.revised_final)
     )
     answers = f"{done.answers:,} answers read, {done.new_answers:,} new, "
     said = answers * bool(done.answers) + minutes * (done.minutes > 0 or not done.answers)

@@ -63,6 +63,7 @@ def purge(
     from nibai.app.audit import open_desk  # noqa: PLC0415 - see info
     from nibai.store.ingest import fold_waiting  # noqa: PLC0415 - see info
     from nibai.store.maintenance import purge as remove  # noqa: PLC0415 - see info
+    from nibai.store.revisions import LatePushes  # noqa: PLC0415 - see info
     from nibai.store.rows import PREDICTIONS, TABLES  # noqa: PLC0415 - see info
 
     if not (predictions or endpoint or segment or before):
@@ -73,7 +74,10 @@ def purge(
     with open_desk(config, time.time) as desk:
         if yes:
             # What waits in a write-ahead log would come into the lake after the purge.
-            running = fold_waiting(config.data, desk.state, clock=time.time)
+            late = LatePushes(desk.state, config.collector_id, time.time)
+            running = fold_waiting(
+                config.data, desk.state, clock=time.time, late={config.collector_id: late}
+            )
         found = remove(
             desk.lake,
             endpoint=endpoint,

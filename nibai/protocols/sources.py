@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -22,6 +22,9 @@ class Pulled:
     series, the others are read on. `expected`: how many requests there were to be answered.
     `changes` were seen in what was read; each has an id of its own and is stored once. `settled`:
     no part that was paid for follows at once, so that whoever stops here wastes nothing.
+    `final_until`: no minute before that is asked for again, by series; `brings` says of what these
+    are minutes, as (endpoint, variant, metric). Minutes of a source that does not say so are final
+    when they are there.
     """
 
     observations: Sequence[Observation]
@@ -36,6 +39,8 @@ class Pulled:
     expected: Sequence[ExpectedAnswers] = ()
     changes: Sequence[Change] = ()
     settled: bool = True
+    final_until: Mapping[str, float] = field(default_factory=dict)
+    brings: Mapping[str, Collection[tuple[str, str, str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

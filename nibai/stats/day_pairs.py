@@ -57,6 +57,22 @@ class ClockPairs:
         """When a block is over."""
         return self.start(number + 1)
 
+    def number_at(self, moment: float) -> int:
+        """The block that holds a moment; negative before the first one."""
+        return math.floor((moment - self.begin) / self.block_seconds)
+
+    def partnered(self, moment: float, last: int) -> list[int]:
+        """The blocks up to `last` whose partners hold a moment.
+
+        >>> friday = ClockPairs(cut=19_006 * DAY, since=18_999 * DAY, block_seconds=1800.0)
+        >>> friday.partnered(19_005 * DAY + 1800.0, 100), friday.partnered(19_006 * DAY, 100)
+        ([1], [])
+        """
+        number = self.number_at(moment)
+        start = self.start(number)
+        same_clock = range(number % self.per_day, last + 1, self.per_day)
+        return [one for one in same_clock if self.partner(one) == start]
+
     def closed(self, moment: float) -> int:
         """How many blocks are over at a moment."""
         return max(math.floor((moment - self.begin) / self.block_seconds), 0)

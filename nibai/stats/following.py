@@ -1,8 +1,8 @@
 """One claim part followed from block to block until it is decided, as plain numbers.
 
-The first reading of a block counts for ever: what arrives for it later is not added, because a
-value that may still change is not what the error rate was promised for (the fixed-window audit
-reads everything). A verdict, once reached, stays.
+A block is read once, when its minutes are final, and that reading counts for ever: a value that may
+still change is not what the error rate was promised for. What changes it all the same is told from
+the numbers beside the blocks (`read_at`). A verdict, once reached, stays.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class Track:
     `below` and `above` add up how far the blocks' values may be from those of the requests one by
     one; their mean widens the sequence. `decided` and `refuted` number the block that settled the
     verdict and that raised the evidence against the claim (`log_e_refute`) to its highest.
+    `read_at` holds (block, number): from that block on, blocks were read after the revision of that
+    number and before any later one.
     """
 
     plan: FollowPlan
@@ -77,6 +79,7 @@ class Track:
     refuted: int | None = None
     below: float = 0.0
     above: float = 0.0
+    read_at: tuple[tuple[int, int], ...] = ()
 
     @property
     def error(self) -> RecordingError:
@@ -125,11 +128,25 @@ class Track:
             return blocks
         return min(blocks, self.rates.log_e_value(threshold, above=above))
 
-    def look(self, number: int, reading: BlockReading) -> Track:
-        """After one more closed block; a number already passed changes nothing."""
+    def revision_known(self, number: int) -> int:
+        """The newest revision before a block was read.
+
+        >>> track = Track(FollowPlan(0, 0, 300, False, None, 0, 1.0), read_at=((0, 0), (5, 7)))
+        >>> track.revision_known(4), track.revision_known(9)
+        (0, 7)
+        """
+        return max((known for block, known in self.read_at if block <= number), default=0)
+
+    def look(self, number: int, reading: BlockReading, revision: int = 0) -> Track:
+        """After one more closed block, read when `revision` was the newest of its minutes.
+
+        A number already passed changes nothing.
+        """
         if number <= self.last:
             return self
         seen = replace(self, last=number)
+        if revision != self.revision_known(number):
+            seen = replace(seen, read_at=(*self.read_at, (number, revision)))
         if math.isnan(reading.value):
             return replace(seen, thin=self.thin + 1)
         seen = replace(

@@ -12,8 +12,6 @@ from nibai.store.state import State
 HEAD = "pull:"
 CAPTURES = "data_capture"
 BEDROCK = "bedrock"
-ALERT = "alert:"
-LEFT_BEHIND_SECONDS = 86400.0
 FORGOTTEN_SECONDS = 3 * 86400.0
 """A series so far behind its source's others is not read any more: it was renamed or removed."""
 FILLING_SECONDS = 2 * 3600.0
@@ -38,21 +36,6 @@ def read_until(state: State, endpoint: str) -> tuple[str, float] | None:
         newest[source] = max(until, newest.get(source, until))
     read = [one for one in found if newest[one[0]] - one[1] <= FORGOTTEN_SECONDS]
     return min(read, key=lambda one: one[1], default=None)
-
-
-def latencies_until(state: State, endpoint: str) -> float | None:
-    """Until when every latency of an endpoint was read; None: by no pulled source that is known.
-
-    What an alert reading brought counts. Series that were left behind for more than a day are not
-    read any more: a configuration names others now.
-    """
-    found: dict[tuple[str, str], float] = {}
-    for source, series, until in _marks(state):
-        if _is_of(source, series, endpoint):
-            key = source, series.removeprefix(ALERT)
-            found[key] = max(until, found.get(key, until))
-    newest = max(found.values(), default=0.0)
-    return min((one for one in found.values() if newest - one <= LEFT_BEHIND_SECONDS), default=None)
 
 
 def _account_and_name(endpoint: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ batch -> log (durable) -> acknowledge -> fold each minute -> one commit per tabl
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,8 +27,13 @@ DIGEST_SECONDS = 15 * 60.0
 COMMIT_ORDER = ("hist", "cell", "category", "predictions")
 
 
-def fold_waiting(folder: Path, ledger: Ledger, *, clock: Callable[[], float]) -> list[str]:
-    """Fold what collectors left in their logs; those still running, with rows that wait."""
+def fold_waiting(
+    folder: Path, ledger: Ledger, *, clock: Callable[[], float], late: Mapping[str, Late]
+) -> list[str]:
+    """Fold what collectors left in their logs; those still running, with rows that wait.
+
+    `late` hears of what was pushed late, by collector.
+    """
     running = []
     for home in sorted((folder / "wal").glob("*")):
         if not segments(home):
@@ -38,7 +43,7 @@ def fold_waiting(folder: Path, ledger: Ledger, *, clock: Callable[[], float]) ->
         except StoreError:
             running.append(home.name)
             continue
-        Ingest(folder, home.name, ledger, clock=clock).close()
+        Ingest(folder, home.name, ledger, clock=clock, late=late.get(home.name)).close()
     return running
 
 
@@ -55,6 +60,18 @@ class Ledger(Protocol):
 
     def set_cursor(self, collector: str, minute: int, sequence: int) -> None:
         """Everything that arrived up to this minute is in the lake."""
+        ...
+
+
+class Late(Protocol):
+    """Hears of pushed rows that change minutes which were whole already."""
+
+    def announce(self, cells: pa.Table, arrived_minute: int, sequence: int) -> None:
+        """Before the cells of a segment go into the lake; again after a crash."""
+        ...
+
+    def settle(self) -> None:
+        """They are in the lake."""
         ...
 
 
@@ -110,12 +127,14 @@ class Ingest:
         clock: Callable[[], float],
         max_bytes: int = MAX_BYTES,
         checkpoint: Callable[[str], None] = lambda _: None,
+        late: Late | None = None,
     ) -> None:
         self.collector = collector
         self.lake = Lake(folder / "lake")
         self._clock = clock
         self._ledger = ledger
         self._checkpoint = checkpoint
+        self._late = late
         home = folder / "wal" / collector
         self._lock = WriterLock(home / "writer.lock")
         self._fold_lock = threading.Lock()
@@ -231,10 +250,14 @@ class Ingest:
         folded = fold(pa.concat_tables([rows, found.scores]))
         folded = Folded({**folded.tables, **found.tables})
         self._checkpoint("folded")
+        if self._late is not None and "cell" in folded.tables:
+            self._late.announce(folded.tables["cell"], segment.minute, segment.sequence)
         for table in COMMIT_ORDER:
             if table in folded.tables:
                 self.lake.commit(table, folded.tables[table], self.collector, segment.sequence)
                 self._checkpoint(f"committed {table}")
+        if self._late is not None:
+            self._late.settle()
         digests = [frame.digest for frame in frames if frame.digest is not None]
         now = self._clock()
         self._ledger.put_digests(self.collector, [(digest, now) for digest in digests])

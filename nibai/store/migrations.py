@@ -171,6 +171,33 @@ PUSH_SILENCES = sa.Table(
     sa.Column("last_at", sa.Float, nullable=False),
 )
 
+WATERMARKS = sa.Table(
+    "watermarks",
+    METADATA,
+    sa.Column("source", sa.String, primary_key=True),
+    sa.Column("series", sa.String, primary_key=True),
+    sa.Column("endpoint", sa.String, primary_key=True, index=True),
+    sa.Column("variant", sa.String, primary_key=True),
+    sa.Column("metric", sa.String, primary_key=True),
+    sa.Column("read_until", sa.Float, nullable=False),
+    sa.Column("final_until", sa.Float, nullable=False),
+)
+
+REVISIONS = sa.Table(
+    "revisions",
+    METADATA,
+    sa.Column("endpoint", sa.String, primary_key=True),
+    sa.Column("variant", sa.String, primary_key=True),
+    sa.Column("metric", sa.String, primary_key=True),
+    sa.Column("minute", sa.Integer, primary_key=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("after_final", sa.Integer, nullable=False),
+    sa.Column("source", sa.String, nullable=False),
+    sa.Column("brought_by", sa.String, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False, index=True),
+    sa.Column("waiting", sa.Integer, nullable=False),
+)
+
 
 def _first(connection: sa.Connection) -> None:
     METADATA.create_all(connection)
@@ -224,6 +251,14 @@ def _detections_and_silences(connection: sa.Connection) -> None:
     PUSH_SILENCES.create(connection, checkfirst=True)
 
 
+def _watermarks(connection: sa.Connection) -> None:
+    WATERMARKS.create(connection, checkfirst=True)
+
+
+def _revisions(connection: sa.Connection) -> None:
+    REVISIONS.create(connection, checkfirst=True)
+
+
 STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _first,
     _watches,
@@ -235,6 +270,8 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _capabilities,
     _notes_of_deployments,
     _detections_and_silences,
+    _watermarks,
+    _revisions,
 )
 """Step i leads from version i to i + 1; steps are only ever added."""
 

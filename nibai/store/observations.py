@@ -42,11 +42,21 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Rows to append, and how many minutes were new or revised."""
+    """Rows to append; minutes that are new and such that are revised, as they will be."""
 
     rows: pa.RecordBatch
-    new_minutes: int
-    revised_minutes: int
+    new: tuple[Observation, ...]
+    revised: tuple[Observation, ...]
+
+    @property
+    def new_minutes(self) -> int:
+        """Minutes that were not held."""
+        return len(self.new)
+
+    @property
+    def revised_minutes(self) -> int:
+        """Minutes that were held otherwise."""
+        return len(self.revised)
 
 
 def difference(observed: Iterable[Observation], stored: dict[Minute, Stored]) -> Difference:
@@ -56,21 +66,21 @@ def difference(observed: Iterable[Observation], stored: dict[Minute, Stored]) ->
     """
     fresh: list[Observation] = []
     rows: list[tuple[object, ...]] = []
-    new = revised = 0
+    revised: list[Observation] = []
     for one in observed:
         before = stored.get((one.key, one.minute))
         if before is None:
             if one.count or one.sum or one.errors or one.timeouts:
                 fresh.append(one)
-                new += 1
             continue
         found = list(_rows(one, before))
-        revised += bool(found)
+        if found:
+            revised.append(one)
         rows += found
     if not fresh:
-        return Difference(_batch(rows), new, revised)
+        return Difference(_batch(rows), (), tuple(revised))
     batches = [new_rows(fresh), *([_batch(rows)] if rows else [])]
-    return Difference(pa.concat_batches(batches), new, revised)
+    return Difference(pa.concat_batches(batches), tuple(fresh), tuple(revised))
 
 
 def _rows(one: Observation, before: Stored) -> Iterator[tuple[object, ...]]:

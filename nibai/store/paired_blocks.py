@@ -60,7 +60,7 @@ class PairedBlocks:
     ) -> None:
         self._engine = engine
         self._change = change
-        self._metric = metric
+        self.metric = metric
         self._segment = segment
         self._changes = changes
         self._known: dict[tuple[str | None, float, int, float], Segments] = {}
@@ -71,7 +71,7 @@ class PairedBlocks:
     @cached_property
     def spans(self) -> tuple[list[SeriesSpan], list[SeriesSpan]]:
         """Series of the baseline's and of the candidate's variant."""
-        found = self._engine.spans(self._change.endpoint, self._metric)
+        found = self._engine.spans(self._change.endpoint, self.metric)
         names = self._change.baseline_variant, self._change.candidate_variant
         b, c = ([s for s in found if name is None or s.variant == name] for name in names)
         return b, c
@@ -192,7 +192,7 @@ class PairedBlocks:
         key = (variant, start, count, seconds)
         if key not in self._shares:
             window = Window(start, start + count * seconds)
-            found = self._engine.recorded(self._change.endpoint, self._metric, variant, window)
+            found = self._engine.recorded(self._change.endpoint, self.metric, variant, window)
             own = [one for label, one in found.items() if in_segment(label, self._segment)]
             requests = sum(one.requests for one in own)
             self._shares[key] = RecordedShare(sum((one.of for one in own), RecordedAs()), requests)
@@ -209,7 +209,7 @@ class PairedBlocks:
     def _segments(self, variant: str | None, start: float, count: int, seconds: float) -> Segments:
         change = self._change
         window = Window(start, start + count * seconds)
-        found = self._engine.pooled(change.endpoint, self._metric, variant, Blocks(window, count))
+        found = self._engine.pooled(change.endpoint, self.metric, variant, Blocks(window, count))
         return {label: h for label, h in found.items() if in_segment(label, self._segment)}
 
 

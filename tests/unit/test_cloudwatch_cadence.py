@@ -118,12 +118,14 @@ def test_percentiles_come_first_and_whole_histograms_take_over():
     assert {o.provenance for o in part.observations} == {Provenance.PERCENTILE_FIT}
     assert len(part.observations) == 2 * 30
     assert part.read_until == {ALERT + one: NOW - 180 for one in NAMES}
+    assert not part.final_until, "percentiles are provisional"
     assert part.dollars == planned.dollars == pytest.approx(2 * 2e-5)
     whole = source(made, now=NOW + 1800, cadence=OFTEN)
     (part,) = whole.pull({**stands, **part.read_until})
     assert {o.provenance for o in part.observations} == {Provenance.TC}
     assert set(part.finished) == {ALERT + one for one in NAMES}
     assert part.read_until == dict.fromkeys(NAMES, NOW - 180 + 1800)
+    assert part.final_until == dict.fromkeys(NAMES, NOW - 180 + 1800 - 3 * 3600)
     assert "percentiles every 5 minutes within a day of a change" in planned.said
 
 

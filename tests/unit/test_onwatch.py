@@ -19,6 +19,7 @@ from nibai.model import AlertState, Change, ReasonCode, Resolution, Verdict, Win
 from nibai.schedule import SlotState
 from nibai.store.alerts import alerts as stored_alerts
 from nibai.store.ingest import IngestStats
+from nibai.store.revisions import LatePushes
 
 HOUR = 3600.0
 
@@ -312,8 +313,9 @@ def test_a_state_that_is_away_makes_it_unwell_and_not_unready(watch):
 
     ingest = SimpleNamespace(stats=lambda: IngestStats(0, 0, 0, 0, 0, watch.clock.now))
     state = SimpleNamespace(lease=away)
+    late = LatePushes(state, "main", watch.clock)
     keeper = Keeper(
-        watch.config, ingest, state, owner="one", board=watch.board, tally=watch.tally,
+        watch.config, ingest, state, late, owner="one", board=watch.board, tally=watch.tally,
         clock=watch.clock,
     )  # fmt: skip
     assert (keeper.health()[0], keeper.ready()[0]) == (True, True)
@@ -381,6 +383,9 @@ def test_a_collector_that_went_quiet_is_told_and_its_interval_is_allowed_for():
     assert later["cloudwatch-123456789012-eu-west-1"].quiet_since == 1000.0
     assert board.allowed_seconds("sagemaker/123456789012.eu-west-1/chat") == 900.0 + 7200.0
     assert board.allowed_seconds("onprem/tokyo/ocr") == 900.0
+    reading = Reading(1900.0, 3600.0, provisional_seconds=1000.0)
+    board.read("cloudwatch-123456789012-eu-west-1", reading)
+    assert board.final_until() == 900.0, "reports wait until minutes are not revised any more"
 
 
 def test_the_tally_counts_by_the_names_of_the_registry():

@@ -89,12 +89,14 @@ def start(tmp_path):
 
 def test_a_source_is_read_stored_and_billed(start, tmp_path):
     running = start(Puller())
-    assert running.reading.final_until is None
+    assert running.reading.read_until is None
     running.threads.read_once(running.source)
     assert lake_counts(Lake(tmp_path / "lake"))[0] == 20
-    assert running.reading.final_until == NOW
+    assert running.reading.read_until == NOW
     assert running.reading.problem is None
     assert running.tally.numbers()["nibai_collector_dollars_total"] == {("prometheus-x",): 0.02}
+    revised = running.tally.numbers()["nibai_collector_revised_minutes_total"]
+    assert revised == {("prometheus-x", "true"): 0.0, ("prometheus-x", "false"): 0.0}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_a_failure_is_counted_and_told_and_the_next_reading_goes_on(start, pulle
     puller.error, puller.problems = None, ()
     running.threads.read_once(running.source)
     assert running.reading.problem is None
-    assert running.reading.final_until == NOW
+    assert running.reading.read_until == NOW
 
 
 def test_of_two_replicas_one_reads_until_its_lease_runs_out(start):

@@ -19,6 +19,7 @@ from nibai.model import Change, ReasonCode, Verdict
 from nibai.store.ingest import Ingest, MemoryLedger
 from nibai.store.lake import Lake
 from nibai.store.state import open_state
+from nibai.store.watermarks import put_watermarks
 
 DAY = 86_400.0
 MONDAY = 19_002 * DAY  # 2022-01-10
@@ -226,24 +227,24 @@ def test_a_block_counts_only_after_it_settled_and_the_lake_has_gone_on(desk):
     assert ended.parts[0].track.last <= 47, "no block without data after it"
 
 
-def test_a_block_of_a_pulled_source_counts_when_it_was_read_to_its_end(tmp_path, clock):
+def test_a_block_of_a_pulled_source_counts_when_its_minutes_are_final(tmp_path, clock):
     state, now = open_state(tmp_path / "state.sqlite"), [MONDAY]
     ingest = Ingest(tmp_path, "main", MemoryLedger(), clock=lambda: now[0])
     seconds, minutes = traffic(1)
-    read = minutes < CUT // 60 + 28  # the hour's reading came so far
+    read = minutes < CUT // 60 + 60
     endpoint = "sagemaker/123456789012.eu-west-1/chat"
     ingest.append(batch(seconds[read], minute=minutes[read], endpoint=endpoint))
     now[0] += 120
     ingest.close()
-    series = "AWS/SageMaker/ModelLatency/EndpointName=chat,VariantName=fp32"
-    gone = "AWS/SageMaker/ModelLatency/EndpointName=chat,VariantName=gone"
-    source = "cloudwatch-123456789012-eu-west-1"
+    brings = [(endpoint, "fp32", "latency")]
     desk = Desk(state, Lake(tmp_path / "lake"), clock)
     change = declared(desk, "1.6x faster at p50", endpoint=endpoint)
+    put_watermarks(state, "cw", {}, {"gone": CUT - 2 * DAY}, {"gone": brings})
     for until, closed in ((CUT + 1680, -1), (CUT + 1800, 0)):
-        state.set_read_until(source, {series: until, gone: CUT - 2 * DAY})
+        read = {"chat": until + 1800}
+        put_watermarks(state, "cw", read, {"chat": until}, {"chat": brings})
         watch = Watch(desk, change, 0.95)
-        watch.look(CUT + 3600)
+        watch.look(CUT + 7200)
         assert watch.parts[0].track.last == closed
     state.close()
 

@@ -16,6 +16,7 @@ from nibai.errors import NibaiError
 from nibai.store.ingest import Ingest
 from nibai.store.lake import Lake
 from nibai.store.maintenance import maintain
+from nibai.store.revisions import LatePushes
 from nibai.store.state import State
 
 LOG = logging.getLogger("nibai.run")
@@ -38,6 +39,7 @@ class Keeper:
         config: Config,
         ingest: Ingest,
         state: State,
+        late: LatePushes,
         *,
         owner: str,
         board: Board,
@@ -47,6 +49,8 @@ class Keeper:
         self._config = config
         self._ingest = ingest
         self._state = state
+        self._late = late
+        self._told_late = 0
         self._owner = owner
         self._board = board
         self._tally = tally
@@ -142,6 +146,7 @@ class Keeper:
         began = time.perf_counter()
         with self._tally.span("fold"):
             folded = self._ingest.fold()
+        self._tell_late(name)
         if folded:
             self._tally.observe("nibai_commit_seconds", time.perf_counter() - began)
             LOG.info("folded %d segment(s)", folded)
@@ -152,6 +157,12 @@ class Keeper:
         if now - self._maintained >= MAINTAIN_EVERY_SECONDS:
             self._maintained = now
             self._maintain(now)
+
+    def _tell_late(self, collector: str) -> None:
+        """Count minutes that were pushed to after they were whole."""
+        late, self._told_late = self._late.minutes - self._told_late, self._late.minutes
+        labels = {"collector": collector, "after_final": "true"}
+        self._tally.add("nibai_collector_revised_minutes_total", late, **labels)
 
     def _maintain(self, now: float) -> None:
         """One process keeps the lake; another goes on when its lease has run out."""

@@ -12,6 +12,7 @@ from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
 from nibai.errors import CollectError, NibaiError, StoreError
 from nibai.store.state import State
+from nibai.store.watermarks import final_marks
 
 LOG = logging.getLogger("nibai.collect")
 
@@ -47,7 +48,7 @@ class SourceThreads:
             for source in sources
         ]
         for source in sources:
-            board.read(source.name, Reading(self._final_until(source), source.whole_every_seconds))
+            board.read(source.name, self._reading(source))
 
     def start(self) -> None:
         """Begin; every source is read on once it is due."""
@@ -82,9 +83,7 @@ class SourceThreads:
             if self._state.lease(_lease(source), self._owner, began, lease):
                 self.read_once(source)
             else:
-                self._board.read(
-                    source.name, Reading(self._final_until(source), source.whole_every_seconds)
-                )
+                self._board.read(source.name, self._reading(source))
             self._stopping.wait(max(source.every_seconds - (self._clock() - began), 1.0))
 
     def read_once(self, source: Source) -> None:
@@ -102,9 +101,7 @@ class SourceThreads:
             problem = "unexpected error, see the log"
             LOG.exception("%s: reading failed and is tried again", source.name)
             self._failed(source, error)
-        self._board.read(
-            source.name, Reading(self._final_until(source), source.whole_every_seconds, problem)
-        )
+        self._board.read(source.name, self._reading(source, problem))
 
     def _told(self, source: Source, done: Collected) -> str | None:
         for text in done.problems:
@@ -112,6 +109,12 @@ class SourceThreads:
             self._tally.add("nibai_collector_errors_total", collector=source.name, reason="source")
         if done.dollars:
             self._tally.add("nibai_collector_dollars_total", done.dollars, collector=source.name)
+        for after_final, revised in (
+            ("true", done.revised_final),
+            ("false", max(done.revised_minutes - done.revised_final, 0)),
+        ):
+            labels = {"collector": source.name, "after_final": after_final}
+            self._tally.add("nibai_collector_revised_minutes_total", revised, **labels)
         LOG.info("%s: %d minutes in %d calls", source.name, done.minutes, done.calls)
         return done.problems[0] if done.problems else None
 
@@ -122,11 +125,15 @@ class SourceThreads:
         reason = "store" if isinstance(error, StoreError) else known
         self._tally.add("nibai_collector_errors_total", collector=source.name, reason=reason)
 
-    def _final_until(self, source: Source) -> float | None:
-        """Until when all series of a source were read."""
+    def _reading(self, source: Source, problem: str | None = None) -> Reading:
+        """How a source stands: until when all its series were read, and how far that is final."""
         known = self._state.read_until(source.name)
         # Beside its series a source keeps marks of other kinds (files read, counters).
-        return min((known[one] for one in source.puller.series if one in known), default=None)
+        read = min((known[one] for one in source.puller.series if one in known), default=None)
+        final = min(final_marks(self._state, source.name).values(), default=None)
+        provisional = 0.0 if read is None or final is None else max(read - final, 0.0)
+        every = source.whole_every_seconds
+        return Reading(read, every, problem, provisional_seconds=provisional)
 
 
 def _lease(source: Source) -> str:

@@ -10,18 +10,25 @@ from nibai.model import CollectorStanding, Round, Standing
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a collector stands: until when its minutes are final, how often it reads, what failed.
+    """How a collector stands: until when it has read, how often it reads, what failed.
 
-    Of one to which others send: when they last did, how long they have been silent for (while it
-    listened), and how long they may be.
+    Minutes are provisional for `provisional_seconds` after they were read first. Of one to which
+    others send: when they last did, how long they have been silent for (while it listened), and how
+    long they may be.
     """
 
-    final_until: float | None = None
+    read_until: float | None = None
     every_seconds: float = 0.0
     problem: str | None = None
     sent_at: float | None = None
     silence_seconds: float | None = None
     silence_limit_seconds: float | None = None
+    provisional_seconds: float = 0.0
+
+    @property
+    def final_until(self) -> float | None:
+        """Until when its minutes are final."""
+        return None if self.read_until is None else self.read_until - self.provisional_seconds
 
 
 class Board:
@@ -44,11 +51,11 @@ class Board:
             self._at, self._standings, self._unseen = at, standings, unseen
 
     def read(self, collector: str, reading: Reading) -> None:
-        """A collector has read on, or failed to; what it held final before stays so."""
+        """A collector has read on, or failed to; what it had read before stays so."""
         with self._lock:
             known = self._readings.get(collector, Reading())
-            until = reading.final_until if reading.final_until is not None else known.final_until
-            self._readings[collector] = replace(reading, final_until=until)
+            until = reading.read_until if reading.read_until is not None else known.read_until
+            self._readings[collector] = replace(reading, read_until=until)
 
     def readings(self) -> dict[str, Reading]:
         """The newest reading of every collector."""
@@ -84,7 +91,7 @@ class Board:
         return tuple(self._collector(name, reading, now) for name, reading in found)
 
     def _collector(self, name: str, reading: Reading, now: float) -> CollectorStanding:
-        until = reading.final_until
+        until = reading.read_until
         quiet_since = until if until is not None else self._since
         allowed = self.lag_limit_seconds(reading)
         silence, usual = reading.silence_seconds, reading.silence_limit_seconds

@@ -1,0 +1,76 @@
+"""When minutes count for a watch, and what changes them afterwards.
+
+A value that may still change is not what a watch's error rate was promised for: a block is read
+once its minutes are final. What changes a final minute all the same is never applied to a block
+that was read, and never silent. Source: nibai's aws.md, R4.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nibai.model import Change
+from nibai.stats.day_pairs import ClockPairs
+from nibai.stats.following import Track
+from nibai.store.revisions import Revision, newest_number, revised_since
+from nibai.store.state import State
+from nibai.store.watermarks import Watermark, watermarks
+
+SETTLE_SECONDS = 300.0
+"""A block counts as closed so long after its end: what is pushed late is in the lake by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finality:
+    """What is known of an endpoint's minutes, asked before the lake is read.
+
+    `marks` by metric, of pulled sources; `revision` is the newest of a minute that was final.
+    """
+
+    marks: Mapping[str, Watermark]
+    revision: int
+
+    def lag_seconds(self, now: float) -> float:
+        """How old minutes are at least when they count."""
+        known = [one for one in self.marks.values() if not one.is_behind(now)]
+        final = max((one.final_until for one in known), default=math.inf)
+        return max(SETTLE_SECONDS, now - final)
+
+    def until(self, metric: str, newest: float, now: float) -> float:
+        """Until when the minutes of a metric count, of which the lake holds some up to `newest`."""
+        settled = min(now - SETTLE_SECONDS, newest + SETTLE_SECONDS)
+        mark = self.marks.get(metric)
+        # Minutes of long after a mark came another way: its source is not read any more.
+        if mark is None or mark.is_behind(newest):
+            return settled
+        return min(settled, mark.final_until)
+
+
+def finality(state: State, endpoint: str) -> Finality:
+    """What is known now."""
+    return Finality(watermarks(state, endpoint), newest_number(state, endpoint))
+
+
+def revised_minutes(
+    state: State, change: Change, metric: str, pairs: ClockPairs, track: Track
+) -> int:
+    """How many minutes of blocks and partners changed after the track had read them."""
+    if track.last < 0:
+        return 0
+    found = revised_since(state, change.endpoint, metric, track.revision_known(0))
+    return sum(_read_before(one, change, pairs, track) for one in found)
+
+
+def _read_before(one: Revision, change: Change, pairs: ClockPairs, track: Track) -> bool:
+    at = one.minute * 60.0
+    numbers = []
+    if change.candidate_variant in {None, one.variant}:
+        numbers.append(pairs.number_at(at))
+    if change.baseline_variant in {None, one.variant}:
+        numbers += pairs.partnered(at, track.last)
+    return any(
+        0 <= number <= track.last and one.number > track.revision_known(number)
+        for number in numbers
+    )
