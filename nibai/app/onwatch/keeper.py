@@ -129,7 +129,7 @@ class Keeper:
         if arrivals is None:
             return Reading(until, 60.0, self._problem)
         return Reading(
-            final_until=until,
+            read_until=until,
             every_seconds=60.0,
             problem=self._problem,
             sent_at=arrivals.last_at,
