@@ -54,13 +54,17 @@ class Query(Protocol[Told_co]):
 
 @dataclass(frozen=True, slots=True)
 class Answered(Generic[Row]):
-    """What a window held: `lost` rows cannot be used; `whole`: none was left out."""
+    """What a window held: `lost` rows cannot be used; `whole`: none was left out.
+
+    `matched` is how many there are, those that were left out and up to a second's more included.
+    """
 
     window: Window
     requests: tuple[Row, ...]
     lost: int
     whole: bool
     dollars: float
+    matched: int = 0
 
 
 def logs_client(region: str, endpoint_url: str | None) -> Caller:
@@ -113,7 +117,7 @@ class Insights(Generic[Row]):
             queryString=self._query.text,
             limit=MAX_ROWS,
         )
-        rows, scanned = self._results(str(started["queryId"]))
+        rows, scanned, matched = self._results(str(started["queryId"]))
         found = [self._query.request(row) for row in rows]
         inside = [one for one in found if one and window.start <= one.at < window.end]
         return Answered(
@@ -122,10 +126,11 @@ class Insights(Generic[Row]):
             sum(one is None for one in found),
             len(rows) < MAX_ROWS,
             scanned / 1e9 * DOLLARS_A_GIGABYTE,
+            max(matched, len(rows)),
         )
 
-    def _results(self, query: str) -> tuple[list[dict[str, str]], float]:
-        """All rows of a finished query, and the bytes it scanned."""
+    def _results(self, query: str) -> tuple[list[dict[str, str]], float, int]:
+        """All rows of a finished query, the bytes it scanned, and how many records matched it."""
         request: dict[str, object] = {"queryId": query, "maxItems": PAGE_ROWS}
         begun, pause, rows = self._clock(), FIRST_WAIT_SECONDS, []
         while True:
@@ -151,6 +156,7 @@ class Insights(Generic[Row]):
                 )
             rows += [{one["field"]: one["value"] for one in row} for row in page["results"]]
             if not page.get("nextToken"):
-                scanned = page.get("statistics", {}).get("bytesScanned", 0.0)
-                return rows, float(scanned)
+                told = page.get("statistics", {})
+                matched = int(told.get("recordsMatched", 0.0))
+                return rows, float(told.get("bytesScanned", 0.0)), matched
             request["nextToken"] = page["nextToken"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -83,6 +83,30 @@ def minutes(
     return [
         _observation(minute, SeriesKey(endpoint, variant, "", segment, "latency"), own, provenance)
         for (minute, variant, segment), own in sorted(groups.items())
+    ]
+
+
+def unrecorded(
+    requests: Sequence[Request], share: float, endpoint: str, segments: Segments
+) -> list[Observation]:
+    """A minute of which only this share of the requests came, the first ones: counts alone.
+
+    They are no fair sample of how long requests took, so that no bucket is known. Whose the others
+    were and how many failed is taken from those that came.
+    """
+    return [
+        replace(
+            one,
+            buckets=one.buckets[:0],
+            bucket_counts=one.bucket_counts[:0],
+            count=round(one.count / share),
+            sum=one.sum / share,
+            min=float("nan"),
+            max=float("nan"),
+            errors=round(one.errors / share),
+            provenance=Provenance.SCALAR,
+        )
+        for one in minutes(requests, endpoint, segments, Provenance.EXACT)
     ]
 
 

@@ -11,7 +11,7 @@ from collector.hourly.part import Part
 from collector.insights import Answered, Insights, logs_client
 from collector.segments import Segments
 from collector.spans.query import SpanQuery
-from collector.spans.requests import Naming, Request, minutes
+from collector.spans.requests import Naming, Request, minutes, unrecorded
 from collector.spans.xray import (
     Sampling,
     Traced,
@@ -110,15 +110,19 @@ class SpansSource:
         part = Part()
         part.dollars = answered.dollars
         part.notes["spans without time or duration"] += answered.lost
-        requests = answered.requests
-        if not answered.whole:
+        requests, endpoint = answered.requests, self._chosen.endpoint
+        if answered.whole:
+            found = minutes(requests, endpoint, segments, Provenance.EXACT)
+        else:
             # Those that came are the first of their minute: no fair sample of it.
             part.problems.append(
-                f"{self._chosen.log_group}: more than {len(requests):,} spans in one minute, which "
-                "is left out: narrow the filter"
+                f"{self._chosen.log_group}: about {answered.matched:,} spans in one minute, of "
+                f"which Logs Insights gives {len(requests):,}: how long they took is not recorded, only "
+                "how many there were, and intervals widen by them: narrow the filter"
             )
-            requests = ()
-        found = minutes(requests, self._chosen.endpoint, segments, Provenance.EXACT)
+            share = len(requests) / max(answered.matched, 1)
+            found = unrecorded(requests, share, endpoint, segments)
+            part.notes["requests whose times are not recorded"] += sum(one.count for one in found)
         return self._pulled(part, answered.window, found)
 
     def _traced(self, traced: Traced, segments: Segments) -> Pulled:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -85,6 +85,21 @@ def configured(config: Config) -> list[Source]:
             "(docs/data-capture.md), or `bedrock` (docs/bedrock.md)"
         )
     return sources
+
+
+def due_in(source: Source, read_until: Mapping[str, float], now: float) -> float:
+    """Seconds until a source is due; a new start pays for no reading that was just made."""
+    marks = [read_until.get(one) for one in source.puller.series]
+    read = [one for one in marks if one is not None]
+    if not read or len(read) < len(marks):
+        return 0.0
+    return min(max(min(read) + source.every_seconds - now, 0.0), source.every_seconds)
+
+
+def due_times(config: Config, sources: Sequence[Source], now: float) -> dict[str, float]:
+    """When each source is due, by name, from where its last reading left it."""
+    with _state(config) as state:
+        return {one.name: now + due_in(one, state.read_until(one.name), now) for one in sources}
 
 
 def previews(config: Config, sources: Sequence[Source]) -> list[tuple[Source, Preview]]:

@@ -32,11 +32,15 @@ def command(*, once: bool, dry_run: bool, config_file: str | None, data: str | N
 
     The bill is said before and metered after. A first reading goes back 15 days.
     """
-    from nibai.app.collect import configured, previews  # noqa: PLC0415 - boto3, duckdb
+    from nibai.app.collect import configured, due_times, previews  # noqa: PLC0415 - boto3, duckdb
 
     config = configuration(config_file, data)
     sources = configured(config)
     due = dict.fromkeys((source.name for source in sources), 0.0)
+    if not once and not dry_run:
+        # What another process, or this one before a restart, has read is paid for once.
+        due = due_times(config, sources, time.time())
+        time.sleep(max(min(due.values()) - time.time(), 0.0))
     while True:
         # Each at its own pace: to be asked more often than planned would be paid for.
         now = time.time()

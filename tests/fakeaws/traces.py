@@ -46,15 +46,21 @@ class Logs:
         found = {
             "status": "Complete",
             "results": rows[first:last],
-            "statistics": {"bytesScanned": self.scanned * len(rows)},
+            "statistics": {
+                "bytesScanned": self.scanned * len(rows),
+                "recordsMatched": float(len(self._inside(query))),
+            },
         }
         return found | ({"nextToken": str(last)} if last < len(rows) else {})
 
     def _rows(self, query):
         named = re.findall(r"([@\w.]+) as (\w+)", query["queryString"])
-        start, end = query["startTime"], query["endTime"]
-        inside = [span for span in self.spans if start <= span["at"] < end + 1]
+        inside = self._inside(query)
         return [self._row(span, named) for span in inside[: min(self.most, query["limit"])]]
+
+    def _inside(self, query):
+        start, end = query["startTime"], query["endTime"]
+        return [span for span in self.spans if start <= span["at"] < end + 1]
 
     def _row(self, span, named):
         moment = datetime.fromtimestamp(span["at"], UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

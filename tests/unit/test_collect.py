@@ -5,6 +5,7 @@ import re
 import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -337,9 +338,19 @@ class EnoughError(Exception):
     """The loop went on for long enough."""
 
 
-def test_a_source_is_not_read_more_often_because_another_one_is(monkeypatch, tmp_path):
+@pytest.mark.parametrize(("read_at", "times"), [(None, 3), (NOW - 600, 2)])
+def test_a_source_is_read_at_its_own_pace_also_after_a_restart(
+    monkeypatch, tmp_path, read_at, times
+):
     clock, asked = [NOW], []
-    sources = [Source("quick", None, 60.0, 60.0), Source("dear", None, 3600.0, 3600.0)]
+    sources = [
+        Source(name, SimpleNamespace(series=(name,)), every, every)
+        for name, every in (("quick", 60.0), ("dear", 3600.0))
+    ]
+    if read_at is not None:
+        state = open_state(tmp_path / "state.sqlite")
+        state.set_read_until("dear", {"dear": read_at})
+        state.close()
 
     def sleep(seconds):
         clock[0] += seconds
@@ -356,8 +367,8 @@ def test_a_source_is_not_read_more_often_because_another_one_is(monkeypatch, tmp
     monkeypatch.setattr("nibai.app.collect.previews", lambda _config, _sources: [])
     monkeypatch.setattr("nibai.cli.collect._read", read)
     path = tmp_path / "nibai.yaml"
-    path.write_text(f"data: {tmp_path}", encoding="utf-8")
+    path.write_text(f"data: {tmp_path}\nstate: {tmp_path}/state.sqlite", encoding="utf-8")
     with pytest.raises(EnoughError):
         command.callback(once=False, dry_run=False, config_file=str(path), data=None)
-    assert asked.count("dear") == 3
+    assert asked.count("dear") == times
     assert 115 <= asked.count("quick") <= 123

@@ -1,6 +1,7 @@
 """Requests from traces: spans by Logs Insights, X-Ray with its weights; nothing read twice."""
 
 import json
+import re
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,7 +13,9 @@ from fakeaws.traces import Logs, XRay
 
 from collector.spans.xray import Sampling
 from nibai import cli
-from nibai.model import Window
+from nibai.model import RecordedAs, Window
+from nibai.stats.recorded import RecordedShare, recording_error
+from nibai.stats.score import pooled_table
 from nibai.store.engine import Blocks, Engine
 from nibai.store.lake import Lake
 
@@ -55,6 +58,10 @@ class Account:
 
     def collect(self, **settings):
         return self.nibai("collect", "--once", **settings)
+
+    def recorded(self):
+        engine = Engine(Lake(self.folder / "data" / "lake"))
+        return engine.recorded(ENDPOINT, "latency", "nova", Window(FIRST - 600, NOW))
 
     def found(self, variant="nova"):
         engine = Engine(Lake(self.folder / "data" / "lake"))
@@ -118,7 +125,7 @@ def test_a_query_that_never_ends_is_asked_again_later(account, monkeypatch):
     assert account.found()["in=<=128"].n.sum() == 10
 
 
-def test_windows_with_too_many_rows_are_halved_and_a_minute_that_stays_too_full_is_left_out(
+def test_windows_with_too_many_rows_are_halved_and_of_a_minute_too_full_only_the_number_is_kept(
     account, monkeypatch
 ):
     monkeypatch.setattr("collector.insights.MAX_ROWS", 100)
@@ -127,11 +134,20 @@ def test_windows_with_too_many_rows_are_halved_and_a_minute_that_stays_too_full_
     account.logs = Logs(made, polls=0, scanned=1e6)
     code, out, err = account.collect()
     assert code == 5
-    assert "spans in one minute, which is left out: narrow the filter" in err
+    full = sum(FIRST + 60 <= one["at"] < FIRST + 120 for one in made)
+    assert "spans in one minute, of which Logs Insights gives" in err
+    assert "intervals widen by them: narrow the filter" in err
+    told = int(re.search(r"; (\d+) requests whose times are not recorded", out)[1])
+    assert full <= told <= full * 61 / 60 + 3, "the query's last second lies behind the minute"
     scanned = sum(len(account.logs._rows(query)) for query in account.logs.queries)
     assert f"metered ${scanned * 1e6 / 1e9 * 0.005:.4f}" in out
-    full = sum(FIRST + 60 <= one["at"] < FIRST + 120 for one in made)
     assert account.found()["in=<=128"].n.sum() == 650 - full
+    assert account.recorded()["in=<=128"] == RecordedShare(RecordedAs(unbinned=told), 650 - full)
+    widened = recording_error(
+        (pooled_table(account.found()["in=<=128"]),) * 2, 0.5,
+        (RecordedAs(unbinned=told), RecordedAs()), (650 - full,) * 2,
+    )  # fmt: skip
+    assert min(widened.below, widened.above) > 0.05, "an audit's interval holds what is not known"
 
 
 def test_a_missing_permission_names_it_and_what_came_before_stays(account):

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from nibai.app.collect import Collected, Source, collect
+from nibai.app.collect import Collected, Source, collect, due_in
 from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
@@ -65,14 +65,8 @@ class SourceThreads:
             self._state.lease(_lease(source), self._owner, self._clock(), 0.0)
 
     def due_in(self, source: Source) -> float:
-        """Seconds until a source is due; a new start pays for no reading that was just made."""
-        known = self._state.read_until(source.name)
-        marks = [known.get(one) for one in source.puller.series]
-        read = [one for one in marks if one is not None]
-        if not read or len(read) < len(marks):
-            return 0.0
-        wait = min(read) + source.every_seconds - self._clock()
-        return min(max(wait, 0.0), source.every_seconds)
+        """Seconds until a source is due."""
+        return due_in(source, self._state.read_until(source.name), self._clock())
 
     def _work(self, source: Source) -> None:
         self._stopping.wait(self.due_in(source))
