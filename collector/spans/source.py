@@ -116,9 +116,9 @@ class SpansSource:
         else:
             # Those that came are the first of their minute: no fair sample of it.
             part.problems.append(
-                f"{self._chosen.log_group}: about {answered.matched:,} spans in one minute, of "
-                f"which Logs Insights gives {len(requests):,}: how long they took is not recorded, only "
-                "how many there were, and intervals widen by them: narrow the filter"
+                f"{self._chosen.log_group}: about {answered.matched:,} spans in one minute, "
+                f"of which Logs Insights gives {len(requests):,}: how long they took is not "
+                "recorded, only how many there were, and intervals widen by them: narrow the filter"
             )
             share = len(requests) / max(answered.matched, 1)
             found = unrecorded(requests, share, endpoint, segments)
