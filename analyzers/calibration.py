@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from analyzers.gates import SHORT_LIVE_WINDOW_SECONDS, window_seconds
+from analyzers.gates import SHORT_LIVE_WINDOW_SECONDS, hours_text, window_seconds
 from analyzers.sample import Sample
 from analyzers.wording import interval_text, subject, times
 from nibai.histogram import merge
@@ -46,7 +46,7 @@ def past_gate(judgement: PastJudgement | None, comparison: Comparison) -> Reason
         return None
     return Reason(
         ReasonCode.UNCALIBRATED_SHORT_WINDOW,
-        f"a live window of {seconds / 3600:.2g} h is judged by the endpoint's own unchanged past: "
+        f"a live window of {hours_text(seconds)} h is judged by the endpoint's own unchanged past: "
         f"{_windows(calibration.effective_windows)} of the {MIN_WINDOWS:g} windows needed "
         f"{'is' if calibration.effective_windows == 1 else 'are'} known, "
         f"{_days(judgement.days_missing)} of history before the baseline "

@@ -243,9 +243,20 @@ def short_live_window(comparison: Comparison) -> Reason | None:
         return None
     return Reason(
         ReasonCode.UNCALIBRATED_SHORT_WINDOW,
-        f"a live window of {seconds / 3600:.2g} h cannot be judged without the endpoint's own "
+        f"a live window of {hours_text(seconds)} h cannot be judged without the endpoint's own "
         "history: use at least 6 h on both sides, or repeated runs (--runs)",
     )
+
+
+def hours_text(seconds: float) -> str:
+    """Hours of a window that is too short: rounding never makes it read as long enough.
+
+    >>> hours_text(21_420), hours_text(5399), hours_text(90)
+    ('just under 6', '1.5', '0.025')
+    """
+    rounded = f"{seconds / 3600:.2g}"
+    enough = SHORT_LIVE_WINDOW_SECONDS / 3600
+    return f"just under {enough:g}" if float(rounded) >= enough else rounded
 
 
 def window_seconds(comparison: Comparison) -> float:

@@ -105,12 +105,13 @@ def duration_text(seconds: float) -> str:
 def block_unit(block_seconds: float) -> str:
     """What one block is called.
 
-    >>> block_unit(3600.0), block_unit(12.5), block_unit(1800.0)
-    ('hour', 'block of 12.5 seconds', 'block of 30 minutes')
+    >>> block_unit(3600.0), block_unit(12.5), block_unit(1806.0), block_unit(60.0)
+    ('hour', 'block of 12.5 seconds', 'block of 30.1 minutes', 'block of 1 minute')
     """
     if block_seconds == 3600.0:  # noqa: PLR2004 - an hour
         return "hour"
-    return f"block of {duration_text(block_seconds).replace('1 minutes', '1 minute')}"
+    text = duration_text(block_seconds)
+    return f"block of {'1 minute' if text == '1 minutes' else text}"
 
 
 def _number(ratio: float) -> str:

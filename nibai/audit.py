@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from nibai.claims import print_claim, print_sentence
-from nibai.conventions import DEFAULT_LEVEL, NOT_MEASURED
+from nibai.conventions import DEFAULT_LEVEL, NOT_MEASURED, REQUEST_METRICS
 from nibai.exhibits import describe
 from nibai.model import (
     Audit,
@@ -58,6 +58,7 @@ def run_audit(
     verdict = audit_verdict([result.verdict for result in results])
     reason = _attributed(change, _reason(verdict, results))
     comparisons = _comparisons(change, windows)
+    sides = comparisons or _about_requests(results, windows)
     answers = windows.predictions() if isinstance(windows, PredictionWindows) else ()
     return Audit(
         id=audit_id,
@@ -66,8 +67,8 @@ def run_audit(
         verdict=verdict,
         reason=reason,
         sentences=results,
-        baseline=_summary([comparison.baseline for comparison in comparisons], answers, 0),
-        candidate=_summary([comparison.candidate for comparison in comparisons], answers, 1),
+        baseline=_summary([comparison.baseline for comparison in sides], answers, 0),
+        candidate=_summary([comparison.candidate for comparison in sides], answers, 1),
         exhibits=_exhibits(comparisons, level),
         notes=_notes(comparisons, [*notes, *_chart_notes(results)]),
         nibai_version=version,
@@ -193,6 +194,14 @@ def _attributed(change: Change, reason: Reason) -> Reason:
 def _comparisons(change: Change, windows: Windows) -> list[Comparison]:
     names = dict.fromkeys(part.metric for sentence in change.sentences for part in sentence.parts)
     found = (windows.comparison(name) for name in names)
+    return [comparison for comparison in found if comparison is not None]
+
+
+def _about_requests(results: Sequence[SentenceResult], windows: Windows) -> list[Comparison]:
+    """The requests that a claim about cost or errors rests on, which names no metric of its own."""
+    if not any(any(finding.evidence.requests) for one in results for finding in one.findings):
+        return []
+    found = (windows.comparison(name) for name in REQUEST_METRICS)
     return [comparison for comparison in found if comparison is not None]
 
 

@@ -30,10 +30,11 @@ def dollars_per_variant() -> float:
 
 def enrichment(topic: str, services: Services, region: str, variants: int) -> Iterator[Capability]:
     """Both switches, with the two commands and the bill where they are off."""
+    many = f"{variants} variant{'' if variants == 1 else 's'}"
     remedy = (
         f"aws observabilityadmin start-telemetry-enrichment --region {region}\n"
         f"aws cloudwatch start-otel-enrichment --region {region}\n"
-        f"costs about ${variants * dollars_per_variant():.2f} a month for {variants} variants "
+        f"costs about ${variants * dollars_per_variant():.2f} a month for {many} "
         "(500 bytes a sample assumed); nibai never runs these"
     )
 

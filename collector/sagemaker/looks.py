@@ -8,8 +8,10 @@ from typing import Any
 
 from collector.sagemaker.describe import AT_REST, Described
 from collector.sagemaker.diff import context_moved, steps
+from collector.sagemaker.facts import text
 from collector.sagemaker.signals import Signal
 from collector.sagemaker.snapshot import Snapshot
+from nibai.document import iso
 from nibai.protocols import Deployment
 
 DELETED = "Deleted"
@@ -46,6 +48,28 @@ def underway(
     }
 
 
+def underway_words(now: Deployment, earlier: Deployment) -> tuple[str, ...]:
+    """What is told of a deployment in progress, each of its steps once."""
+    known = earlier.underway.get("statuses", ())
+    new = [one for one in now.underway["statuses"] if one not in known]
+    if not new:
+        return ()
+    config = f" of {text(now.underway['config'])}" if now.underway["config"] else ""
+    return (f"a deployment{config} is underway: {', '.join(map(text, new))}",)
+
+
+def taken_back(seen: Seen) -> tuple[float, float] | None:
+    """From when to when a deployment ran that did not stay; None where none was seen.
+
+    Its minutes are no optimization's, and nobody's "before" either: two fleets answered.
+    """
+    underway = seen.earlier.underway
+    if underway.get("config") in {None, "", seen.after.config}:
+        return None
+    started = underway.get("start", seen.earlier.last_seen)
+    return (min(started, seen.after.modified), seen.after.modified)
+
+
 def settled(before: Snapshot, after: Snapshot) -> Snapshot:
     """A snapshot in which what is being updated, or cannot be read now, is what it was before."""
     units = []
@@ -76,8 +100,12 @@ def notes(seen: Seen, *, changed: bool) -> tuple[str, ...]:
     said += [f"{one} (a covariate)" for one in context_moved(before, after)]
     if before.status == DELETED:
         said.append("was made again after it had been deleted")
-    if (config := earlier.underway.get("config")) and not changed and config != after.config:
-        said.append(f"the deployment of {config} did not stay: {before.config} serves on")
+    if not changed and (ran := taken_back(seen)) is not None:
+        config = text(earlier.underway["config"])
+        said.append(
+            f"the deployment of {config} did not stay, {before.config} serves on: its minutes "
+            f"({iso(ran[0])} to {iso(ran[1])}) belong to no side of an audit"
+        )
     return tuple(said)
 
 

@@ -20,7 +20,9 @@ from collector.sagemaker.looks import (
     first_words,
     notes,
     settled,
+    taken_back,
     underway,
+    underway_words,
 )
 from collector.sagemaker.past import Past, Served
 from collector.sagemaker.permitted import Permitted
@@ -29,7 +31,7 @@ from collector.sagemaker.snapshot import Role, Snapshot, from_document, to_docum
 from collector.sagemaker.trail import REACH_SECONDS, SECONDS_A_CALL, Trail
 from nibai.errors import CollectError
 from nibai.model import Change
-from nibai.protocols import Deployment, Discoverer, Sighting
+from nibai.protocols.discovery import TAKEN_BACK, Deployment, Discoverer, Sighting
 
 JOBS_BACK_SECONDS = 180 * 86400.0
 KEPT_SIGNALS_SECONDS = 600.0
@@ -118,7 +120,8 @@ class SageMakerSource:
         signals = joined(from_documents(earlier.underway.get("signals", ())), heard)
         if not described.at_rest:
             going_on = replace(earlier, underway=underway(described, earlier, signals))
-            return Sighting(going_on, instances=described.instances)
+            words = underway_words(going_on, earlier)
+            return Sighting(going_on, (), words, instances=described.instances)
         found = self._compared(described, earlier, signals, now)
         return replace(found, instances=described.instances)
 
@@ -167,6 +170,9 @@ class SageMakerSource:
         seen = Seen(earlier, before, settled(before, described.snapshot), signals)
         found = self._changes(seen)
         deployment = self._deployment(seen.after, now)
+        if not found and (ran := taken_back(seen)) is not None:
+            document = {**deployment.document, TAKEN_BACK: list(ran)}
+            deployment = replace(deployment, document=document)
         recent = [s.document for s in signals if s.at > now - KEPT_SIGNALS_SECONDS]
         if recent and not found:
             deployment = replace(deployment, underway={"signals": recent})

@@ -26,11 +26,11 @@ from nibai.fleet import FleetAudit
 from nibai.model import Audit, Change, Sentence, SideCost, Window
 from nibai.prediction_plans import plans_of
 from nibai.store.capture_coverage import capture_gaps
+from nibai.store.disturbances import Disturbance, disturbances
 from nibai.store.engine import Engine
 from nibai.store.freshness import read_until
 from nibai.store.lake import Lake
 from nibai.store.maintenance import ROLL_UP
-from nibai.store.past import moment_of
 from nibai.store.state import State, open_state
 from nibai.store.windows import LakeWindows, require_sides
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from nibai.config import Config
 
+
+NONE_YET = "there is none yet: nibai changes discover finds, nibai changes declare states one"
 
 UNREAD_SECONDS = 4 * 3600.0
 """A source that was not read for so long is said to be behind."""
@@ -70,7 +72,7 @@ class Desk:
         if change_id is None:
             if len(documents) == 1:
                 return change_of(documents[0])
-            hint = "declare one: nibai changes declare --help" if not ids else _listed(ids)
+            hint = NONE_YET if not ids else _listed(ids)
             raise UsageError(f"which change? {hint}")
         document = self.state.change(change_id)
         if document is None:
@@ -145,19 +147,15 @@ class Desk:
         return LakeWindows(
             self.engine(),
             change,
-            self.other_changes(change),
+            self.others(change),
             keep_rows=keep_rows,
             gaps=capture_gaps(self.state, change.endpoint),
         )
 
-    def other_changes(self, judged: Change) -> list[float]:
-        """Moments of the other known changes of the endpoint."""
-        moments = [
-            moment_of(change)
-            for change in self.changes()
-            if change.endpoint == judged.endpoint and change.id != judged.id
-        ]
-        return [moment for moment in moments if moment is not None]
+    def others(self, judged: Change) -> list[Disturbance]:
+        """What else moved the endpoint's traffic, as far as it is known."""
+        changes = [change for change in self.changes() if change.id != judged.id]
+        return disturbances(changes, judged.endpoint, self.state)
 
     def stored(self, audit_id: str) -> Audit | FleetAudit:
         """A stored audit of a change or of a fleet, exactly as it was."""

@@ -27,10 +27,10 @@ from nibai.predictions import CaptureGap
 from nibai.protocols import Analyzer
 from nibai.stats.sides import pooled_segments, requests
 from nibai.store.capture_coverage import capture_gaps
+from nibai.store.disturbances import Disturbance, disturbances
 from nibai.store.fleet import FleetEngine
 from nibai.store.lake import Lake
 from nibai.store.maintenance import ROLL_UP
-from nibai.store.past import moment_of
 from nibai.store.windows import LakeWindows, require_sides
 
 CHUNK = 50
@@ -51,13 +51,15 @@ Progress = Callable[[int, int], object]
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """How endpoints are judged; `past`: moments of other changes by endpoint, None: no history.
+    """How endpoints are judged: by their own `history` too, or not.
 
-    `gaps`: hours in which captures of an endpoint are incomplete.
+    `others`: what else moved an endpoint's traffic; `gaps`: hours in which its captures are
+    incomplete.
     """
 
     level: float
-    past: Mapping[str, tuple[float, ...]] | None = None
+    others: Mapping[str, tuple[Disturbance, ...]] = field(default_factory=dict)
+    history: bool = False
     gaps: Mapping[str, tuple[CaptureGap, ...]] = field(default_factory=dict)
 
 
@@ -108,13 +110,13 @@ def audit_fleet(
     if desk.pricing is not None:
         changes = [desk.pricing.priced(change) for change in changes]
     results: dict[str, EndpointResult] = {}
-    past = other_moments(desk, changes) if history else None
+    others = others_of(desk, changes)
     gaps = {
         change.endpoint: found
         for change in changes
         if (found := tuple(capture_gaps(desk.state, change.endpoint)))
     }
-    for part in _judged(desk, changes, Judge(level, past, gaps), processes):
+    for part in _judged(desk, changes, Judge(level, others, history, gaps), processes):
         results |= {result.endpoint: result for result in part}
         progress(len(results), len(changes))
     audit = fleet_audit(
@@ -193,15 +195,21 @@ def _moment(change: Change) -> float:
     return change.declared_at or 0.0
 
 
-def other_moments(desk: Desk, judged: Sequence[Change]) -> dict[str, tuple[float, ...]]:
-    """Moments of the other known changes by endpoint; no window of the past may span one."""
-    own = {change.endpoint: change.id for change in judged}
-    found: dict[str, tuple[float, ...]] = {}
+def others_of(desk: Desk, judged: Sequence[Change]) -> dict[str, tuple[Disturbance, ...]]:
+    """What else moved the traffic of each endpoint, as far as it is known."""
+    known: dict[str, list[Change]] = {}
     for change in desk.changes():
-        moment = moment_of(change)
-        if moment is not None and own.get(change.endpoint) not in (None, change.id):
-            found[change.endpoint] = (*found.get(change.endpoint, ()), moment)
-    return found
+        known.setdefault(change.endpoint, []).append(change)
+    return {
+        one.endpoint: tuple(
+            disturbances(
+                [other for other in known.get(one.endpoint, ()) if other.id != one.id],
+                one.endpoint,
+                desk.state,
+            )
+        )
+        for one in judged
+    }
 
 
 # -- judging --------------------------------------------------------------------------------
@@ -242,16 +250,15 @@ def judge_chunk(
 ) -> list[EndpointResult]:
     """Read what some changes need in one go and judge each as an audit of it alone would."""
     until = date.fromisoformat(rolled) if rolled else None
-    engine = FleetEngine(Lake(lake_root), until, history=how.past is not None)
-    past = how.past or {}
+    engine = FleetEngine(Lake(lake_root), until, history=how.history)
 
     def windows_of(change: Change) -> LakeWindows:
-        others = past.get(change.endpoint, ())
+        others = how.others.get(change.endpoint, ())
         return LakeWindows(
             engine,
             change,
             others,
-            with_history=how.past is not None,
+            with_history=how.history,
             gaps=how.gaps.get(change.endpoint, ()),
         )
 

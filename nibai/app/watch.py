@@ -26,6 +26,7 @@ from nibai.stats.day_pairs import ClockPairs
 from nibai.stats.following import FollowPlan, Track, new_track
 from nibai.stats.sequential_rates import Trials
 from nibai.stats.verdict import Part, conjunction
+from nibai.store.disturbances import moments
 from nibai.store.engine import Engine
 from nibai.store.paired_blocks import PairedBlocks
 from nibai.store.windows import require_sides
@@ -130,7 +131,9 @@ class Watch:
 
     def sources(self) -> list[PairedBlocks]:
         """Where the blocks of each part are read, from the lake as it is now."""
-        others = self._desk.other_changes(self.change) if self._others is None else self._others
+        others = self._others
+        if others is None:
+            others = moments(self._desk.others(self.change))
         engine = self._desk.engine()
         about = [(self._metric(part.claim, engine), part.claim.segment) for part in self.parts]
         once = {key: PairedBlocks(engine, self.change, *key, others) for key in about}

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import nibai
 from nibai.app.audit import Desk
-from nibai.app.fleet import FLEET, Progress, Selection, other_moments, selected_changes
+from nibai.app.fleet import FLEET, Progress, Selection, others_of, selected_changes
 from nibai.app.watch import Followed, Watch
 from nibai.app.watch_audit import finding_of
 from nibai.app.watch_on import go_on
@@ -24,6 +24,7 @@ from nibai.fleet_document import to_document
 from nibai.model import Change, Finding, Reason, ReasonCode, Verdict
 from nibai.stats.following import Track
 from nibai.stats.multiplicity import log_e_intersection, log_e_union
+from nibai.store.disturbances import moments
 
 NOT_MEASURED = (
     "A/A rate: not measured; every change is watched block by block, and its evidence goes on "
@@ -46,11 +47,11 @@ def watch_fleet(
     A change that nobody watched yet is watched from now on: its blocks since then are read now.
     """
     changes, notes = selected_changes(desk, selection, claims)
-    others = other_moments(desk, changes)
+    others = others_of(desk, changes)
     now = desk.clock()
     results = []
     for change in changes:
-        results.append(_looked(desk, change, level, others.get(change.endpoint, ()), now))
+        results.append(_looked(desk, change, level, moments(others[change.endpoint]), now))
         progress(len(results), len(changes))
     audit = fleet_audit(
         results,

@@ -27,6 +27,11 @@ KINDS = (
     "serverless_memory",
 )  # fmt: skip
 
+NONE_YET = (
+    "no changes yet: nibai changes discover finds what was deployed on SageMaker, "
+    "nibai changes declare states one"
+)
+
 
 @click.group("changes")
 def command() -> None:
@@ -105,7 +110,7 @@ def listing(config_file: str | None, data: str | None) -> int:
     with open_desk(configuration(config_file, data), time.time) as desk:
         changes = desk.changes()
     if not changes:
-        click.echo("no changes yet: nibai changes declare --help", err=True)
+        click.echo(NONE_YET, err=True)
     for change in changes:
         kinds = ",".join(change.kinds) or "-"
         claims = "; ".join(sentence.text for sentence in change.sentences) or "-"

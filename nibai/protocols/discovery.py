@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from nibai.model import Change
+from nibai.model import Change, Window
+
+TAKEN_BACK = "taken_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,8 @@ class Deployment:
 
     `fingerprint` stands for everything but capacity. `document` is the discoverer's own plain JSON.
     `underway`: what is known of a deployment that has begun and is not over (empty: none). `notes`
-    are what was said when it was first seen.
+    are what was said when it was first seen. TAKEN_BACK in a document (two times) tells from when
+    to when a deployment ran that did not stay.
     """
 
     endpoint: str
@@ -25,6 +28,12 @@ class Deployment:
     document: Mapping[str, Any]
     underway: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+
+    @property
+    def taken_back(self) -> Window | None:
+        """The stretch of a deployment that did not stay before this one was seen."""
+        found = self.document.get(TAKEN_BACK)
+        return None if found is None else Window(float(found[0]), float(found[1]))
 
 
 @dataclass(frozen=True, slots=True)

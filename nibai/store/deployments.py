@@ -10,7 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from nibai.protocols import Deployment
+from nibai.model import Window
+from nibai.protocols.discovery import TAKEN_BACK, Deployment
 from nibai.store.migrations import DEPLOYMENTS, MAINTENANCE
 from nibai.store.state import State, insert_change
 
@@ -49,6 +50,16 @@ class Deployments:
         with self._state.begin() as connection:
             rows = connection.execute(query.order_by(table.c.number)).all()
         return [_deployment(row) for row in rows]
+
+    def taken_back(self, endpoint: str) -> list[Window]:
+        """From when to when deployments ran that did not stay."""
+        table = DEPLOYMENTS
+        told = table.c.document.contains(f'"{TAKEN_BACK}"')
+        query = sa.select(table).where(table.c.endpoint == endpoint, told)
+        with self._state.begin() as connection:
+            rows = connection.execute(query.order_by(table.c.number)).all()
+        stretches = [_deployment(row).taken_back for row in rows]
+        return [one for one in stretches if one is not None]
 
     def keep(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -25,10 +24,11 @@ from nibai.model import (
     WindowKind,
 )
 from nibai.predictions import CaptureGap, PredictionSample
-from nibai.stats.clock import DAY, DAY_TOLERANCE, WEEK_DAYS, plan_blocks
+from nibai.stats.clock import BlockPlan, plan_blocks
 from nibai.stats.load import Stratified, load_note, stratify
 from nibai.store.answer_periods import answer_periods
 from nibai.store.capture_coverage import gaps_within
+from nibai.store.disturbances import Disturbance, moments, undisturbed
 from nibai.store.engine import Blocks, Engine, SeriesSpan, Slots
 from nibai.store.grouped import Found
 from nibai.store.past import past_of
@@ -42,8 +42,8 @@ class LakeWindows:
     """Windows of one change over an engine.
 
     Two variants are compared over the change's windows (default: all they share); one variant is
-    cut at `effective_at` into equal stretches before and after. `known_changes` are the moments of
-    other changes of the endpoint, which no placebo pair may span. `keep_rows` single pairs of
+    cut at `effective_at` into equal stretches before and after, as far as nothing of `others` is in
+    the way, which no placebo pair may span either. `keep_rows` single pairs of
     answers are kept beside their counts. `gaps` are hours of which answers are missing.
     """
 
@@ -51,7 +51,7 @@ class LakeWindows:
         self,
         engine: Engine,
         change: Change,
-        known_changes: Sequence[float] = (),
+        others: Sequence[Disturbance] = (),
         *,
         with_history: bool = True,
         keep_rows: int = 0,
@@ -60,7 +60,7 @@ class LakeWindows:
         self._engine = engine
         self._gaps = gaps
         self._change = change
-        self._known_changes = known_changes
+        self._others = others
         self._with_history = with_history
         self._keep_rows = keep_rows
         self._found: dict[str, Comparison | None] = {}
@@ -191,7 +191,7 @@ class LakeWindows:
         same = names[0] == names[1] or change.baseline_variant == change.candidate_variant
         history = None
         if same and self._with_history:
-            history = past_of(self._engine, change, metric, plan, self._known_changes)
+            history = past_of(self._engine, change, metric, plan, moments(self._others))
         return Comparison(
             metric=metric,
             kind=WindowKind.LIVE,
@@ -204,12 +204,20 @@ class LakeWindows:
             arrivals_known=True,
             gate=_defect(change) or _silent(change, metric, [*baseline, *candidate]) or plan.gate,
             notes=(
-                f"{plan.blocks} blocks of {plan.block_seconds / 60:g} minutes, paired by the clock",
+                *_cut_notes(plan),
+                *self._bounds([*baseline, *candidate]),
                 *(() if load is None else (load_note(load.load),)),
             ),
             history=history,
             load=None if load is None else load.load,
         )
+
+    def _bounds(self, spans: Sequence[SeriesSpan]) -> list[str]:
+        """What ends windows that nobody gave."""
+        change = self._change
+        if change.candidate_window is not None or change.effective_at is None:
+            return []
+        return list(undisturbed(_whole(spans), change, self._others)[1])
 
     def _stratify(
         self, metric: str, variants: Sequence[str | None], blocks: Sequence[Blocks]
@@ -234,47 +242,7 @@ class LakeWindows:
             return change.baseline_window, change.candidate_window
         if change.effective_at is None:
             return _whole(baseline), _whole(candidate)
-        everything = _whole([*baseline, *candidate])
-        quiet = change.unchanged_until
-        if quiet is not None and quiet < change.effective_at:
-            return around_deployment(everything, quiet, change.effective_at)
-        cut = change.effective_at - change.effective_at % 60
-        before, after = cut - everything.start, everything.end - cut
-        if after < DAY <= before:
-            return _same_hours(cut, after, before)
-        length = min(before, after)
-        # A last minute that is still to come must not make the days before reach over the cut.
-        if days := math.floor(length / DAY + DAY_TOLERANCE):
-            length = days * DAY
-        return Window(cut - length, cut), Window(cut, cut + length)
-
-
-def around_deployment(everything: Window, began: float, over: float) -> tuple[Window, Window]:
-    """Windows that leave out the minutes in which a deployment moved traffic.
-
-    A deployment takes both sides from the clock position at which it was over: whole days before
-    `began` where they are known, else the stretches next to it.
-    """
-    first, cut = began - began % 60, over + -over % 60
-    before, after = first - everything.start, everything.end - cut
-    if after < DAY:
-        length = max(after, 0.0)
-        for days in range(1, WEEK_DAYS + 1):
-            start = cut - days * DAY
-            baseline, candidate = Window(start, start + length), Window(cut, cut + length)
-            known = everything.start <= start and baseline.end <= first
-            if known and plan_blocks(baseline, candidate).gate is None:
-                return baseline, candidate
-        length = max(min(before, after), 0.0)
-        return Window(first - length, first), Window(cut, cut + length)
-    # The start lies whole days before the cut, so that nothing of a day is lost to the clock.
-    back = math.floor((cut - everything.start) / DAY + DAY_TOLERANCE)
-    most = min(math.floor(after / DAY + DAY_TOLERANCE), back - math.ceil((cut - first) / DAY))
-    if most < 1:
-        length = max(min(before, after), 0.0)
-        return Window(first - length, first), Window(cut, cut + length)
-    start = cut - (most + math.ceil((cut - first) / DAY)) * DAY
-    return Window(start, start + most * DAY), Window(cut, cut + most * DAY)
+        return undisturbed(_whole([*baseline, *candidate]), change, self._others)[0]
 
 
 def design_point(span: SeriesSpan) -> str:
@@ -324,16 +292,6 @@ def _whole(spans: Sequence[SeriesSpan]) -> Window:
     return Window(first * 60.0, (max(span.last_minute for span in spans) + 1) * 60.0)
 
 
-def _same_hours(cut: float, length: float, before: float) -> tuple[Window, Window]:
-    """The hours after a change and the same hours of the last day of the same kind before it."""
-    candidate = Window(cut, cut + length)
-    for days in range(1, WEEK_DAYS + 1):
-        baseline = Window(cut - days * DAY, cut - days * DAY + length)
-        if days * DAY <= before and plan_blocks(baseline, candidate).gate is None:
-            return baseline, candidate
-    return Window(cut - DAY, cut - DAY + length), candidate
-
-
 def _replicas(found: Found, window: Window, blocks: int) -> tuple[ReplicaSample, ...]:
     seconds = window.seconds / blocks
     starts = window.start + seconds * np.arange(blocks, dtype=np.float64)
@@ -342,6 +300,12 @@ def _replicas(found: Found, window: Window, blocks: int) -> tuple[ReplicaSample,
         ReplicaSample(name, segments, starts, seconds, window=window)
         for name, segments in sorted(replicas.items())
     )
+
+
+def _cut_notes(plan: BlockPlan) -> list[str]:
+    if not plan.baseline.seconds:
+        return []
+    return [f"{plan.blocks} blocks of {plan.block_seconds / 60:g} minutes, paired by the clock"]
 
 
 def _empty(blocks: int) -> BlockSeries:

@@ -98,7 +98,7 @@ def test_enrichment_is_never_switched_on_but_its_commands_and_bill_are_printed()
     assert found.remedy == (
         "aws observabilityadmin start-telemetry-enrichment --region eu-west-1\n"
         "aws cloudwatch start-otel-enrichment --region eu-west-1\n"
-        "costs about $0.24 a month for 1 variants (500 bytes a sample assumed); "
+        "costs about $0.24 a month for 1 variant (500 bytes a sample assumed); "
         "nibai never runs these"
     )
     assert all(not name.startswith(("Start", "Put", "Update")) for name, _ in cloudwatch.asked)

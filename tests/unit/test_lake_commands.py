@@ -47,6 +47,12 @@ def filled(tmp_path):
     ingest.close()
 
 
+NONE_YET = (
+    "which change? there is none yet: nibai changes discover finds, nibai changes declare states "
+    "one"
+)
+
+
 def declare(nibai, *more):
     return nibai("changes", "declare", "--endpoint", ENDPOINT, "--kind", "precision", *more)
 
@@ -163,7 +169,7 @@ def test_without_data_the_verdict_is_inconclusive(nibai):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("audit",), "which change? declare one: nibai changes declare --help"),
+        (("audit",), NONE_YET),
         (("audit", "chg-x"), "no change 'chg-x': there is none"),
         (("audit", "show", "aud-x"), "no audit 'aud-x': there is none"),
         (("audit", "show"), "audit show needs one ID: see nibai audit list"),

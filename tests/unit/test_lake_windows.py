@@ -11,6 +11,7 @@ from nibai.document import iso
 from nibai.errors import UsageError
 from nibai.histogram import BlockHistograms, merge
 from nibai.model import Change, ReasonCode, UnitKind, Window, WindowKind
+from nibai.store.disturbances import Disturbance
 from nibai.store.engine import Blocks, Engine
 from nibai.store.ingest import Ingest, MemoryLedger
 from nibai.store.lake import Lake
@@ -267,6 +268,19 @@ def test_a_deployment_that_leaves_little_time_before_it_is_compared_next_to_it(l
     found = lake.compare(effective_at=MONDAY + 2 * 3600, started_at=MONDAY + 1.5 * 3600)
     before, after = (side.replicas[0].window for side in (found.baseline, found.candidate))
     assert (before.end, after.start) == (MONDAY + 1.5 * 3600, MONDAY + 2 * 3600)
+
+
+def test_windows_end_where_another_change_of_the_variant_begins(lake):
+    lake.put(MONDAY, 3 * DAY)
+    lake.fold()
+    cut = MONDAY + DAY
+    change = Change("c", ENDPOINT, effective_at=cut, baseline_variant="fp32",
+                    candidate_variant="fp32")  # fmt: skip
+    later = Disturbance(Window(cut + 8 * 3600, cut + 9 * 3600), "another")
+    found = LakeWindows(lake.engine, change, [later]).comparison("latency")
+    windows = [side.replicas[0].window for side in (found.baseline, found.candidate)]
+    assert windows == [Window(cut - DAY, cut - DAY + 8 * 3600), Window(cut, cut + 8 * 3600)]
+    assert "the windows are the change's own: they end before another" in found.notes
 
 
 def test_nothing_after_a_change_is_no_data_since_and_not_a_silent_pass(tmp_path):

@@ -10,7 +10,7 @@ from support.sagemaker import NOW, SCOPE, Account
 
 from collector.aws.session import AwsClient
 from nibai.errors import AuthError
-from nibai.model import ChangeKind
+from nibai.model import ChangeKind, Window
 from nibai.stats.flip_margins import default_margins
 
 K = ChangeKind
@@ -106,8 +106,13 @@ def test_a_canary_that_is_rolled_back_is_no_change_but_is_told(account):
     account.aws.roll_back("chat")
     [sighting] = account.look()
     assert sighting.changes == []
-    assert sighting.notes == ("the deployment of c2 did not stay: c1 serves on",)
+    [note] = sighting.notes
+    assert note == (
+        "the deployment of c2 did not stay, c1 serves on: its minutes (2025-11-24T16:01:00Z to "
+        "2025-11-24T16:02:00Z) belong to no side of an audit"
+    )
     assert account.known[f"{SCOPE}chat"].underway == {}
+    assert account.known[f"{SCOPE}chat"].taken_back == Window(NOW + 60, NOW + 120)
 
 
 def test_an_image_behind_the_same_tag_is_a_container(account):

@@ -1,0 +1,82 @@
+"""Windows that nobody gave stop at other changes and leave out what was taken back."""
+
+import pytest
+
+from nibai.model import Change, Window
+from nibai.store.deployments import Deployments
+from nibai.store.disturbances import Disturbance, disturbances, undisturbed
+from nibai.store.state import open_state
+
+HOUR = 3600.0
+CUT = 19_004 * 24 * HOUR
+EVERYTHING = Window(CUT - 48 * HOUR, CUT + 48 * HOUR)
+
+
+def of(began, over, *variants, passing=False):
+    """Something that happened, in hours from the judged change on."""
+    window = Window(CUT + began * HOUR, CUT + over * HOUR)
+    return Disturbance(window, "another", frozenset(variants), passing)
+
+
+def hours(*others):
+    """Both windows in hours from the change on, and what is said."""
+    change = Change("c", "e", effective_at=CUT, baseline_variant="blue", candidate_variant="blue")
+    found, said = undisturbed(EVERYTHING, change, others)
+    return [((w.start - CUT) / HOUR, (w.end - CUT) / HOUR) for w in found], said
+
+
+@pytest.mark.parametrize(
+    ("others", "windows", "said"),
+    [
+        ([], [(-48, 0), (0, 48)], ()),
+        ([of(30, 31)], [(-24, 0), (0, 24)], ("they end before another",)),
+        ([of(-21, -20)], [(-20, 0), (0, 20)], ("they begin after another",)),
+        ([of(8, 9), of(30, 31)], [(-24, -16), (0, 8)], ("they end before another",)),
+        # Another variant's, or declared beside what was discovered: one landing.
+        ([of(8, 9, "green")], [(-48, 0), (0, 48)], ()),
+        ([of(0.2, 0.2), of(-0.2, -0.1)], [(-48, 0), (0, 48)], ()),
+    ],
+)
+def test_what_came_with_another_change_is_not_of_this_one(others, windows, said):
+    assert hours(*others) == (
+        windows,
+        tuple(f"the windows are the change's own: {x}" for x in said),
+    )
+
+
+@pytest.mark.parametrize(
+    ("began", "over", "windows"),
+    [
+        (-2, -0.5, [(-48, -24), (0, 24)]),  # as if the deployment had begun with it
+        (-47, -46.5, [(-24, 0), (0, 24)]),
+        (0.5, 2, [(-46, -22), (2, 26)]),
+        (46, 47, [(-24, 0), (0, 24)]),
+        (-60, -50, [(-48, 0), (0, 48)]),
+        (-0.5, 0, [(-48, -24), (0, 24)]),
+    ],
+)
+def test_minutes_of_a_deployment_that_was_taken_back_are_on_no_side(began, over, windows):
+    found, said = hours(of(began, over, passing=True))
+    assert found == windows
+    assert said == (("the windows are the change's own: without another",) * (began > -48))
+    assert not any(start < over and began < end for start, end in found)
+
+
+def test_they_are_known_from_the_changes_and_what_was_seen(tmp_path):
+    from nibai.protocols.discovery import TAKEN_BACK, Deployment  # noqa: PLC0415
+
+    state = open_state(tmp_path / "state.sqlite")
+    document = {TAKEN_BACK: [60.0, 120.0]}
+    Deployments(state).keep(None, Deployment("e", "f", 120.0, 120.0, document))
+    moved = Change("chg-1", "e", effective_at=90.0, started_at=30.0, baseline_variant="blue")
+    beside = Change("chg-2", "e", baseline_variant="blue", candidate_variant="dark")
+    found = disturbances([moved, beside, Change("chg-3", "other", effective_at=5.0)], "e", state)
+    assert [(one.window, one.passing) for one in found] == [
+        (Window(30.0, 90.0), False), (Window(60.0, 120.0), True),
+    ]  # fmt: skip
+    assert [one.said for one in found] == [
+        "change chg-1 at 1970-01-01T00:01:30Z",
+        "a deployment that did not stay, 1970-01-01T00:01:00Z to 1970-01-01T00:02:00Z",
+    ]
+    assert found[0].variants == {"blue"}
+    state.close()
