@@ -21,6 +21,15 @@ KEPT_WINDOWS = 64
 KEPT = ((15 * DAY, 60), (63 * DAY, 300), (455 * DAY, 3600))
 
 
+MAX_STATISTICS = 1440
+UNITS = {
+    "ModelLatency": "Microseconds", "OverheadLatency": "Microseconds",
+    "FirstChunkLatency": "Microseconds", "ModelSetupTime": "Microseconds",
+    "InvocationLatency": "Milliseconds", "TimeToFirstToken": "Milliseconds",
+}  # fmt: skip
+"""Others have none. That of FirstChunkLatency is not documented (aws.md, 16, point 9)."""
+
+
 class ServiceError(Exception):
     """An error answer: HTTP status, AWS code, message."""
 
@@ -46,6 +55,8 @@ class Metrics:
         self.faults = faults or Faults()
         self.empty_bucket_is_zero = empty_bucket_is_zero
         self.values = defaultdict(dict)
+        self.units = dict(UNITS)
+        self.unit_requests = []
         self._windows = {}
         self._lock = Lock()
         self.requests = 0
@@ -62,6 +73,44 @@ class Metrics:
         """One page; raises ServiceError as the service answers errors."""
         with self._lock:
             return self._answer(request)
+
+    def list_metrics(self, **request):
+        """What was published in two weeks; dimensions are a filter, a name alone matches any."""
+        wanted = [(one["Name"], one.get("Value")) for one in request.get("Dimensions", ())]
+        found = [
+            {"Namespace": namespace, "MetricName": name,
+             "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions]}
+            for namespace, name, dimensions in self.values
+            if namespace == request.get("Namespace", namespace)
+            and name == request.get("MetricName", name)
+            and all(
+                any(key == k and value in (None, v) for k, v in dimensions) for key, value in wanted
+            )
+        ]  # fmt: skip
+        return {"Metrics": found}
+
+    def get_metric_statistics(self, **request):
+        """Datapoints with their unit: what GetMetricData does not tell. At most 1,440."""
+        if (error := self.faults.errors.get("GetMetricStatistics")) is not None:
+            raise error
+        self.unit_requests.append(request["MetricName"])
+        start, end = (int(_seconds(request[name])) for name in ("StartTime", "EndTime"))
+        period = request["Period"]
+        if (end - start) / period > MAX_STATISTICS:
+            raise ServiceError(400, "InvalidParameterCombination", "at most 1,440 datapoints")
+        metric = {key: request[key] for key in ("Namespace", "MetricName", "Dimensions")}
+        unit = self.units.get(request["MetricName"], "None")
+        made = {}
+        for name in request["Statistics"]:
+            stat = {"Metric": metric, "Period": period, "Stat": name}
+            for at, value in self._points(stat, start, end):
+                made.setdefault(at, {"Timestamp": _moment(at), "Unit": unit})[name] = value
+        wanted = request.get("Unit", unit)
+        points = [one for _, one in sorted(made.items())] if wanted == unit else []
+        return {"Label": request["MetricName"], "Datapoints": points}
+
+    def get_otel_enrichment(self):
+        return {"Status": "Stopped"}
 
     def _answer(self, request):
         number = self.requests

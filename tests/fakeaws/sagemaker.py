@@ -33,7 +33,7 @@ class SageMaker:
         self.optimizations, self.compilations = {}, {}
         self.recommendations, self.advice, self.benchmarks = {}, {}, {}
         self.experiments = {}
-        self.digests = {}
+        self.digests, self._starting = {}, {}
         self.calls = []
 
     # -- what a test does -----------------------------------------------------------------
@@ -83,7 +83,7 @@ class SageMaker:
         one["PendingDeploymentSummary"] = {
             "EndpointConfigName": config, "StartTime": at(self.now), "ProductionVariants": variants,
         }  # fmt: skip
-        self._starting = self._live(config)
+        self._starting[name] = self._live(config)
 
     def stage(self, name, status):
         """A canary takes its share, or all traffic has moved and alarms are watched."""
@@ -96,7 +96,7 @@ class SageMaker:
         config = one.pop("PendingDeploymentSummary")["EndpointConfigName"]
         one |= {
             "EndpointConfigName": config, "EndpointStatus": "InService",
-            "LastModifiedTime": at(self.now), **self._starting,
+            "LastModifiedTime": at(self.now), **self._starting.pop(name),
         }  # fmt: skip
 
     def roll_back(self, name):

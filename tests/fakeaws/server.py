@@ -45,7 +45,7 @@ def rest_target(prefix, path):
     """The operation behind a path of a service that has no targets."""
     model = service_model(SERVICES[prefix])
     paths = {model.operation_model(o).http["requestUri"]: o for o in model.operation_names}
-    return f"{prefix}.{paths[path]}"
+    return f"{prefix}.{paths[path]}" if path in paths else f"{path.strip('/')}."
 
 
 class FakeAws:
@@ -75,7 +75,9 @@ class FakeAws:
     def answer(self, target, body):
         """(status, document) of one request."""
         prefix, _, operation = target.rpartition(".")
-        service = SERVICES[prefix]
+        service = SERVICES.get(prefix)
+        if service not in self.backends:
+            return 400, _denied(target)
         model = service_model(service).operation_model(operation)
         self.seen.append(f"{service}:{operation}")
         request = _typed(json.loads(body or b"{}"), model.input_shape)
@@ -90,6 +92,13 @@ class FakeAws:
         # Raises where the shape is not kept.
         validate_parameters(_sampled(found, model.output_shape), model.output_shape)
         return 200, _plain(found)
+
+    def object(self, path):
+        """(operation, status, headers, body) of one GET to S3."""
+        if "s3" in self.backends:
+            return self.backends["s3"].get(path)
+        body = json.dumps(_denied(path)).encode()
+        return "GetObject", 403, {"Content-Length": str(len(body))}, body
 
     def _handler(fake):  # noqa: N805 - the handler has a self of its own
         class Handler(BaseHTTPRequestHandler):
@@ -125,7 +134,7 @@ class FakeAws:
                 if self.path.startswith("/api/v1/"):
                     self._promql("GET", b"")
                     return
-                operation, status, headers, data = fake.backends["s3"].get(self.path)
+                operation, status, headers, data = fake.object(self.path)
                 fake.seen.append(f"s3:{operation}")
                 self.send_response(status)
                 for name, value in headers.items():
@@ -145,6 +154,14 @@ class FakeAws:
                 pass
 
         return Handler
+
+
+def _denied(what):
+    """A service that the test has none of: nothing of it is allowed."""
+    said = f"not authorized to perform: {what}"
+    return {
+        "__type__": "AccessDeniedException", "__type": "AccessDeniedException", "message": said,
+    }  # fmt: skip
 
 
 def _typed(value, shape):
