@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 from alerts import examples, lifecycle
 from alerts.exports import grafana, prometheus
-from alerts.rules.matching import change_matches, route_matches
+from alerts.rules.matching import by_segment, change_matches, route_matches
 from alerts.rules.reading import load_rules
 from alerts.rules.ruleset import RuleSet
 from nibai.errors import ConfigError, UsageError
 from nibai.model import Alert, Change, Round, Sentence
-from nibai.protocols import Addressee, RuleBook
+from nibai.protocols import Addressee, RuleBook, SegmentValues
 
 
 def build(options: Mapping[str, object]) -> RuleBook:
@@ -44,10 +44,23 @@ class Book:
             return ()
         return [Addressee(*way[1:]) for way in self.rules.route.ways()]
 
-    def claims(self, change: Change) -> Sequence[Sentence]:
-        """Sentences of all rules about a change; those that stand for declared ones have none."""
-        found = (r.sentence for r in self.rules.claim_rules if change_matches(r, change))
-        return [sentence for sentence in found if sentence is not None]
+    def claims(self, change: Change, values: SegmentValues) -> Sequence[Sentence]:
+        """Sentences of all rules about a change, and of its segments where a rule names them.
+
+        A rule about declared claims adds only the segments of these.
+        """
+        found: list[Sentence] = []
+        for rule in self.rules.claim_rules:
+            if not change_matches(rule, change):
+                continue
+            declared = [s for s in change.sentences if not any(part.segment for part in s.parts)]
+            whole = declared if rule.sentence is None else [rule.sentence]
+            found += whole
+            for sentence in whole:
+                for name in rule.segments:
+                    there = values(sentence.parts[0].metric, name)
+                    found += by_segment(sentence, name, there)
+        return found
 
     def advance(self, known: Sequence[Alert], seen: Round) -> Sequence[Alert]:
         """Alerts that are new or stand differently."""

@@ -13,6 +13,7 @@ import numpy as np
 from analyzers.wording import block_unit
 from nibai.histogram import SCALE, BlockHistograms, merge
 from nibai.model import Claim, Comparison, RecordedAs, Side, UnitKind, WindowKind
+from nibai.stats.as_one import as_one_segment
 from nibai.stats.cells import Load, LoadCells, load_cells, load_of, replica_strata
 from nibai.stats.mix import (
     MIN_REQUESTS,
@@ -295,4 +296,7 @@ def _parts(segments: Segments) -> list[BlockHistograms]:
 
 def sample_of(comparison: Comparison, claim: Claim, asked: Sequence[float] = ()) -> Sample:
     """The sample a claim is about; `asked` are all quantiles that will be asked of it."""
-    return Sample(comparison, claim.segment, tuple(dict.fromkeys(asked)))
+    quantiles = tuple(dict.fromkeys(asked))
+    if claim.raw:
+        return Sample(as_one_segment(comparison, claim.segment), None, quantiles)
+    return Sample(comparison, claim.segment, quantiles)

@@ -55,6 +55,14 @@ RUN_BLOCK_REQUESTS = 20
 PROMISES = (Promise.FASTER, Promise.NO_SLOWER)
 
 
+_About = tuple[str, tuple[str, str] | None, bool]
+
+
+def _about(claim: Claim) -> _About:
+    """Which traffic a claim is about, and whether at the same mix."""
+    return claim.metric, claim.segment, claim.raw
+
+
 class Speedup:
     """Analyzer of speed claims at a confidence level."""
 
@@ -70,15 +78,15 @@ class Speedup:
             if part.promise in PROMISES
         ]
         # Parts about the same traffic share its tables, those of its past above all.
-        about: dict[tuple[str, tuple[str, str] | None], list[Claim]] = {}
+        about: dict[_About, list[Claim]] = {}
         for part in parts:
-            about.setdefault((part.metric, part.segment), []).append(part)
+            about.setdefault(_about(part), []).append(part)
         samples = {
             key: sample_of(comparison, claims[0], [quantile_of(claim) for claim in claims])
             for key, claims in about.items()
             if (comparison := windows.comparison(key[0])) is not None
         }
-        return [self._judge(part, samples.get((part.metric, part.segment))) for part in parts]
+        return [self._judge(part, samples.get(_about(part))) for part in parts]
 
     def _judge(self, claim: Claim, sample: Sample | None) -> Finding:
         """The finding for one part; no sample: the metric was not measured on either side."""

@@ -102,7 +102,9 @@ def judge(
         if claim not in known and _elsewhere(finding)
     ]
     alpha = (1 - level) / 2
-    return tuple(_sentence(sentence, answers, alpha) for sentence in (*asked, *further))
+    return tuple(
+        _sentence(sentence, answers, alpha / sentence.family) for sentence in (*asked, *further)
+    )
 
 
 def _by_profile(sentence: Sentence, answers: Mapping[Claim, Finding]) -> list[Sentence]:
@@ -111,7 +113,9 @@ def _by_profile(sentence: Sentence, answers: Mapping[Claim, Finding]) -> list[Se
     here = [part for part in sentence.parts if part not in apart]
     if not apart or not here:
         return [sentence]
-    return [Sentence(print_sentence(parts), tuple(parts)) for parts in (here, apart)]
+    return [
+        Sentence(print_sentence(parts), tuple(parts), sentence.family) for parts in (here, apart)
+    ]
 
 
 def _elsewhere(finding: Finding | None) -> bool:

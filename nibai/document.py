@@ -161,6 +161,7 @@ def _claim(index: int, finding: Finding) -> Document:
         "margin": claim.margin,
         "margin_assumed": claim.margin_assumed,
         "metric_named": claim.metric_named,
+        "raw": claim.raw,
     }
 
 
@@ -187,6 +188,8 @@ def _finding(entry: Mapping[str, Any]) -> Finding:
         margin=entry["margin"],
         metric_named=entry["metric_named"],
         margin_assumed=entry["margin_assumed"],
+        # Audits that were stored before claims could be raw do not say so.
+        raw=entry.get("raw", False),
     )
     estimate = entry["estimate"]
     return Finding(

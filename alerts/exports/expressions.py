@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from alerts import facts
-from alerts.rules.matching import endpoint_pattern
+from alerts.rules.matching import by_segment, endpoint_pattern
 from alerts.rules.ruleset import ClaimRule, Detected, Group, PrometheusRule, Quiet, RuleSet
 from alerts.rules.texts import fill
-from nibai.claims import claim_name
+from nibai.claims import LONGEST_NAME, as_label, claim_name, print_sentence
 from nibai.metric_registry import VERDICT_CODES
-from nibai.model import Moved, Severity, Verdict
+from nibai.model import Moved, Sentence, Severity, Verdict
 
 STALE = "nibai_collector_lag_seconds > nibai_collector_lag_limit_seconds"
 """Every source has its own limit: one that is read once an hour may be older."""
@@ -143,6 +143,8 @@ def _plain(rule: PrometheusRule) -> Expression:
 def _claim(rule: ClaimRule, earlier: Sequence[ClaimRule]) -> Iterator[Expression]:
     sentence = "the claim {{ $labels.claim }}" if rule.sentence is None else f"“{rule.claim}”"
     said = sentence if rule.sentence is None else inert(sentence)
+    if rule.segments and rule.sentence is not None:
+        said += " ({{ $labels.claim }})"
     if rule.alert.refuted:
         yield Expression(
             facts.REFUTED,
@@ -176,10 +178,24 @@ def _verdict(rule: ClaimRule, verdict: Verdict, earlier: Sequence[ClaimRule]) ->
 def _selector(rule: ClaimRule) -> str:
     matchers = []
     if rule.sentence is not None:
-        matchers.append(f"claim={literal(claim_name(rule.sentence))}")
+        matchers.append(_named(rule.sentence, rule.segments))
     if rule.where.endpoint != "**":
         matchers.append(f"endpoint=~{literal(endpoint_pattern(rule.where.endpoint))}")
     return f"nibai_claim_verdict{{{', '.join(matchers)}}}" if matchers else "nibai_claim_verdict"
+
+
+def _named(sentence: Sentence, segments: Sequence[str]) -> str:
+    """The claim and, where its segments are claimed too, everything that begins as they do."""
+    name = claim_name(sentence)
+    if not segments:
+        return f"claim={literal(name)}"
+    several = [name.replace(".", r"\.")]
+    for segment in segments:
+        whole = as_label(print_sentence(by_segment(sentence, segment, ["zz0zz"])[0].parts))
+        # Names that are too long end in a digest; what begins them is kept.
+        begin = whole.partition("zz0zz")[0][: LONGEST_NAME - 10].rstrip("-.")
+        several.append(begin.replace(".", r"\.") + "[-.].*")
+    return f"claim=~{literal('|'.join(several))}"
 
 
 def _kinds(rule: ClaimRule) -> str:
@@ -190,12 +206,20 @@ def _kinds(rule: ClaimRule) -> str:
 def _may_be_one(earlier: ClaimRule, rule: ClaimRule) -> bool:
     """Whether both rules may be about one sentence."""
     first, second = earlier.sentence, rule.sentence
-    return first is None or second is None or claim_name(first) == claim_name(second)
+    return first is None or second is None or _bare(first) == _bare(second)
+
+
+def _bare(sentence: Sentence) -> str:
+    """A sentence without its segments."""
+    return print_sentence([replace(part, segment=None) for part in sentence.parts])
 
 
 def _labels(rule: ClaimRule, severity: Severity) -> dict[str, str]:
     labels = {"severity": severity.value}
-    if rule.sentence is not None:
+    if rule.segments:
+        # The claim's own name says which segment: one label for all of them would join them.
+        labels["rule"] = rule.name
+    elif rule.sentence is not None:
         labels["claim"] = rule.name
     return labels
 

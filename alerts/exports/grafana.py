@@ -39,8 +39,8 @@ def _group(title: str, interval: int, rules: Any, folder: str) -> dict[str, Any]
 
 
 def _rule(one: Expression, group: str, folder: str, datasource: str) -> dict[str, Any]:
-    claim = one.labels.get("claim", one.labels.get("moved", ""))
-    title = f"{one.name} {claim}".strip()
+    about = next((one.labels[k] for k in ("claim", "rule", "moved") if k in one.labels), "")
+    title = f"{one.name} {about}".strip()
     return {
         "uid": "nibai-" + hashlib.sha256(f"{group}/{title}".encode()).hexdigest()[:24],
         "title": title,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 from alerts.rules.ruleset import ClaimRule, Match
 from nibai.claims import print_sentence
@@ -51,10 +53,26 @@ def change_matches(rule: ClaimRule, change: Change) -> bool:
 
 
 def sentence_matches(rule: ClaimRule, sentence: Sentence) -> bool:
-    """Whether a rule is about a sentence: the same promises in other words are the same."""
+    """Whether a rule is about a sentence: the same promises in other words are the same.
+
+    With `segments` also where the sentence is about one segment of these names.
+    """
     if rule.sentence is None:
         return True
-    return print_sentence(rule.sentence.parts) == print_sentence(sentence.parts)
+    parts = sentence.parts
+    names = {None if part.segment is None else part.segment[0] for part in parts}
+    if len(names) == 1 and names <= {*rule.segments}:
+        parts = tuple(replace(part, segment=None) for part in parts)
+    return print_sentence(rule.sentence.parts) == print_sentence(parts)
+
+
+def by_segment(sentence: Sentence, name: str, values: Sequence[str]) -> list[Sentence]:
+    """The same claimed of every value of a segment: a family that shares one error rate."""
+    found = []
+    for value in values:
+        parts = tuple(replace(part, segment=(name, value)) for part in sentence.parts)
+        found.append(Sentence(print_sentence(parts), parts, len(values)))
+    return found
 
 
 def route_matches(match: Match, alert: Alert) -> bool:

@@ -6,21 +6,23 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from alerts.rules.texts import Template
 from nibai import plugins
-from nibai.claims import claim_name, parse
+from nibai.claims import claim_name, parse, print_sentence
 from nibai.config import Duration, Section
 from nibai.errors import PluginError, UsageError
-from nibai.model import ChangeKind, Moved, Sentence, Severity
+from nibai.model import ChangeKind, Moved, Promise, Sentence, Severity
 
 DECLARED = "declared"
 """As a claim: every sentence that was declared of a change."""
 
 NAME = r"^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$"
+SEGMENT = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
 LABEL = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
 
 
@@ -74,19 +76,27 @@ class Message(Section):
 
 
 _parsed = functools.cache(parse)
+SPEED = (Promise.FASTER, Promise.NO_SLOWER)
+
+
+@functools.cache
+def _raw(claim: str) -> Sentence:
+    parts = [replace(one, raw=one.promise in SPEED) for one in _parsed(claim).parts]
+    return Sentence(print_sentence(parts), tuple(parts))
 
 
 class ClaimRule(Section):
     """A claim sentence whose states are the verdicts; `claim: declared` is every declared one.
 
-    A verdict counts at `level`. Undecided is silent until `deadline`. `segments` and `adjust` name
-    what the audit shows and takes into account: mix and load are always adjusted.
+    A verdict counts at `level`. Undecided is silent until `deadline`. Of every segment of a name in
+    `segments` (a model, a band of tokens) the same is claimed, beside all traffic; `adjust` without
+    mix claims it of the requests as they came.
     """
 
     claim: str
     name: str = Field(default="", pattern=NAME)
     where: Where = Where()
-    segments: tuple[str, ...] = ()
+    segments: tuple[Annotated[str, Field(pattern=SEGMENT)], ...] = ()
     adjust: tuple[Literal["mix", "load"], ...] = ("mix", "load")
     level: float = Field(default=0.95, gt=0.5, lt=1)
     deadline: Duration = 86400.0
@@ -116,10 +126,29 @@ class ClaimRule(Section):
             raise ValueError(str(error).splitlines()[0]) from error
         return claim
 
+    @model_validator(mode="after")
+    def _can_be_done(self) -> ClaimRule:
+        if "load" not in self.adjust:
+            raise ValueError(
+                "adjust: load cannot be left out: the watch compares the same minutes of the day, "
+                "or both variants at the same time; write [mix, load] or [load]"
+            )
+        parts = () if self.sentence is None else _parsed(self.claim).parts
+        if "mix" not in self.adjust and not any(part.promise in SPEED for part in parts):
+            raise ValueError(
+                "adjust: only speed that the rule itself claims can be judged without mix: write "
+                "“raw” into the declared claim, or [mix, load]"
+            )
+        if self.segments and any(part.segment is not None for part in parts):
+            raise ValueError("segments: the claim is about a segment already: name it in one place")
+        return self
+
     @property
     def sentence(self) -> Sentence | None:
         """The claim; None stands for every declared one."""
-        return None if self.claim == DECLARED else _parsed(self.claim)
+        if self.claim == DECLARED:
+            return None
+        return _parsed(self.claim) if "mix" in self.adjust else _raw(self.claim)
 
 
 class PrometheusRule(Section):

@@ -25,10 +25,11 @@ from nibai.stats.clock import WEEK_DAYS
 from nibai.stats.day_pairs import ClockPairs
 from nibai.stats.following import FollowPlan, Track, new_track
 from nibai.stats.sequential_rates import Trials
+from nibai.stats.sides import Segments
 from nibai.stats.verdict import Part, conjunction
 from nibai.store.disturbances import moments
 from nibai.store.engine import Engine
-from nibai.store.paired_blocks import PairedBlocks
+from nibai.store.paired_blocks import PairedBlocks, Read
 from nibai.store.windows import require_sides
 
 SETTLED = (Verdict.CONFIRMED, Verdict.REFUTED)
@@ -135,8 +136,17 @@ class Watch:
         if others is None:
             others = moments(self._desk.others(self.change))
         engine = self._desk.engine()
-        about = [(self._metric(part.claim, engine), part.claim.segment) for part in self.parts]
-        once = {key: PairedBlocks(engine, self.change, *key, others) for key in about}
+        about = [
+            (self._metric(part.claim, engine), part.claim.segment, part.claim.raw)
+            for part in self.parts
+        ]
+        read: dict[Read, Segments] = {}
+        once = {
+            (metric, segment, raw): PairedBlocks(
+                engine, self.change, metric, segment, others, raw=raw, read=read
+            )
+            for metric, segment, raw in about
+        }
         return [once[key] for key in about]
 
     def _metric(self, claim: Claim, engine: Engine) -> str:
@@ -162,7 +172,7 @@ class Watch:
         document = self._desk.state.watch(self.change.id, self.key(claim))
         if document is not None:
             return Followed(claim, decode(Track, document), planned=True, replicas=source.replicas)
-        plan = plan_part(self.change, claim, source, self.level)
+        plan = plan_part(self.change, claim, source, self.level_of(claim))
         if isinstance(plan, FollowPlan):
             return self._stored(
                 Followed(claim, new_track(plan), planned=True, replicas=source.replicas)
@@ -198,7 +208,11 @@ class Watch:
             part = known[claim]
             p = None if part.track is None else part.track.p_refute
             found.append(Part(part.verdict, p))
-        return conjunction(found, alpha=(1 - self.level) / 2).verdict
+        return conjunction(found, alpha=(1 - shared(self.level, sentence)) / 2).verdict
+
+    def level_of(self, claim: Claim) -> float:
+        """The level of a part: higher where several sentences share one error rate."""
+        return min(shared(self.level, s) for s in self.change.sentences if claim in s.parts)
 
     def is_open(self, part: Followed) -> bool:
         """Whether more blocks of this part can still decide a sentence."""
@@ -240,7 +254,16 @@ class Watch:
 
     def key(self, claim: Claim) -> str:
         """Under which name the state keeps a part."""
-        return f"{claim.metric} | {print_claim(claim)} | {self.level:g}"
+        return f"{claim.metric} | {print_claim(claim)} | {self.level_of(claim):g}"
+
+
+def shared(level: float, sentence: Sentence) -> float:
+    """The level at which a sentence is watched: its family's error rate is divided by its size.
+
+    >>> round(shared(0.95, Sentence("2x faster for m=a", (), family=10)), 4)
+    0.995
+    """
+    return level if sentence.family == 1 else 1 - (1 - level) / sentence.family
 
 
 def closed_blocks(

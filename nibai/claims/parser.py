@@ -61,7 +61,7 @@ class _Parser:
         claims = self.part()
         while self.at < len(self.tokens):
             if not self.accept(",", "and"):
-                self.fail("“,” or “and”, or one of “within”, “at”, “for”")
+                self.fail("“,” or “and”, or one of “within”, “at”, “for”, “raw”")
             self.accept("and")
             claims += self.part()
         return claims
@@ -74,7 +74,7 @@ class _Parser:
         )
         quantiles: Sequence[float] | None = None
         seen: set[str] = set()
-        while (word := self.accept("within", "at", "for")) is not None:
+        while (word := self.accept("within", "at", "for", "raw")) is not None:
             if word in seen:
                 self.at -= 1
                 self.fail(f"only one “{word}” in a part")
@@ -83,6 +83,8 @@ class _Parser:
                 claim = replace(claim, margin=self.amount("%") / 100, margin_assumed=False)
             elif word == "at":
                 quantiles = self.quantiles(promise)
+            elif word == "raw":
+                claim = replace(claim, raw=self.raw(promise))
             else:
                 claim = replace(claim, segment=self.segment())
         if promise not in _SPEED:
@@ -181,6 +183,12 @@ class _Parser:
             self.at -= 1
             self.fail("a quantile between p0 and p100, both excluded")
         return round(value, 12)
+
+    def raw(self, promise: Promise) -> bool:
+        if promise not in _SPEED:
+            self.at -= 1
+            self.fail("no “raw”: only a speed promise is adjusted for the mix")
+        return True
 
     def segment(self) -> tuple[str, str]:
         name = self.take("a segment such as model=chat")

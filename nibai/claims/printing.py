@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from nibai.model import Claim, Promise, Sentence
+
+LONGEST_NAME = 64
+"""Signs of a name; longer ones end in a digest of the whole."""
 
 
 def print_claim(claim: Claim) -> str:
@@ -24,6 +28,8 @@ def print_claim(claim: Claim) -> str:
         words.append(f"at {quantile_label(claim.quantile)}")
     if claim.segment is not None:
         words.append(f"for {claim.segment[0]}={_quoted(claim.segment[1])}")
+    if claim.raw:
+        words.append("raw")
     return " ".join(words)
 
 
@@ -45,14 +51,27 @@ def print_sentence(parts: Sequence[Claim]) -> str:
 
 
 def claim_name(sentence: Sentence) -> str:
-    """A stable name of a sentence for labels: the same promises have the same one.
+    """A stable name of a sentence for labels: the same promises have the same one, others another.
 
     >>> from nibai.claims import parse
     >>> claim_name(parse("2x faster at p50 and p99.9"))
     '2x-faster-at-p50-and-p99.9'
     """
-    text = print_sentence(sentence.parts).lower().replace("%", "pct")
-    return re.sub(r"[^a-z0-9.]+", "-", text).strip("-.")[:64].rstrip("-.")
+    text = print_sentence(sentence.parts)
+    name = as_label(text)
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - 9].rstrip('-.')}-{digest}"
+
+
+def as_label(text: str) -> str:
+    """A text in the signs that a name is made of.
+
+    >>> as_label("no more than 5% slower for model=Chat 7B")
+    'no-more-than-5pct-slower-for-model-chat-7b'
+    """
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower().replace("%", "pct")).strip("-.")
 
 
 def _print_group(group: Sequence[Claim]) -> str:

@@ -122,12 +122,13 @@ def _finding(families: Families, view: ChangeView, finding: Finding) -> None:
         for bound, value in _bounds(finding.estimate):
             families.add(
                 "nibai_change_speedup_ratio", value, segment=segment, bound=bound,
-                adjustment=LIKE_FOR_LIKE, **about, **view.labels,
+                adjustment=RAW if claim.raw else LIKE_FOR_LIKE, **about, **view.labels,
             )  # fmt: skip
-        families.add(
-            "nibai_change_speedup_ratio", evidence.raw_ratio, segment=segment,
-            bound=Bound.ESTIMATE.value, adjustment=RAW, **about, **view.labels,
-        )  # fmt: skip
+        if not claim.raw:
+            families.add(
+                "nibai_change_speedup_ratio", evidence.raw_ratio, segment=segment,
+                bound=Bound.ESTIMATE.value, adjustment=RAW, **about, **view.labels,
+            )  # fmt: skip
         if not segment:
             _shift(families, view, finding, about)
     rate = evidence.false_positive_rate

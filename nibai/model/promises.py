@@ -37,7 +37,8 @@ class Claim:
     `margin` is a share (0.05 for "within 5%"), 0 for speed when not said. `metric` "latency" is
     the default; `compare` puts the value column's metric there when the sentence names none.
     `metric_named` says whether the sentence named it. `quantile` is None where the promise has
-    none (errors, throughput, cost, predictions). `segment` is (name, value).
+    none (errors, throughput, cost, predictions). `segment` is (name, value). `raw`: of all requests
+    together as they came, not at the same shares of segments on both sides (speed only).
     """
 
     promise: Promise
@@ -48,14 +49,20 @@ class Claim:
     margin: float = 0.0
     metric_named: bool = False
     margin_assumed: bool = True
+    raw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One claim sentence: a conjunction of its parts."""
+    """One claim sentence: a conjunction of its parts.
+
+    `family`: so many sentences of one rule, a segment each, share one error rate when they are
+    watched.
+    """
 
     text: str
     parts: tuple[Claim, ...]
+    family: int = field(default=1, compare=False)
 
 
 class ChangeKind(StrEnum):

@@ -62,6 +62,7 @@ from nibai.protocols.telling import (
     Renderer,
     Repeating,
     RuleBook,
+    SegmentValues,
     Surroundings,
 )
 
@@ -112,6 +113,7 @@ __all__ = [
     "ReplayInput",
     "RuleBook",
     "Scanner",
+    "SegmentValues",
     "SeriesLine",
     "Sighting",
     "Sink",

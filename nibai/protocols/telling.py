@@ -54,6 +54,10 @@ class Addressee:
     options: Mapping[str, object]
 
 
+SegmentValues = Callable[[str, str], Sequence[str]]
+"""(metric, name of a segment) -> the values that the change's endpoint has of it."""
+
+
 @runtime_checkable
 class RuleBook(Protocol):
     """A file of rules (entry point group `nibai.rules`, built with its `path`)."""
@@ -63,7 +67,7 @@ class RuleBook(Protocol):
         """Everybody who may be told."""
         ...
 
-    def claims(self, change: Change) -> Sequence[Sentence]:
+    def claims(self, change: Change, values: SegmentValues) -> Sequence[Sentence]:
         """What the rules claim of a change, whether it was declared or not."""
         ...
 

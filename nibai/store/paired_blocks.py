@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from nibai.conventions import METRICS
-from nibai.histogram import BlockHistograms
+from nibai.histogram import BlockHistograms, merge
 from nibai.model import Change, RecordedAs, Window
 from nibai.stats.block_values import BlockReading, block_reading, block_values
 from nibai.stats.clock import DAY, WEEK_DAYS, is_weekend
@@ -47,8 +47,16 @@ class Past:
         return {label: n / total for label, n in counts.items() if n} if total else {}
 
 
+Read = tuple[str, str | None, float, int, float]
+"""Metric, variant, start, number of blocks and their seconds."""
+
+
 class PairedBlocks:
-    """One metric and segment of a change over an engine; `changes` are moments of other changes."""
+    """One metric and segment of a change over an engine; `changes` are moments of other changes.
+
+    `raw`: all requests as they came, as one segment. `read` is shared by those of one look: the
+    blocks of all segments are read once.
+    """
 
     def __init__(
         self,
@@ -57,12 +65,17 @@ class PairedBlocks:
         metric: str,
         segment: tuple[str, str] | None,
         changes: Sequence[float] = (),
+        *,
+        raw: bool = False,
+        read: dict[Read, Segments] | None = None,
     ) -> None:
         self._engine = engine
         self._change = change
         self.metric = metric
         self._segment = segment
         self._changes = changes
+        self._raw = raw
+        self._all: dict[Read, Segments] = {} if read is None else read
         self._known: dict[tuple[str | None, float, int, float], Segments] = {}
         self._shares: dict[tuple[str | None, float, int, float], RecordedShare] = {}
         known = METRICS.get(metric)
@@ -207,10 +220,16 @@ class PairedBlocks:
         return known_up_to(self._recorded(self._change.baseline_variant, oldest, 1, seconds).of)
 
     def _segments(self, variant: str | None, start: float, count: int, seconds: float) -> Segments:
-        change = self._change
-        window = Window(start, start + count * seconds)
-        found = self._engine.pooled(change.endpoint, self.metric, variant, Blocks(window, count))
-        return {label: h for label, h in found.items() if in_segment(label, self._segment)}
+        key = (self.metric, variant, start, count, seconds)
+        if key not in self._all:
+            window = Window(start, start + count * seconds)
+            self._all[key] = self._engine.pooled(
+                self._change.endpoint, self.metric, variant, Blocks(window, count)
+            )
+        found = {
+            label: h for label, h in self._all[key].items() if in_segment(label, self._segment)
+        }
+        return {"": merge(found.values())} if self._raw and found else found
 
 
 def _comparable(pairs: ClockPairs, newer: float, older: float) -> np.ndarray:

@@ -121,6 +121,20 @@ def test_all_problems_of_a_file_are_said_at_once_with_their_keys(tmp_path):
             "two claim rules are called '2x-faster-at-p50-p90-and-p99': give one another name",
         ),
         (
+            rule(claim="2x faster", adjust=["mix"]),
+            "adjust: load cannot be left out: the watch compares the same minutes of the day",
+        ),
+        (
+            rule(claim="same predictions", adjust=["load"]),
+            "adjust: only speed that the rule itself claims can be judged without mix",
+        ),
+        (rule(claim="declared", adjust=["load"]), "write “raw” into the declared claim"),
+        (
+            rule(claim="2x faster for model=a", segments=["model"]),
+            "segments: the claim is about a segment already",
+        ),
+        (rule(claim="2x faster", segments=["model=a"]), "segments[0]: string should match pattern"),
+        (
             {**HEAD, "route": {"default": "x", "receivers": {"y": []}}},
             "there is no receiver 'x' (there are: y)",
         ),
@@ -149,8 +163,19 @@ def test_a_text_that_cannot_be_filled_is_found_beforehand(tmp_path):
 def test_claims_of_a_change_are_those_of_the_rules_about_it():
     rules = book.build({"path": GOOD})
     chat = Change("c", "sagemaker/1.eu-west-1/chat-a", (ChangeKind.DRIVER,))
-    assert [one.text for one in rules.claims(chat)] == ["same predictions within 2%"]
-    assert rules.claims(Change("c", "onprem/tokyo/chat-a")) == []
+
+    def there(metric, name):
+        return {("latency", "prompt_tokens"): ["0-512", "513-"]}.get((metric, name), [])
+
+    assert [one.text for one in rules.claims(chat, there)] == ["same predictions within 2%"]
+    assert rules.claims(Change("c", "onprem/tokyo/chat-a"), there) == []
+    precise = Change("c", "sagemaker/1.eu-west-1/chat-a", (ChangeKind.PRECISION,))
+    assert [one.text for one in rules.claims(precise, there)] == [
+        "2x faster at p50, p90 and p99",
+        "2x faster at p50, p90 and p99 for prompt_tokens=0-512",
+        "2x faster at p50, p90 and p99 for prompt_tokens=513-",
+        "same predictions within 2%",
+    ]
     assert rules.receivers == ()
 
 
@@ -230,7 +255,8 @@ def test_exported_rules_fire_as_nibai_does(tmp_path):
         series("nibai_collector_silence_limit_seconds", {"collector": "main"}, "8000x320"),
         series("nibai_unannounced_changes", {"endpoint": "a/b/c", "moved": "worse"}, "_x20 1x300"),
     ]
-    expected = {**chat, "claim": "twice-as-fast", "severity": "critical"}
+    # The claim's name says which segment it is about, the rule's is beside it.
+    expected = {**chat, **claim, "rule": "twice-as-fast", "severity": "critical"}
     rest = {**other, **claim, "severity": "warning"}
     same = {"alertname": "NibaiClaimUndecided"}
     cases = [
@@ -242,8 +268,7 @@ def test_exported_rules_fire_as_nibai_does(tmp_path):
                 {
                     "exp_labels": {**expected, "severity": "info"},
                     "exp_annotations": {
-                        "title": "“2x faster at p50, p90 and p99” is still undecided on "
-                        "sagemaker/1.eu/chat-a",
+                        "title": f"{NAMED} is still undecided on sagemaker/1.eu/chat-a",
                         "todo": "Nothing is wrong yet: wait for more traffic, or claim less.",
                         "change": "c1",
                     },
@@ -256,7 +281,7 @@ def test_exported_rules_fire_as_nibai_does(tmp_path):
             "exp_alerts": [
                 {"exp_labels": labels, "exp_annotations": refuted(title, labels["change"])}
                 for labels, title in (
-                    (expected, "“2x faster at p50, p90 and p99”"),
+                    (expected, NAMED),
                     (rest, DECLARED),
                 )
             ],
@@ -301,7 +326,7 @@ def quiet_one(name):
     return {"exp_labels": {"collector": name, "severity": "warning"}, "exp_annotations": said}
 
 
-NAMED = "“2x faster at p50, p90 and p99”"
+NAMED = "“2x faster at p50, p90 and p99” (2x-faster-at-p50-p90-and-p99)"
 DECLARED = "the claim 2x-faster-at-p50-p90-and-p99"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from nibai import plugins
 from nibai.app.alerting.engine import Engine, open_alerting
+from nibai.app.alerting.segments import Segments
 from nibai.app.audit import Desk
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
@@ -29,7 +31,7 @@ def alerting_of(
         tally.add("nibai_notifications_total", notifier=notifier, result=result)
 
     around = Surroundings(environment, charts(desk), desk.clock)
-    return Counted(open_alerting(config.rules, desk.state, around, count), tally)
+    return Counted(open_alerting(config.rules, desk.state, around, count), tally, Segments(desk))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Counted:
 
     engine: Engine
     tally: Tally
+    segments: Segments
 
     def __call__(self, seen: Round) -> None:
         """Consider a round, whatever becomes of the messages count the alerts."""
@@ -54,7 +57,8 @@ class Counted:
     def claimed(self, change: Change) -> Change:
         """The change with what the rules claim of it beside what was declared."""
         known = {sentence.parts for sentence in change.sentences}
-        more = [s for s in self.engine.book.claims(change) if s.parts not in known]
+        values = functools.partial(self.segments.values, change)
+        more = [s for s in self.engine.book.claims(change, values) if s.parts not in known]
         return replace(change, sentences=(*change.sentences, *dict.fromkeys(more)))
 
 

@@ -15,12 +15,12 @@ from nibai.app.audit import Desk
 from nibai.app.compare import load_analyzers
 from nibai.app.onwatch.names import WATCH, name_of
 from nibai.app.resting import resting
-from nibai.app.watch import SETTLED, Watch
+from nibai.app.watch import SETTLED, Watch, shared
 from nibai.app.watch_audit import Followers, findings_of, watched_audit
 from nibai.app.watch_plan import LATER
 from nibai.audit import judge
 from nibai.errors import NibaiError
-from nibai.model import Audit, Change, Comparison, SentenceResult, Standing, Verdict
+from nibai.model import Audit, Change, Comparison, Sentence, SentenceResult, Standing, Verdict
 from nibai.protocols import Windows
 from nibai.store.past import moment_of
 from nibai.store.recent import newest_minutes
@@ -85,7 +85,7 @@ class Follower:
         desk = replace(self._desk, clock=lambda: at)
         known = (self._claimed(change) for change in desk.changes())
         changes = [change for change in known if self._is_followed(change, at)]
-        self._kept = {c.id: self._kept[c.id] for c in changes if c.id in self._kept}
+        self._kept = {c.id: self._kept[c.id] for c in changes if self._is_kept(c)}
         newest = newest_minutes(desk.lake, at) if changes else {}
         self.unseen = frozenset()
         standings: list[Standing] = []
@@ -97,6 +97,11 @@ class Follower:
                 for one in self._standings(desk, change, at)
             ]
         return tuple(standings)
+
+    def _is_kept(self, change: Change) -> bool:
+        """Whether the same is claimed as before: what rules claim by segment comes with traffic."""
+        kept = self._kept.get(change.id)
+        return kept is not None and _claimed(kept.watch.change) == _claimed(change)
 
     def _is_followed(self, change: Change, at: float) -> bool:
         begun = watched_since(change)
@@ -179,6 +184,10 @@ class Follower:
         return kept.audits[name]
 
 
+def _claimed(change: Change) -> list[tuple[Sentence, int]]:
+    return [(sentence, sentence.family) for sentence in change.sentences]
+
+
 def _newest_of(desk: Desk, change: Change) -> float:
     """End of the newest minute of what is claimed about; without any, when the change came."""
     metrics = {part.metric for sentence in change.sentences for part in sentence.parts}
@@ -216,7 +225,7 @@ def _standing(watch: Watch, result: SentenceResult, audit: Audit | None) -> Stan
         verdict=result.verdict,
         reason=result.reason,
         findings=result.findings,
-        level=watch.level,
+        level=shared(watch.level, result.sentence),
         watched_since=watched_since(watch.change),
         decided_at=_decided_at(watch, result, audit) if settled else None,
         audit=audit.id if settled and audit is not None else None,

@@ -54,8 +54,12 @@ class Office:
     claimed: Callable[[Change], Change] = unchanged
 
     def detections(self, now: float) -> tuple[Detection, ...]:
-        """What detectors noticed lately."""
-        return Detections(self.desk, self.claimed)(now)
+        """What detectors noticed lately; nothing while it cannot be read, which stops no other."""
+        try:
+            return Detections(self.desk, self.claimed)(now)
+        except NibaiError as error:
+            LOG.error("detections: %s", error)  # noqa: TRY400 - the text is the message
+            return ()
 
     def tell(self) -> None:
         """Let alerting consider how everything stands; what it cannot tell is tried again.
