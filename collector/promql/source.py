@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from collector.promql.asking import Asker
 from collector.promql.client import PromqlClient, TooMuchError
@@ -60,7 +59,6 @@ class PromqlSource:
         self._price = dollars_per_sample
         self._limit = dollars_per_month
         self._told = 0
-        self._spent: tuple[str, float] = ("", 0.0)
 
     @property
     def series(self) -> Sequence[str]:
@@ -90,7 +88,6 @@ class PromqlSource:
         self._affordable()
         names: list[str] | None = None
         for name, wanted in self._wanted.items():
-            self._not_spent()
             chunks = self._chunks(read_until.get(name))
             if not chunks:
                 continue
@@ -106,7 +103,6 @@ class PromqlSource:
                 raise
             except CollectError as error:
                 yield self._failed(whole, f"{wanted.names[0]}: {error}")
-        self._not_spent()
 
     def _read(self, name: str, found: Found, stretch: Window, known: float) -> Iterator[Pulled]:
         """The stretch a day at a time, or as much of it as the server and memory can take.
@@ -114,7 +110,7 @@ class PromqlSource:
         An answer that may lack something makes no minute less that was read whole before `known`.
         """
         start, length, whole_so_far = stretch.start, CHUNK_SECONDS, True
-        while start < stretch.end and self._spent_this_month() <= self._limit:
+        while start < stretch.end:
             chunk = Window(start, min(start + length, stretch.end))
             try:
                 done = read(self._asker, found, chunk)
@@ -150,26 +146,7 @@ class PromqlSource:
         """What was scanned since it was last told."""
         scanned = self._client.metered.samples - self._told
         self._told += scanned
-        dollars = scanned * self._price
-        self._spent = (self._month(), self._spent_this_month() + dollars)
-        return dollars
-
-    def _month(self) -> str:
-        return f"{datetime.fromtimestamp(self._clock(), UTC):%Y-%m}"
-
-    def _spent_this_month(self) -> float:
-        """Dollars metered by this process."""
-        month, dollars = self._spent
-        return dollars if month == self._month() else 0.0
-
-    def _not_spent(self) -> None:
-        spent = self._spent_this_month()
-        if spent > self._limit:
-            raise CollectError(
-                f"PromQL: ${spent:.4f} metered in {self._month()}, the limit is "
-                f"${self._limit:.4f}: nothing more is read this month; read less often (every), "
-                "fewer endpoints or metrics, or raise dollars_per_month"
-            )
+        return scanned * self._price
 
     def _monthly(self) -> float:
         """Dollars of a month at this cadence, each metric one series."""

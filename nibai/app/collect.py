@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from nibai import plugins
 from nibai.app.keeping import Keeper, Kept
+from nibai.app.purse import Purse
 from nibai.config import Config
 from nibai.errors import CollectError, ConfigError, PluginError
 from nibai.model import Change
 from nibai.protocols import Attentive, Preview, Pulled, Puller
 from nibai.store.ingest import Ingest
 from nibai.store.state import State, open_state
+from nibai.store.watermarks import keep_only
 
 PULLED_SECTIONS = ("cloudwatch", "data_capture", "bedrock", "neuron", "spans", "prometheus")
 """Sections of nibai.yaml whose entries are sources: of the plug-in they name or of that name."""
+
+HELD_OTHERWISE = "minutes left as they are: all of the variant was read before, or its replicas"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A configured source under the name that its progress is kept by.
 
-    Something may be due `every_seconds`, all of it every `whole_every_seconds`.
+    Something may be due `every_seconds`, all of it every `whole_every_seconds`. In a month it may
+    cost `dollars_per_month`.
     """
 
     name: str
     puller: Puller
     every_seconds: float
     whole_every_seconds: float
+    dollars_per_month: float = math.inf
 
 
 @dataclass(slots=True)
@@ -63,7 +70,10 @@ class Collected:
         self.dollars += pulled.dollars
         self.problems += pulled.problems
         self.changes += stored.changes
-        for text, n in pulled.notes.items():
+        notes = dict(pulled.notes)
+        if stored.held_otherwise:
+            notes[HELD_OTHERWISE] = stored.held_otherwise
+        for text, n in notes.items():
             self.notes[text] = self.notes.get(text, 0) + n
 
 
@@ -77,7 +87,8 @@ def configured(config: Config) -> list[Source]:
             if not isinstance(puller, Puller):
                 raise PluginError(f"the plug-in {plugin!r} in nibai.collectors pulls nothing")
             often = getattr(one, "reading_every", one.every)
-            sources.append(Source(one.source_name, puller, often, one.every))
+            limit = getattr(one, "dollars_per_month", None) or math.inf
+            sources.append(Source(one.source_name, puller, often, one.every, limit))
     if not sources:
         raise ConfigError(
             "no source to read: add `cloudwatch` with account, region and endpoints to nibai.yaml "
@@ -123,6 +134,7 @@ def collect(
 
     A source's rows go through a log of its own (collector id = its name), so that it can run beside
     `nibai run`. A source that cannot be read leaves the others alone and is told among `problems`.
+    What a source may cost in a month holds over restarts (`nibai.app.purse`).
     When `stop` says so, the reading ends after what is paid for; the next one goes on from there.
     Raises StoreError when another process reads the same source.
     """
@@ -139,7 +151,8 @@ def collect(
             )
             try:
                 keeper = Keeper(config.data, ingest, state, clock)
-                yield source, _read_on(source, keeper, tick, stop)
+                purse = Purse(state, source.name, source.dollars_per_month, clock)
+                yield source, _read_on(source, keeper, purse, tick, stop)
             finally:
                 ingest.close()
 
@@ -147,16 +160,24 @@ def collect(
 def _read_on(
     source: Source,
     keeper: Keeper,
+    purse: Purse,
     tick: Callable[[Source, Pulled], None],
     stop: Callable[[], bool],
 ) -> Collected:
     done = Collected()
     try:
+        purse.check()
         for part in _attending(source, keeper.state).pull(keeper.state.read_until(source.name)):
+            # First of all: paid is paid, whatever becomes of it.
+            purse.pay(part.dollars, settled=part.settled)
             done.add(part, keeper.keep(source.name, part))
             tick(source, part)
-            if part.settled and stop():
-                break
+            if part.settled:
+                if stop():
+                    break
+                purse.check()
+        else:
+            keep_only(keeper.state, source.name, source.puller.series)
     except CollectError as error:
         done.problems.append(str(error))
     keeper.flush()

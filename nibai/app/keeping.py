@@ -22,6 +22,7 @@ from nibai.store.capture_coverage import put_coverage
 from nibai.store.ingest import Ingest
 from nibai.store.known_answers import unknown_answers
 from nibai.store.observations import Difference, difference
+from nibai.store.owners import one_owner
 from nibai.store.prediction_rows import to_batch
 from nibai.store.quarantine import set_aside
 from nibai.store.revisions import Place, Revised, announce, settle
@@ -37,13 +38,17 @@ WAITING_MINUTES = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What of a part the lake did not hold yet; `revised_final`: minutes that had been final."""
+    """What of a part the lake did not hold yet; `revised_final`: minutes that had been final.
+
+    `held_otherwise`: minutes that were read another way before and stay as they are.
+    """
 
     new_minutes: int
     revised_minutes: int
     new_answers: int
     changes: tuple[Change, ...] = ()
     revised_final: int = 0
+    held_otherwise: int = 0
 
 
 @dataclass(slots=True)
@@ -100,7 +105,8 @@ class Keeper:
             self.flush()
         again |= {name_of(one.key) for one in part.observations if self._was_known(one)}
         stored = stored_minutes(lake, again, part.window)
-        found = difference(part.observations, stored)
+        owned = one_owner(part.observations, stored, self._final)
+        found = difference(owned.observed, stored)
         revised = self._revised(found)
         if revised:
             announce(self.state, self._ingest.collector, revised)
@@ -115,6 +121,7 @@ class Keeper:
             found.revised_minutes,
             answers.num_rows,
             revised_final=sum(one.after_final for one in revised),
+            held_otherwise=owned.held_otherwise,
         )
 
     def flush(self) -> None:

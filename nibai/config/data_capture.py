@@ -74,6 +74,7 @@ class DataCapture(Section):
     redact: Redact = Redact()
     since: Duration = 7 * 86400.0
     every: Duration = 3600.0
+    dollars_per_month: float | None = Field(default=None, gt=0)
     check_invocations: bool = True
     endpoint_url: str | None = None
 

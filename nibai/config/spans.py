@@ -42,6 +42,7 @@ class Spans(Section):
     window: Duration = Field(default=600.0, ge=60)
     since: Duration = 3600.0
     every: Duration = 600.0
+    dollars_per_month: float | None = Field(default=None, gt=0)
     endpoint_url: str | None = None
 
     @property

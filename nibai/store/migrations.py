@@ -198,6 +198,15 @@ REVISIONS = sa.Table(
     sa.Column("waiting", sa.Integer, nullable=False),
 )
 
+METERED = sa.Table(
+    "metered",
+    METADATA,
+    sa.Column("source", sa.String, primary_key=True),
+    sa.Column("month", sa.String, primary_key=True),
+    sa.Column("dollars", sa.Float, nullable=False),
+    sa.Column("dearest", sa.Float, nullable=False),
+)
+
 
 def _first(connection: sa.Connection) -> None:
     METADATA.create_all(connection)
@@ -259,6 +268,10 @@ def _revisions(connection: sa.Connection) -> None:
     REVISIONS.create(connection, checkfirst=True)
 
 
+def _metered(connection: sa.Connection) -> None:
+    METERED.create(connection, checkfirst=True)
+
+
 STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _first,
     _watches,
@@ -272,6 +285,7 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _detections_and_silences,
     _watermarks,
     _revisions,
+    _metered,
 )
 """Step i leads from version i to i + 1; steps are only ever added."""
 

@@ -71,6 +71,15 @@ def put_watermarks(
                 )
 
 
+def keep_only(state: State, source: str, series: Collection[str]) -> None:
+    """Forget what other series of a source brought: it reads them no more."""
+    table = WATERMARKS
+    with state.begin() as connection:
+        connection.execute(
+            table.delete().where(table.c.source == source, table.c.series.not_in(list(series)))
+        )
+
+
 def final_marks(state: State, source: str) -> dict[Brought, float]:
     """Until when what a source brings is final; series that are not read any more do not count."""
     table = WATERMARKS

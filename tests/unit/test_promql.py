@@ -378,17 +378,3 @@ def test_the_temporality_is_that_of_the_label_or_as_usual():
     assert found.temporality is Temporality.DELTA
     assert discovered(asked, wanted(temporality=Temporality.DELTA), [NAME], WINDOW).classic is False
     assert discovered(asked, wanted(), ["other"], WINDOW) is None
-
-
-def test_reading_stops_when_the_month_is_spent():
-    fake = server()
-    asked, _ = client(fake)
-    source = PromqlSource(
-        asked, [wanted()], Cadence(every_seconds=3600.0, backfill_seconds=660),
-        clock=lambda: START + 660, dollars_per_sample=1.0, dollars_per_month=1e5,
-    )  # fmt: skip
-    source._spent = (source._month(), 99_999.0)  # what earlier readings of the month took
-    for _ in range(2):
-        with pytest.raises(CollectError, match=r"metered in 2025-11, the limit is \$100000\."):
-            list(source.pull({}))
-    assert source._spent_this_month() == 100_009.0, "one reading passed it, and none came after"

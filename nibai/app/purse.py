@@ -1,0 +1,56 @@
+"""The month's limit of a source: what was paid is written down first, and reading stops in time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from nibai.errors import CollectError
+from nibai.store.metered import bill, put_paid
+from nibai.store.state import State
+
+
+@dataclass(slots=True)
+class Purse:
+    """What a source may cost in a calendar month (UTC), over all processes that read it.
+
+    What the next question costs is not known before: it is taken for the dearest one of the month.
+    """
+
+    state: State
+    source: str
+    limit: float
+    clock: Callable[[], float]
+    _together: float = 0.0
+
+    def pay(self, dollars: float, *, settled: bool) -> None:
+        """Keep what was metered; parts up to the settled one were asked for at once."""
+        if not dollars and not settled:
+            return
+        self._together += dollars
+        if dollars:
+            put_paid(self.state, self.source, self._month, dollars, self._together)
+        if settled:
+            self._together = 0.0
+
+    def check(self) -> None:
+        """CollectError where going on may cost more than is left of the month."""
+        if math.isinf(self.limit):
+            return
+        month = self._month
+        so_far = bill(self.state, self.source, month)
+        if so_far.dollars + so_far.dearest <= self.limit and so_far.dollars < self.limit:
+            return
+        raise CollectError(
+            f"{self.source}: ${so_far.dollars:.4f} metered in {month}, up to "
+            f"${so_far.dearest:.4f} at a time, and the limit is ${self.limit:.4f}: nothing more is "
+            "read this month; read less often (every), fewer endpoints or metrics, or raise "
+            "dollars_per_month",
+            reason="spent",
+        )
+
+    @property
+    def _month(self) -> str:
+        return f"{datetime.fromtimestamp(self.clock(), UTC):%Y-%m}"

@@ -1,0 +1,92 @@
+"""A source that is switched from a variant's requests to those of its replicas, and back."""
+
+import numpy as np
+import pytest
+
+from nibai.app.keeping import Keeper
+from nibai.histogram import bucket_index
+from nibai.model import Observation, SeriesKey, Window
+from nibai.protocols import Pulled
+from nibai.store.engine import Blocks, Engine
+from nibai.store.ingest import Ingest
+from nibai.store.lake import Lake
+from nibai.store.state import open_state
+from nibai.store.watermarks import keep_only, watermarks
+
+START = 1_764_000_000.0 // 3600 * 3600
+HOUR = 3600.0
+ENDPOINT, SOURCE = "sagemaker/123456789012.eu-west-1/chat", "cloudwatch-123456789012-eu-west-1"
+WHOLE, BY_INSTANCE = "ModelLatency", "ModelLatencyByInstanceId"
+NAME = (ENDPOINT, "blue", "model_latency")
+
+
+class Account:
+    """Ten requests every five minutes, six of them on one instance."""
+
+    def __init__(self, folder):
+        self.folder, self.state = folder, open_state(folder / "state.sqlite")
+
+    def read(self, series, replicas, first, end, *, late=False):
+        """Hours of one way; `late`: half of the last two hours is not there yet."""
+        found = []
+        for at in np.arange(START + first * HOUR, START + end * HOUR, 300.0):
+            for replica, n in replicas.items():
+                lacking = late and at >= START + (end - 2) * HOUR
+                seconds = np.full(n // 2 if lacking else n, 0.1)
+                buckets, counts = np.unique(bucket_index(seconds), return_counts=True)
+                key = SeriesKey(ENDPOINT, "blue", replica, "", "model_latency")
+                found.append(
+                    Observation(
+                        key, int(at // 60), buckets.astype(np.int32), counts, len(seconds),
+                        float(seconds.sum()), 0.1, 0.1,
+                    )
+                )  # fmt: skip
+        until = START + end * HOUR
+        ingest = Ingest(self.folder, SOURCE, self.state, clock=lambda: until)
+        keeper = Keeper(self.folder, ingest, self.state, lambda: until)
+        kept = keeper.keep(
+            SOURCE,
+            Pulled(
+                found, Window(START + first * HOUR, until), {series: until}, 0.0, {},
+                final_until={series: until - 3 * HOUR}, brings={series: [NAME]},
+            ),
+        )  # fmt: skip
+        keeper.flush()
+        ingest.close()
+        return kept
+
+    def counts(self, end):
+        """Requests of every five minutes by replica."""
+        blocks = Blocks(Window(START, START + end * HOUR), round(end * 12))
+        found = Engine(Lake(self.folder / "lake")).blocks(*NAME[::2], "blue", blocks)
+        return {replica: one[""].histograms.n for replica, one in found.items()}
+
+
+@pytest.fixture
+def account(tmp_path):
+    made = Account(tmp_path)
+    yield made
+    made.state.close()
+
+
+def test_a_variant_that_is_read_by_instance_from_now_on_counts_nothing_twice(account):
+    instances = {"i-1": 6, "i-2": 4}
+    account.read(WHOLE, {"": 10}, 0, 5, late=True)
+    switched = account.read(BY_INSTANCE, instances, 0, 6)
+    assert (switched.held_otherwise, switched.revised_final) == (48, 0), "two hours were final"
+    counts = account.counts(6)
+    assert sum(counts.values()).tolist() == [10] * 72, "and none is lost that came late"
+    assert counts[""].tolist() == [10] * 24 + [0] * 48
+    again = account.read(BY_INSTANCE, instances, 3, 7)
+    assert (again.new_minutes, again.revised_minutes) == (24, 0)
+    back = account.read(WHOLE, {"": 10}, 2, 8)
+    assert back.held_otherwise == 0, "what both ways might still revise is the newest one's"
+    assert sum(account.counts(8).values()).tolist() == [10] * 96
+
+
+def test_a_source_that_never_brought_a_series_takes_nothing_from_others(account):
+    account.read(WHOLE, {"": 10}, 0, 4)
+    keep_only(account.state, SOURCE, [])
+    assert watermarks(account.state, ENDPOINT) == {}
+    account.read(BY_INSTANCE, {"i-9": 3}, 0, 4)
+    assert sum(account.counts(4).values()).tolist() == [13] * 48
