@@ -54,6 +54,10 @@ class AwsClient:
             client = _session().client(service, endpoint_url=endpoint_url, config=settings)
         self._client: Any = client
 
+    def heed(self, event: str, handler: Callable[..., None]) -> None:
+        """Have a handler called at an event of botocore."""
+        self._client.meta.events.register(event, handler)
+
     def call(self, operation: str, **request: object) -> Mapping[str, Any]:
         """One answer of an operation such as "DescribeEndpoint"; raises CollectError, its kinds.
 

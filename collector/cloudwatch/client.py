@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from collector.aws.session import TRIES, AwsClient
+from collector.cloudwatch.answer import EVENT, read_at_once
 
 
 class CloudWatchClient:
@@ -13,7 +14,8 @@ class CloudWatchClient:
 
     def __init__(self, region: str, *, endpoint_url: str | None = None, tries: int = TRIES) -> None:
         self._client = AwsClient("cloudwatch", region, endpoint_url=endpoint_url, tries=tries)
+        self._client.heed(EVENT, read_at_once)
 
     def get_metric_data(self, **request: object) -> Mapping[str, Any]:
-        """One page; raises CollectError and its kinds."""
+        """One page, its times in seconds since the epoch; raises CollectError and its kinds."""
         return self._client.call("GetMetricData", **request)

@@ -14,8 +14,11 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, Protocol
 
+import numpy as np
+
 from collector.cloudwatch.pace import Pace
 from collector.cloudwatch.plan import Call, Wanted
+from collector.cloudwatch.points import Numbers, Points, joined_pages, seconds
 from collector.cloudwatch.series import Series
 from nibai.errors import AuthError, CollectError, SchemaError, ThrottledError
 
@@ -23,8 +26,6 @@ MOST_TRIES = 6
 FIRST_WAIT_SECONDS = 0.5
 CONCURRENT_CALLS = 4
 COMPLETE, PARTIAL, FAILED = "Complete", "PartialData", "InternalError"
-
-Points = dict[float, float]
 
 
 class MetricsClient(Protocol):
@@ -48,7 +49,7 @@ class Metered:
 
 @dataclass(frozen=True)
 class Answered:
-    """A call with what came back: points (seconds since the epoch -> value) per query, in order.
+    """A call with what came back: points of each query, in order.
 
     `incomplete` holds the numbers of the queries of which something is missing; `messages` what the
     service said about it, or the error that ended the call; `skew_seconds`: how far this machine's
@@ -73,7 +74,7 @@ class Answered:
     @property
     def silent(self) -> bool:
         """Whether nothing at all came, not even that there is nothing."""
-        return len(self.incomplete) == self.call.queries and not any(self.points)
+        return len(self.incomplete) == self.call.queries and not any(map(len, self.points))
 
     def statistics(self, series: Series) -> dict[str, Points]:
         """Points of one series of the call by statistic."""
@@ -178,8 +179,9 @@ class _Pages:
         self.dated = ""
         self._call = call
         self._pages = 0
-        self._points: list[Points] = [{} for _ in range(call.queries)]
+        self._parts: list[list[tuple[Numbers, Numbers]]] = [[] for _ in range(call.queries)]
         self._status: list[str | None] = [None] * call.queries
+        self._times: Numbers = np.zeros(0)
         self._messages: list[str] = []
         self._cut_short = False
 
@@ -188,15 +190,16 @@ class _Pages:
         self._pages += 1
         self.dated = str(page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
         for result in page["MetricDataResults"]:
-            number = _number(result["Id"], len(self._points))
-            times, values = result["Timestamps"], result["Values"]
+            number = _number(result["Id"], len(self._parts))
+            times, values = seconds(result["Timestamps"]), np.asarray(result["Values"], dtype=float)
             if len(times) != len(values):
                 raise SchemaError(
                     f"GetMetricData: {len(times)} timestamps but {len(values)} values for "
                     f"{result['Id']}: report this answer, it is against the documented form"
                 )
-            found = zip(times, values, strict=True)
-            self._points[number].update((time.timestamp(), value) for time, value in found)
+            # Nearly all queries of a call have the same times: one array serves them all.
+            self._times = self._times if np.array_equal(times, self._times) else times
+            self._parts[number].append((self._times, values))
             self._status[number] = result.get("StatusCode", COMPLETE)
             self._say(result.get("Messages", ()))
         self._say(page.get("Messages", ()))
@@ -215,16 +218,16 @@ class _Pages:
             for number, status in enumerate(self._status)
             if self._cut_short or self.refused or status != COMPLETE
         }
-        points = sum(len(one) for one in self._points)
+        points = tuple(map(joined_pages, self._parts))
         return Answered(
             self._call,
-            tuple(self._points),
+            points,
             frozenset(incomplete),
             tuple(dict.fromkeys(self._messages)),
             Metered(
                 # What was never answered is not billed.
                 self._call.billed_metrics if self._pages else 0,
-                points,
+                sum(map(len, points)),
                 self._pages,
                 self.tries,
                 seconds,

@@ -8,41 +8,48 @@ answers at once would hide.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from collector.cloudwatch.execute import Answered, Points
+from collector.cloudwatch.execute import Answered
 from collector.cloudwatch.plan import Wanted
+from collector.cloudwatch.points import NONE, Numbers, Points
 from nibai.histogram import OVERFLOW_BUCKET
 from nibai.model import Observation, Provenance
+
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Requests and failed ones of one series by time; without them nothing is known to fail."""
+    """Requests, and failed ones in `parts` (4xx, 5xx), of one series; without them none fails."""
 
-    requests: Mapping[float, float]
-    failed: Mapping[float, float]
+    requests: Points
+    parts: tuple[Points, ...]
 
-    def at(self, moment: float, with_latency: int) -> tuple[int, int]:
-        """(failed requests, those of them that have no latency) of a period."""
-        failed = round(self.failed.get(moment, 0.0))
-        requests = round(self.requests.get(moment, 0.0))
-        return failed, min(max(requests - with_latency, 0), failed)
+    @property
+    def times(self) -> Numbers:
+        """When failures were counted."""
+        return np.unique(np.concatenate([NONE.times, *(one.times for one in self.parts)]))
+
+    def at(self, times: Numbers, with_latency: Counts) -> tuple[Counts, Counts]:
+        """(failed requests, those of them that have no latency) of periods, each (T,)."""
+        counted = [np.rint(np.nan_to_num(one.at(times))) for one in (self.requests, *self.parts)]
+        requests = counted[0].astype(np.int64)
+        failed = np.zeros_like(with_latency)
+        for part in counted[1:]:
+            failed += part.astype(np.int64)
+        return failed, np.minimum(np.maximum(requests - with_latency, 0), failed)
 
 
 def failures_of(answered: Answered, wanted: Wanted) -> Failed:
     """What the call says of a series' failures."""
     if not wanted.failures:
-        return Failed({}, {})
+        return Failed(NONE, ())
     first, *rest = (answered.statistics(one)["Sum"] for one in wanted.failures)
-    failed: Points = {}
-    for points in rest:
-        for moment, count in points.items():
-            failed[moment] = failed.get(moment, 0.0) + count
-    return Failed(first, failed)
+    return Failed(first, tuple(rest))
 
 
 def joined(one: Observation, failed: int, without_latency: int) -> Observation:

@@ -46,9 +46,11 @@ def ranges_of(answered: Answered) -> Ranges:
         key = (wanted.series.endpoint, wanted.series.published.metric)
         if not answered.whole(wanted):
             found = together(found, {key: (0.0, math.inf)})
-        elif points["Minimum"]:
+        elif len(points["Minimum"]):
             units = wanted.series.published.units_per_base
-            low, high = min(points["Minimum"].values()), max(points["Maximum"].values())
+            low, high = (
+                float(points["Minimum"].values.min()), float(points["Maximum"].values.max()),
+            )  # fmt: skip
             found = together(found, {key: (low / units, high / units)})
     return found
 

@@ -128,7 +128,8 @@ class CloudWatchSource:
                 brought = brought or not answered.silent
                 refused = refused or "; ".join(answered.messages)
                 part = _pulled(answered, marks[id(answered.call)], stuck)
-                yield replace(part, settled=number == len(kept) - 1)
+                left = len(planned) - first - number - 1
+                yield replace(part, settled=number == len(kept) - 1, left=left)
         if planned and not brought:
             raise CollectError(
                 f"CloudWatch answered none of {len(planned)} calls ({refused or 'no reason'}): "

@@ -13,10 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from collector.cloudwatch.execute import Answered, Points
+from collector.cloudwatch.execute import Answered
 from collector.cloudwatch.failures import failures_of, joined
 from collector.cloudwatch.plan import BASE, PERCENTILES, Detail, Wanted
+from collector.cloudwatch.points import Numbers, Points
 from collector.cloudwatch.series import Series
 from nibai.histogram import SCALE
 from nibai.model import Observation, Provenance, SeriesKey
@@ -50,17 +52,17 @@ def observations(answered: Answered, tally: Tally) -> Iterator[Observation]:
         statistics = answered.statistics(wanted.series)
         if "SampleCount" not in statistics:
             continue
-        whole, failures = answered.whole(wanted), failures_of(answered, wanted)
-        trimmed = _trimmed(wanted, statistics)
-        for at in sorted({*statistics["SampleCount"], *failures.failed}):
-            made = _minute(wanted, statistics, at, (trimmed, tally))
-            failed, without_latency = failures.at(at, 0 if made is None else made.count)
-            if made is None and not without_latency:
-                continue
-            tally.minutes += 1
-            tally.partial += not whole
-            tally.failed += failed
-            yield joined(_nothing(wanted, at) if made is None else made, failed, without_latency)
+        failures = failures_of(answered, wanted)
+        periods = _periods(wanted, statistics, failures.times)
+        failed, without_latency = failures.at(periods.times, periods.counts)
+        kept = (periods.counts > 0) | (without_latency > 0)
+        tally.minutes += int(kept.sum())
+        tally.partial += 0 if answered.whole(wanted) else int(kept.sum())
+        tally.failed += int(failed[kept].sum())
+        bare = _bare(wanted, statistics, periods, tally)
+        for row in np.flatnonzero(kept).tolist():
+            made = bare[row] if row in bare else _nothing(wanted, periods.times[row])
+            yield joined(made, int(failed[row]), int(without_latency[row]))
 
 
 def _nothing(wanted: Wanted, at: float) -> Observation:
@@ -81,99 +83,97 @@ def key_of(series: Series) -> SeriesKey:
     return SeriesKey(series.endpoint, series.variant, series.replica, "", series.metric)
 
 
-def _minute(
-    wanted: Wanted, statistics: Mapping[str, Points], at: float, found: tuple[Trimmed | None, Tally]
-) -> Observation | None:
-    units = wanted.series.published.units_per_base
-    count, total, low, high = (statistics[name].get(at) for name in BASE)
-    if not count or total is None or low is None or high is None:
-        return None
-    n = round(count)
-    buckets, counts, scale, provenance = _distribution(wanted, statistics, at, n, found)
-    return Observation(
-        key_of(wanted.series),
-        int(at // 60),
-        buckets,
-        counts,
-        n,
-        total / units,
-        low / units,
-        high / units,
-        scale=scale,
-        provenance=provenance,
-    )
-
-
 @dataclass(frozen=True, slots=True)
-class Trimmed:
-    """Counts (T, B) of a series' buckets and their sums (T,); `rows` says where a period's are."""
+class Periods:
+    """Times of a series' periods, requests with a latency (0: not known), and in base units.
 
-    scale: int
-    numbers: np.ndarray
-    counts: np.ndarray
-    sums: np.ndarray
-    rows: Mapping[float, int]
+    Sum, smallest and largest value; all of shape (T,).
+    """
+
+    times: Numbers
+    counts: NDArray[np.int64]
+    sums: Numbers
+    lows: Numbers
+    highs: Numbers
 
 
-def _trimmed(wanted: Wanted, statistics: Mapping[str, Points]) -> Trimmed | None:
-    """All trimmed counts at once; None where none were asked for."""
-    grid = wanted.grid
-    if grid is None:
-        return None
-    times = list(statistics["SampleCount"])
-    # An empty bucket is 0 or no datapoint (unverified, aws.md 16): either way it adds nothing.
-    names = grid.statistics(wanted.series.published.units_per_base)
-    columns = [list(map(statistics[name].get, times, itertools.repeat(0.0))) for name in names]
-    counts = np.rint(np.array(columns).T).astype(np.int64)
-    numbers = np.array(grid.numbers(), dtype=np.int32)
-    rows = {at: row for row, at in enumerate(times)}
-    return Trimmed(grid.scale, numbers, counts, counts.sum(axis=1), rows)
+def _periods(wanted: Wanted, statistics: Mapping[str, Points], others: Numbers) -> Periods:
+    """The periods that were counted, and `others`."""
+    times = statistics["SampleCount"].times
+    if len(others) and not np.array_equal(others, times):
+        times = np.union1d(times, others)
+    count, total, low, high = (statistics[name].at(times) for name in BASE)
+    known = ~np.isnan(count + total + low + high)
+    units = wanted.series.published.units_per_base
+    counts = np.rint(np.where(known, count, 0.0)).astype(np.int64)
+    return Periods(times, counts, total / units, low / units, high / units)
 
 
 _Distribution = tuple["np.ndarray", "np.ndarray", int, Provenance]
 
 
-def _distribution(
-    wanted: Wanted,
-    statistics: Mapping[str, Points],
-    at: float,
-    n: int,
-    found: tuple[Trimmed | None, Tally],
-) -> _Distribution:
-    units = wanted.series.published.units_per_base
-    ends = statistics["Minimum"][at] / units, statistics["Maximum"][at] / units
-    counted = _trimmed_counts(found[0], at, n, ends[1], found[1])
-    if counted is not None:
-        return counted
+def _bare(
+    wanted: Wanted, statistics: Mapping[str, Points], periods: Periods, tally: Tally
+) -> dict[int, Observation]:
+    """Observations of the periods with latencies by row, without their failures."""
+    counted = _trimmed_counts(wanted, statistics, periods, tally)
     fitted = {
-        float(name[1:]) / 100: points[at] / units
+        float(name[1:]) / 100: points.at(periods.times) / wanted.series.published.units_per_base
         for name, points in statistics.items()
-        if name in PERCENTILES and points.get(at, 0.0) > 0
+        if name in PERCENTILES
     }
-    low, high = ends
-    if fitted and 0 < low <= high:
-        buckets, counts = rebuilt_counts(n, fitted, low, high)
+    key, minutes = key_of(wanted.series), (periods.times // 60).astype(np.int64).tolist()
+    columns = (periods.counts, periods.sums, periods.lows, periods.highs)
+    count, total, low, high = (column.tolist() for column in columns)
+    made = {}
+    for row in np.flatnonzero(periods.counts > 0).tolist():
+        buckets, counts, scale, provenance = counted.get(row) or _fitted(
+            count[row], {p: float(values[row]) for p, values in fitted.items()}, low[row], high[row]
+        )
+        made[row] = Observation(
+            key, minutes[row], buckets, counts, count[row], total[row], low[row], high[row],
+            scale=scale, provenance=provenance,
+        )  # fmt: skip
+    return made
+
+
+def _fitted(n: int, percentiles: Mapping[float, float], low: float, high: float) -> _Distribution:
+    """A distribution through the percentiles that are known; none without any."""
+    known = {p: value for p, value in percentiles.items() if value > 0}
+    if known and 0 < low <= high:
+        buckets, counts = rebuilt_counts(n, known, low, high)
         return buckets, counts, SCALE, Provenance.PERCENTILE_FIT
     return NO_BUCKETS, NO_COUNTS, SCALE, Provenance.SCALAR
 
 
 def _trimmed_counts(
-    table: Trimmed | None, at: float, n: int, slowest: float, tally: Tally
-) -> _Distribution | None:
-    """The buckets of a period; None where they are not known, or not where the outermost lie.
+    wanted: Wanted, statistics: Mapping[str, Points], periods: Periods, tally: Tally
+) -> dict[int, _Distribution]:
+    """The buckets of periods by row, of those where they are known and the outermost lie in reach.
 
     The last bucket is open: its requests count as in it only where the maximum says so.
     """
-    if table is None:
-        return None
-    row = table.rows[at]
-    if table.sums[row] != n:
-        tally.inconsistent += 1
-        return None
-    counts = table.counts[row]
-    tally.outside_grid += int(counts[0] + counts[-1])
+    grid = wanted.grid
+    if grid is None:
+        return {}
+    names = grid.statistics(wanted.series.published.units_per_base)
+    # An empty bucket is 0 or no datapoint (unverified, aws.md 16): either way it adds nothing.
+    columns = [np.nan_to_num(statistics[name].at(periods.times)) for name in names]
+    counts = np.rint(np.stack(columns, axis=1)).astype(np.int64)
+    numbers = np.array(grid.numbers(), dtype=np.int32)
+    known = periods.counts > 0
+    consistent = known & (counts.sum(axis=1) == periods.counts)
+    tally.inconsistent += int((known & ~consistent).sum())
+    tally.outside_grid += int(counts[consistent][:, [0, -1]].sum())
     # Below the grid failures are often found, which are counted elsewhere: they cost no minute.
-    if counts[-1] and slowest > 2.0 ** ((table.numbers[-1] + 1) / 2**table.scale):
-        return None
-    kept = counts.nonzero()[0]
-    return table.numbers[kept], counts[kept], table.scale, Provenance.TC
+    top = 2.0 ** ((numbers[-1] + 1) / 2**grid.scale)
+    kept = consistent & ((counts[:, -1] == 0) | (periods.highs <= top))
+    # All buckets that hold something, one period after the other.
+    of, bucket = np.nonzero(counts * kept[:, None])
+    ends = np.searchsorted(of, np.arange(len(kept) + 1)).tolist()
+    buckets, held = numbers[bucket], counts[of, bucket]
+    return {
+        row: (buckets[start:end], held[start:end], grid.scale, Provenance.TC)
+        for row, (start, end) in enumerate(itertools.pairwise(ends))
+        if kept[row]
+    }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from collector.cloudwatch.cadence import Cadence
+from collector.cloudwatch.pace import CALLS_PER_SECOND, DATAPOINTS_PER_SECOND, Pace
 from collector.cloudwatch.plan import Detail, Wanted
 from collector.cloudwatch.reading import CloudWatchSource
 from collector.cloudwatch.series import (
@@ -46,6 +47,10 @@ def build(options: Mapping[str, object]) -> Puller:
         cadence=_cadence(options),
         own_range=bool(options.get("own_range", True)),
         dollars_per_month=float(str(options.get("dollars_per_month", math.inf))),
+        pace=Pace(
+            float(str(options.get("calls_per_second", CALLS_PER_SECOND))),
+            float(str(options.get("datapoints_per_second", DATAPOINTS_PER_SECOND))),
+        ),
     )
 
 

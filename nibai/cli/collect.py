@@ -67,17 +67,22 @@ def _read(
     """Read all sources; what went wrong with single ones."""
     from nibai.app.collect import collect  # noqa: PLC0415 - see command
 
-    total = sum(preview.calls for _, preview in planned)
+    ahead = {source.name: preview.calls for source, preview in planned}
     # On a terminal a bar with the time left; elsewhere a line per source is enough.
     with click.progressbar(
-        length=total,
+        length=sum(ahead.values()),
         label="reading",
         hidden=not sys.stderr.isatty(),
         show_eta=True,
+        show_pos=True,
         file=sys.stderr,
     ) as bar:
 
-        def tick(_source: Source, _part: Pulled) -> None:
+        def tick(source: Source, part: Pulled) -> None:
+            # What was planned is an upper bound until it is known which buckets hold something.
+            left = max(ahead[source.name] - 1, 0) if part.left is None else part.left
+            bar.length = (bar.length or 0) + left + 1 - ahead[source.name]
+            ahead[source.name] = left
             bar.update(1)
 
         problems: list[str] = []

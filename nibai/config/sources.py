@@ -38,6 +38,8 @@ class CloudWatch(Section):
     alert_every: Duration | None = None
     alert_always: bool = False
     dollars_per_month: float = Field(default=100.0, gt=0)
+    calls_per_second: float = Field(default=20.0, gt=0)
+    datapoints_per_second: float = Field(default=90_000.0, gt=0)
     endpoint_url: str | None = None
 
     @property

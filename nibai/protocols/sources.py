@@ -21,7 +21,8 @@ class Pulled:
     `rejected` describes some of it without quoting it; a problem (object, fact, remedy) is of one
     series, the others are read on. `expected`: how many requests there were to be answered.
     `changes` were seen in what was read; each has an id of its own and is stored once. `settled`:
-    no part that was paid for follows at once, so that whoever stops here wastes nothing.
+    no part that was paid for follows at once, so that whoever stops here wastes nothing. `left`:
+    how many parts follow, where that is known better than it was before.
     `final_until`: no minute before that is asked for again, by series; `brings` says of what these
     are minutes, as (endpoint, variant, metric). Minutes of a source that does not say so are final
     when they are there.
@@ -39,6 +40,7 @@ class Pulled:
     expected: Sequence[ExpectedAnswers] = ()
     changes: Sequence[Change] = ()
     settled: bool = True
+    left: int | None = None
     final_until: Mapping[str, float] = field(default_factory=dict)
     brings: Mapping[str, Collection[tuple[str, str, str]]] = field(default_factory=dict)
 

@@ -6,7 +6,7 @@ periods by age and exact dimension sets as its documentation says. Time is given
 
 from collections import defaultdict
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from itertools import count
 from threading import Lock
 
@@ -124,7 +124,7 @@ class Metrics:
         else:
             self._validate(request)
             results = self._results(request)
-            self.billed_metrics += _billed(request)
+            self.billed_metrics += sum(billed_by_metric(request).values())
         return self._paged(results, number)
 
     def _validate(self, request):
@@ -135,14 +135,14 @@ class Metrics:
             raise ServiceError(400, "ValidationError", "Ids must be unique")
 
     def _results(self, request):
-        start, end = (int(_seconds(request[name])) for name in ("StartTime", "EndTime"))
+        start, end = (int(seconds(request[name])) for name in ("StartTime", "EndTime"))
         results = []
         for query in request["MetricDataQueries"]:
             stat = query["MetricStat"]
-            points = self._points(stat, start, end)
+            times, values = self._points(stat, start, end)
             if request.get("ScanBy") != "TimestampAscending":
-                points = points[::-1]
-            results.append((query["Id"], points))
+                times, values = times[::-1], values[::-1]
+            results.append((query["Id"], times, values))
         return results
 
     def _points(self, stat, start, end):
@@ -155,7 +155,10 @@ class Metrics:
         series = metric["Namespace"], metric["MetricName"], dimensions
         times, values, firsts = self._window(series, period, start, end)
         found = made(values, firsts, self.empty_bucket_is_zero) if len(times) else []
-        return [(at, value) for at, value in zip(times, found, strict=True) if value is not None]
+        if None not in found:
+            return times, found
+        told = [(at, value) for at, value in zip(times, found, strict=True) if value is not None]
+        return tuple(at for at, _ in told), [value for _, value in told]
 
     def _kept(self, period, at):
         """Whether the period is not too fine for its age: else nothing, and no error."""
@@ -182,7 +185,7 @@ class Metrics:
             if minute in minutes and at < end and self._kept(period, at):
                 periods[at].extend(minutes[minute])
         parts = [np.sort(np.asarray(values, dtype=float)) for values in periods.values()]
-        times = [at for at, part in zip(periods, parts, strict=True) if len(part)]
+        times = tuple(at for at, part in zip(periods, parts, strict=True) if len(part))
         parts = [part for part in parts if len(part)]
         sizes = [len(part) for part in parts]
         firsts = np.cumsum([0, *sizes[:-1]]) if parts else np.zeros(0, int)
@@ -191,14 +194,16 @@ class Metrics:
     def _paged(self, results, number):
         internal, partial = number in self.faults.internal, number in self.faults.partial
         left, page, rest = self.page, [], []
-        for identity, points in results:
-            taken, later = points[:left], points[left:]
-            left -= len(taken)
-            status = "InternalError" if internal else "PartialData" if later or partial else None
-            if taken or not later:
-                page.append(_result(identity, [] if internal else taken, status or "Complete"))
-            if later:
-                rest.append((identity, later))
+        for identity, times, values in results:
+            taken, later = (times[:left], values[:left]), (times[left:], values[left:])
+            left -= len(taken[0])
+            more = bool(later[0])
+            status = "InternalError" if internal else "PartialData" if more or partial else None
+            if taken[0] or not more:
+                told = ((), []) if internal else taken
+                page.append(_result(identity, *told, status or "Complete"))
+            if more:
+                rest.append((identity, *later))
         if internal:
             return {"MetricDataResults": page, "Messages": []}
         answer = {"MetricDataResults": page, "Messages": []}
@@ -208,31 +213,31 @@ class Metrics:
         return answer
 
 
-def _result(identity, points, status):
+def _result(identity, times, values, status):
     return {
         "Id": identity,
         "Label": identity,
-        "Timestamps": [_moment(at) for at, _ in points],
-        "Values": [value for _, value in points],
+        "Timestamps": _moments(times),
+        "Values": values,
         "StatusCode": status,
     }
 
 
-@cache
-def _moment(at):
-    """Every statistic of a metric is told with the same times."""
-    return datetime.fromtimestamp(at, UTC)
+@lru_cache(maxsize=64)
+def _moments(times):
+    """Every statistic of a metric is told with the same times, in the same list."""
+    return [datetime.fromtimestamp(at, UTC) for at in times]
 
 
-def _billed(request):
+def billed_by_metric(request):
     """Up to five statistics of one metric in one request are one billed metric."""
     statistics = defaultdict(int)
     for query in request["MetricDataQueries"]:
         metric = query["MetricStat"]["Metric"]
         dimensions = tuple(sorted((d["Name"], d["Value"]) for d in metric["Dimensions"]))
         statistics[metric["Namespace"], metric["MetricName"], dimensions] += 1
-    return sum(-(-number // 5) for number in statistics.values())
+    return {metric: -(-number // 5) for metric, number in statistics.items()}
 
 
-def _seconds(moment):
+def seconds(moment):
     return moment.timestamp() if isinstance(moment, datetime) else float(moment)

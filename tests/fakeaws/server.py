@@ -5,6 +5,7 @@ cannot drift from the documented shapes.
 """
 
 import json
+import sys
 import threading
 from datetime import UTC, datetime
 from functools import cache
@@ -54,7 +55,7 @@ class FakeAws:
     def __init__(self, **backends):
         self.backends = backends
         self.seen = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True
         )
@@ -91,7 +92,7 @@ class FakeAws:
             }
         # Raises where the shape is not kept.
         validate_parameters(_sampled(found, model.output_shape), model.output_shape)
-        return 200, _plain(found)
+        return 200, found
 
     def object(self, path):
         """(operation, status, headers, body) of one GET to S3."""
@@ -106,13 +107,13 @@ class FakeAws:
             disable_nagle_algorithm = True
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                body = _body(self)
                 if self.path.startswith("/api/v1/"):
                     self._promql("POST", body)
                     return
                 target = self.headers["X-Amz-Target"] or rest_target("XRay", self.path)
                 status, document = fake.answer(target, body)
-                data = json.dumps(document).encode()
+                data = encoded(document).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/x-amz-json-1.0")
                 self.send_header("Content-Length", str(len(data)))
@@ -177,6 +178,20 @@ def _typed(value, shape):
     return value
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def _body(handler):
+    length = int(handler.headers.get("Content-Length", 0))
+    body = handler.rfile.read(length)
+    if len(body) < length:
+        raise ConnectionAbortedError("the client died while it asked")
+    return body
+
+
 FREE = {"timestamp", "double", "float", "integer", "long", "boolean"}
 
 
@@ -195,11 +210,30 @@ def _sampled(value, shape):
     return list({type(one): one for one in value}.values()) if len(value) > 1 else value
 
 
-def _plain(value):
-    if isinstance(value, datetime):
-        return value.timestamp()
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if not isinstance(value, list) or set(map(type, value)) <= {float, int, str}:
-        return value
-    return [_plain(v) for v in value]
+class _Texts(dict):
+    """JSON of numbers and times: the same few come by the million."""
+
+    def __missing__(self, value):
+        text = self[value] = _text(value)
+        return text
+
+
+def _text(value):
+    return json.dumps(value.timestamp() if isinstance(value, datetime) else value)
+
+
+def encoded(document):
+    """The document as JSON, times in seconds; a list that stands in it often is written once."""
+    numbers, lists = _Texts(), {}
+
+    def text(value):
+        if isinstance(value, dict):
+            return f"{{{', '.join(f'{json.dumps(k)}: {text(v)}' for k, v in value.items())}}}"
+        if not isinstance(value, list):
+            return _text(value)
+        if id(value) not in lists:
+            known = set(map(type, value)) in ({float}, {datetime})
+            lists[id(value)] = f"[{', '.join(map(numbers.__getitem__ if known else text, value))}]"
+        return lists[id(value)]
+
+    return text(document)

@@ -88,11 +88,13 @@ REDUCED = {
 
 def _counts(values, firsts, bounds, *, zero):
     inside = (values > bounds[0]) & (values <= bounds[1])
-    counts = np.add.reduceat(inside.astype(float), firsts)
+    counts = np.add.reduceat(inside.astype(float), firsts).tolist()
     negative = values[firsts] < 0
+    if zero and not negative.any():
+        return counts
     return [
         None if bad or not (count or zero) else count
-        for count, bad in zip(counts.tolist(), negative.tolist(), strict=True)
+        for count, bad in zip(counts, negative.tolist(), strict=True)
     ]
 
 
