@@ -9,9 +9,11 @@ lake and their source asks for them no more; whatever changes one afterwards is 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from nibai.app.audit import change_document
@@ -29,6 +31,9 @@ from nibai.store.revisions import Place, Revised, announce, settle
 from nibai.store.state import State
 from nibai.store.stored import Name, name_of, stored_minutes, stored_spans
 from nibai.store.watermarks import Brought, final_marks, put_watermarks
+
+Span = tuple[int, int]
+"""First and last minute."""
 
 NOWHERE = (0, -1)
 
@@ -100,10 +105,11 @@ class Keeper:
         lake = self._ingest.lake
         if self._known is None:
             self._known = stored_spans(lake)
-        again = {name_of(one.key) for one in part.observations if self._written_before(one)}
+        spans = _spans(part.observations)
+        again = {name_of(key) for key, span in spans.items() if self._written_before(key, span)}
         if again or part.predictions:
             self.flush()
-        again |= {name_of(one.key) for one in part.observations if self._was_known(one)}
+        again |= {name_of(key) for key, span in spans.items() if self._was_known(key, span)}
         stored = stored_minutes(lake, again, part.window)
         owned = one_owner(part.observations, stored, self._final)
         found = difference(owned.observed, stored)
@@ -113,7 +119,8 @@ class Keeper:
         answers = unknown_answers(lake, to_batch(part.predictions))
         if found.rows.num_rows or answers.num_rows:
             self._ingest.append(found.rows, None, answers if answers.num_rows else None)
-        self._note(part.observations)
+        self._note(spans)
+        self._waiting += len(part.observations)
         if self._waiting >= WAITING_MINUTES or part.predictions or part.expected:
             self.flush()
         return Kept(
@@ -149,21 +156,18 @@ class Keeper:
     def _was_final(self, one: Observation) -> bool:
         return (one.minute + 1) * 60.0 <= self._final.get(name_of(one.key), -math.inf)
 
-    def _written_before(self, one: Observation) -> bool:
-        """Whether an earlier part of this reading may hold the minute."""
-        first, last = self._written.get(one.key, NOWHERE)
-        return first <= one.minute <= last
+    def _written_before(self, key: SeriesKey, span: Span) -> bool:
+        """Whether an earlier part of this reading may hold some of the minutes."""
+        return _meet(span, self._written.get(key, NOWHERE))
 
-    def _was_known(self, one: Observation) -> bool:
-        """Whether the lake may have held it before this reading."""
-        first, last = (self._known or {}).get(name_of(one.key), NOWHERE)
-        return first <= one.minute <= last
+    def _was_known(self, key: SeriesKey, span: Span) -> bool:
+        """Whether the lake may have held some of the minutes before this reading."""
+        return _meet(span, (self._known or {}).get(name_of(key), NOWHERE))
 
-    def _note(self, observed: Sequence[Observation]) -> None:
-        self._waiting += len(observed)
-        for one in observed:
-            first, last = self._written.get(one.key, (one.minute, one.minute))
-            self._written[one.key] = min(first, one.minute), max(last, one.minute)
+    def _note(self, spans: Mapping[SeriesKey, Span]) -> None:
+        for key, (first, last) in spans.items():
+            known = self._written.get(key, (first, last))
+            self._written[key] = min(first, known[0]), max(last, known[1])
 
     def _is_new(self, change: Change) -> bool:
         """Store a change; seen again after an interruption, it is the same one."""
@@ -182,3 +186,17 @@ def _brought_by(observed: Sequence[Observation]) -> str:
         said.update(repr((one.key, counted)).encode())
         said.update(one.buckets.tobytes() + one.bucket_counts.tobytes())
     return said.hexdigest()
+
+
+def _spans(observed: Sequence[Observation]) -> dict[SeriesKey, Span]:
+    """First and last minute of every series; those of one series mostly stand together."""
+    found: dict[SeriesKey, Span] = {}
+    for key, several in groupby(observed, key=attrgetter("key")):
+        minutes = [one.minute for one in several]
+        first, last = found.get(key, (minutes[0], minutes[0]))
+        found[key] = min(first, *minutes), max(last, *minutes)
+    return found
+
+
+def _meet(one: Span, other: Span) -> bool:
+    return one[0] <= other[1] and other[0] <= one[1]

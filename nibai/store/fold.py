@@ -1,6 +1,6 @@
 """Folding: rows of one segment, or of a raw Parquet part, summed to (series, minute, bucket).
 
-DuckDB does the summing; state is one segment or part, so memory does not grow with history.
+State is one segment or part, so memory does not grow with history.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import pyarrow as pa
 from nibai.histogram import OVERFLOW_BUCKET, SCALE, ZERO_BUCKET, ZERO_THRESHOLD
 from nibai.store.connection import connect
 from nibai.store.dense import MICROSECONDS_A_MINUTE, count_dense
-from nibai.store.rows import TABLES
 from nibai.store.sql import literal, quote
+from nibai.store.summing import Sums
 
-KEY = "endpoint, variant, replica, segment, metric"
 MAX_COUNTERS = 2**24
 """128 MiB of counters; a part of an hour with a hundred series needs a fifth of it."""
 
@@ -40,44 +39,9 @@ def fold(rows: pa.Table) -> Folded:
     """
     if rows.num_rows == 0:
         return Folded({})
-    connection = connect()
-    connection.register("wal_rows", rows)
-    tables = {}
-    for kind, sql in (("hist", _HIST_SQL), ("cell", _CELL_SQL)):
-        found = connection.sql(sql).to_arrow_table()
-        if found.num_rows:
-            tables[kind] = found.cast(TABLES[kind])
-    return Folded(tables)
-
-
-_HEAD = (
-    "SELECT (DATE '1970-01-01' + (minute // 1440)::INTEGER) AS day, "
-    "endpoint::VARCHAR AS endpoint, variant::VARCHAR AS variant, "
-    "replica::VARCHAR AS replica, segment::VARCHAR AS segment, "
-    "metric::VARCHAR AS metric, minute, provenance::VARCHAR AS provenance, {columns} "
-    "FROM wal_rows {where} GROUP BY ALL {order}"
-)
-# Rows of base statistics have a count and a sum, but nobody knows their buckets.
-_HIST_SQL = _HEAD.format(
-    where="WHERE provenance <> 'scalar'",
-    columns="scale, bucket, sum(count)::BIGINT AS count",
-    order="HAVING sum(count) <> 0 ORDER BY ALL",
-)
-
-
-def _extreme(end: str) -> str:
-    """Smallest or largest finite value; a row of one request states both by its value."""
-    one = f"(CASE WHEN count = 1 AND bucket <> {OVERFLOW_BUCKET} THEN value ELSE {end} END)"
-    return f"coalesce({end}({one}) FILTER (WHERE NOT isnan({one})), 'nan'::DOUBLE) AS {end}"
-
-
-_CELL_SQL = _HEAD.format(
-    where="",
-    columns="sum(count)::BIGINT AS count, sum(value) AS sum, "
-    f"{_extreme('min')}, {_extreme('max')}, "
-    "sum(errors)::BIGINT AS errors, sum(timeouts)::BIGINT AS timeouts",
-    order="ORDER BY ALL",
-)
+    sums = Sums(rows)
+    tables = {"hist": sums.hist(), "cell": sums.cell()}
+    return Folded({kind: table for kind, table in tables.items() if table.num_rows})
 
 
 def fold_raw(part: Path, *, keys: tuple[str, ...], time_us: str, value: str) -> pa.Table:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from nibai.histogram import OVERFLOW_BUCKET, ZERO_BUCKET
 from nibai.model import Observation
-from nibai.store.rows import WAL_SCHEMA
+from nibai.store.rows import WAL_SCHEMA, column, text_column
 
 KEY = ("endpoint", "variant", "replica", "segment", "metric")
 
@@ -53,9 +53,9 @@ def new_rows(observed: Sequence[Observation]) -> pa.RecordBatch:
         columns[name][ends] = per_minute[name]
     texts = _texts(observed)
     arrays = [
-        _text(texts[field.name], owner).cast(field.type)
+        _text(texts[field.name], owner)
         if field.name in texts
-        else pa.array(columns[field.name].astype(field.type.to_pandas_dtype()), field.type)
+        else column(columns[field.name], field.type)
         for field in WAL_SCHEMA
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=WAL_SCHEMA)
@@ -75,4 +75,4 @@ def _text(values: Sequence[str], owner: np.ndarray) -> pa.Array:
     names = list(dict.fromkeys(values))
     number = {name: i for i, name in enumerate(names)}
     codes = np.array([number[value] for value in values], dtype=np.int32)
-    return pa.DictionaryArray.from_arrays(pa.array(codes[owner]), pa.array(names, pa.string()))
+    return pa.DictionaryArray.from_arrays(column(codes[owner], pa.int32()), text_column(names))

@@ -17,7 +17,7 @@ import pyarrow as pa
 from nibai.histogram import OVERFLOW_BUCKET, ZERO_BUCKET
 from nibai.model import Observation, SeriesKey
 from nibai.store.new_rows import new_rows
-from nibai.store.rows import WAL_SCHEMA
+from nibai.store.rows import WAL_SCHEMA, column, text_column
 
 Minute = tuple[SeriesKey, int]
 Bucket = tuple[str, int, int]
@@ -68,7 +68,7 @@ def difference(observed: Iterable[Observation], stored: dict[Minute, Stored]) ->
     rows: list[tuple[object, ...]] = []
     revised: list[Observation] = []
     for one in observed:
-        before = stored.get((one.key, one.minute))
+        before = stored.get((one.key, one.minute)) if stored else None
         if before is None:
             if one.count or one.sum or one.errors or one.timeouts:
                 fresh.append(one)
@@ -152,5 +152,5 @@ def _batch(rows: Sequence[tuple[object, ...]]) -> pa.RecordBatch:
 
 def _array(values: Sequence[object], kind: pa.DataType) -> pa.Array:
     if not pa.types.is_dictionary(kind):
-        return pa.array(np.array(values, dtype=kind.to_pandas_dtype()), type=kind)
-    return pa.array(list(values), type=pa.string()).cast(kind)
+        return column(np.array(values, dtype=kind.to_pandas_dtype()), kind)
+    return text_column([str(value) for value in values]).cast(kind)
