@@ -5,6 +5,7 @@ cannot drift from the documented shapes.
 """
 
 import json
+import math
 import sys
 import threading
 from datetime import UTC, datetime
@@ -207,14 +208,15 @@ def _sampled(value, shape):
         return value
     if shape.member.type_name not in FREE or shape.member.metadata:
         return [_sampled(v, shape.member) for v in value]
-    return list({type(one): one for one in value}.values()) if len(value) > 1 else value
+    return list(dict(zip(map(type, value), value, strict=True)).values())
 
 
 class _Texts(dict):
     """JSON of numbers and times: the same few come by the million."""
 
     def __missing__(self, value):
-        text = self[value] = _text(value)
+        finite = isinstance(value, float) and math.isfinite(value)
+        text = self[value] = repr(value) if finite else _text(value)
         return text
 
 
