@@ -94,7 +94,7 @@ class Metrics:
         if (error := self.faults.errors.get("GetMetricStatistics")) is not None:
             raise error
         self.unit_requests.append(request["MetricName"])
-        start, end = (int(_seconds(request[name])) for name in ("StartTime", "EndTime"))
+        start, end = (int(seconds(request[name])) for name in ("StartTime", "EndTime"))
         period = request["Period"]
         if (end - start) / period > MAX_STATISTICS:
             raise ServiceError(400, "InvalidParameterCombination", "at most 1,440 datapoints")
@@ -103,8 +103,9 @@ class Metrics:
         made = {}
         for name in request["Statistics"]:
             stat = {"Metric": metric, "Period": period, "Stat": name}
-            for at, value in self._points(stat, start, end):
-                made.setdefault(at, {"Timestamp": _moment(at), "Unit": unit})[name] = value
+            times, values = self._points(stat, start, end)
+            for at, value in zip(_moments(times), values, strict=True):
+                made.setdefault(at, {"Timestamp": at, "Unit": unit})[name] = value
         wanted = request.get("Unit", unit)
         points = [one for _, one in sorted(made.items())] if wanted == unit else []
         return {"Label": request["MetricName"], "Datapoints": points}
