@@ -27,6 +27,9 @@ WAL_COLUMNS = (
 )  # fmt: skip
 """Columns of a write-ahead-log batch: additive rows, one per span or per bucket."""
 
+PRECISION = "precision"
+"""Key of `Change.evidence` under which the kind of precision is declared."""
+
 REQUEST_METRICS = ("latency", "model_latency")
 """Metrics with one value a request: errors of no named metric are those of the first one known."""
 

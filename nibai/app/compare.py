@@ -14,8 +14,6 @@ import nibai
 from nibai import plugins
 from nibai.app.artifact import MAX_ROWS, with_evidently
 from nibai.app.kinds import change_kinds
-from nibai.app.pairs import read_pairs
-from nibai.audit import run_audit
 from nibai.claims import parse
 from nibai.conventions import DEFAULT_LEVEL
 from nibai.errors import PluginError, UsageError
@@ -144,6 +142,8 @@ def compare_files(
     now = clock()
     with ThreadPoolExecutor(1) as pool:
         counting = pool.submit(windows.count)
+        from nibai.audit import run_audit  # noqa: PLC0415 - nothing is judged before
+
         analyzers = load_analyzers(level)
         meanwhile()
         counting.result()
@@ -223,10 +223,16 @@ class _Read:
 
     def predictions(self) -> Sequence[PredictionSample]:
         if self._answers is None:
-            pairs = () if self._pairs is None else read_pairs(self._pairs)
+            pairs = () if self._pairs is None else _pairs(self._pairs)
             outputs = () if self._outputs is None else read_outputs(self._outputs)
             self._answers = (*pairs, *outputs)
         return self._answers
+
+
+def _pairs(request: PairsRequest) -> Sequence[PredictionSample]:
+    from nibai.app.pairs import read_pairs  # noqa: PLC0415 - measurements do without
+
+    return read_pairs(request)
 
 
 def read_outputs(request: OutputsRequest) -> Sequence[PredictionSample]:

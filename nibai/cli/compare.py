@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nibai.protocols import FileRequest, OutputsRequest, PairsRequest
 
 DEFAULT_CLAIM = "not slower"
-SWITCH_SECONDS = 0.0005
+SWITCH_SECONDS = 0.00002
 
 
 @click.command("compare")

@@ -7,14 +7,16 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nibai import plugins
 from nibai.errors import PluginError, UsageError
-from nibai.fleet import FleetAudit
 from nibai.model import Audit, Verdict
+
+if TYPE_CHECKING:
+    from nibai.fleet import FleetAudit
 
 FORMATS = ("text", "json", "markdown")
 

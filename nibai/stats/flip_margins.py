@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from nibai.conventions import PRECISION
 from nibai.model import Change, ChangeKind, Claim
 from nibai.prediction_evidence import PairsNeeded
 from nibai.stats.paired import pairs_to_decide
@@ -23,9 +24,6 @@ FLOOR_PAIRS = 300
 
 CALLS_PER_INPUT = 4
 """Both variants, twice each: without repeats there is no noise floor."""
-
-PRECISION = "precision"
-"""Key of `Change.evidence` under which the kind of precision is declared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ into counters whose number the statistics tell.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nibai.buckets import regular_buckets
+from nibai.buckets import Numbering, regular_buckets
 from nibai.histogram import SCALE, ZERO_THRESHOLD
-from nibai.store.layout import Bins, Blocks, Layout, ReplicaSpan
+from nibai.store.layout import Bins, Blocks, Layout, PlainColumns, ReplicaSpan
 from nibai.store.ticks import Clock
 
 if TYPE_CHECKING:
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 WORTH_ROWS = 1_000_000
 """Files of fewer rows are surveyed row by row: it takes no time, and counts every disorder."""
 
-BATCH_ROWS = 1 << 15
-"""What is made of a batch stays in the processor's cache: at most 256 KiB an array."""
+BATCH_ROWS = 1 << 17
+"""A row group of DuckDB in one go: every step of a batch waits for the interpreter, which imports
+hold meanwhile, and that costs more than arrays of 1 MiB."""
+
+MAX_CELLS = 1 << 17
+"""What the blocks of a batch are counted into at once: 1 MiB."""
 
 MAX_COUNTERS = 1 << 25
 """256 MiB of counts; more segments than that are left to a query."""
@@ -92,8 +96,9 @@ class RowGroups:
         grids = _Grids(blocks.count * blocks.repeats, self._width)
         try:
             edges = self._clock.first_at(blocks.edges)
+            work = _Work()
             for group in self._groups:
-                self._add(group, blocks, edges, grids)
+                self._add(group, blocks, edges, grids, work)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise StatisticsError(self._path) from error
         for segment, (counts, sums) in grids.of_segments.items():
@@ -123,12 +128,14 @@ class RowGroups:
         return groups
 
     # -- rows -----------------------------------------------------------------------------
-    def _add(self, group: _Group, blocks: Blocks, edges: NDArray[Any], grids: _Grids) -> None:
+    def _add(
+        self, group: _Group, blocks: Blocks, edges: NDArray[Any], grids: _Grids, work: _Work
+    ) -> None:
         """Count a group into the grids of its segments."""
         first, last = np.searchsorted(edges, [group.start, group.end], side="right").tolist()
         within = range(max(first - 1, 0), min(last, len(edges) - 1))
-        wanted = [(edge, block) for edge in within if (block := blocks.after(edge)) is not None]
-        if not wanted:
+        numbers = [blocks.after(edge) for edge in within]
+        if all(number is None for number in numbers):
             return
         # Floating times are looked at in any case, NaN may be among them.
         timeless = first == last and self._clock.ticks
@@ -136,25 +143,73 @@ class RowGroups:
         for batch in self._file.iter_batches(
             BATCH_ROWS, row_groups=[group.number], columns=columns, use_threads=False
         ):
-            values = _numbers(batch.column(self._plain.value)) * self._plain.factor
-            buckets = regular_buckets(values, SCALE)
-            buckets -= self._first_bucket
-            labels, segment = _segments(batch, self._segments)
+            rows = work.rows(batch, self._plain, self._segments, self._first_bucket)
             if timeless:
-                grids.add(wanted[0][1], labels, segment, buckets, values)
+                grids.add(numbers, [0, batch.num_rows], rows)
                 continue
             times = self._clock.times(_numbers(batch.column(self._plain.time)))
             if not (times[1:] >= times[:-1]).all():
                 order = np.argsort(times)
-                times, buckets, values = times[order], buckets[order], values[order]
-                segment = segment[order] if len(labels) > 1 else segment
+                times, rows = times[order], rows.take(order)
             if not (group.start <= times[0] and times[-1] <= group.end):
                 raise StatisticsError(self._path)  # NaN sorts last
-            cuts = np.searchsorted(times, edges).tolist()
-            for edge, block in wanted:
-                rows = slice(cuts[edge], cuts[edge + 1])
-                if rows.start < rows.stop:
-                    grids.add(block, labels, segment[rows], buckets[rows], values[rows])
+            cuts = np.searchsorted(times, edges[within.start : within.stop + 1]).tolist()
+            grids.add(numbers, cuts, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows to count; `segment` numbers each row's label, where there are several (else empty)."""
+
+    buckets: NDArray[np.int64]
+    values: NDArray[np.float64]
+    labels: list[str]
+    segment: NDArray[np.integer]
+
+    def take(self, which: slice | NDArray[np.int64]) -> _Rows:
+        """Some of the rows, or all in another order."""
+        segment = self.segment[which] if len(self.labels) > 1 else self.segment
+        return _Rows(self.buckets[which], self.values[which], self.labels, segment)
+
+    def table(
+        self, lengths: NDArray[np.int64], width: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Counts (stretch, bucket, segment) and sums (stretch, segment) of stretches of rows.
+
+        One pass for all of them: after every step another thread may take the interpreter.
+        Overwrites the buckets.
+        """
+        many, stretches, cells = len(self.labels), len(lengths), self.buckets
+        if many == 1:
+            sums = np.add.reduceat(self.values, np.cumsum(lengths) - lengths)
+        else:
+            parts = np.repeat(np.arange(stretches) * many, lengths) + self.segment
+            sums = np.bincount(parts, weights=self.values, minlength=stretches * many)
+            cells *= many
+            cells += self.segment
+        if stretches > 1:
+            cells += np.repeat(np.arange(stretches) * (width * many), lengths)
+        counts = np.bincount(cells, minlength=stretches * width * many)
+        return counts.reshape(stretches, width, many), sums.reshape(stretches, many)
+
+
+class _Work:
+    """Memory for what is made of a batch, used again by the next one."""
+
+    def __init__(self) -> None:
+        self._values: NDArray[np.float64] = np.empty(BATCH_ROWS)
+        self._numbering = Numbering(SCALE, BATCH_ROWS)
+
+    def rows(
+        self, batch: pa.RecordBatch, plain: PlainColumns, segments: tuple[str, ...], first: int
+    ) -> _Rows:
+        """Values in base units and their buckets, `first` being number 0."""
+        values = self._values[: batch.num_rows]
+        column = _numbers(batch.column(plain.value))
+        np.multiply(column, plain.factor, out=values, dtype=np.float64)
+        buckets = self._numbering.buckets(values)
+        buckets -= first
+        return _Rows(buckets, values, *_segments(batch, segments))
 
 
 class _Grids:
@@ -164,32 +219,35 @@ class _Grids:
         self._shape = blocks, width
         self.of_segments: dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
 
-    def add(
-        self,
-        block: int,
-        labels: list[str],
-        segment: NDArray[np.integer],
-        buckets: NDArray[np.int64],
-        values: NDArray[np.float64],
-    ) -> None:
-        """Add rows of one block; `segment` numbers each row's label, where there are several.
+    def add(self, blocks: Sequence[int | None], cuts: Sequence[int], rows: _Rows) -> None:
+        """Add rows in order of time: those from `cuts[i]` to `cuts[i + 1]` lie in `blocks[i]`.
 
-        ValueError where a bucket does not exist.
+        None is a gap, whose rows are left out. ValueError where a bucket does not exist.
         """
-        width, many = self._shape[1], len(labels)
-        if many == 1:
-            counts = np.bincount(buckets, minlength=width).reshape(width, 1)
-            sums = values.sum(keepdims=True)
-        else:
-            # Buckets first: one beyond the statistics is then in no cell, whatever its segment.
-            cells = buckets * many
-            cells += segment
-            counts = np.bincount(cells, minlength=width * many).reshape(width, many)
-            sums = np.bincount(segment, weights=values, minlength=many)
-        for i, label in enumerate(labels):
-            of_blocks, sum_of_blocks = self._of(label)
-            of_blocks[block] += counts[:, i]
-            sum_of_blocks[block] += sums[i]
+        width = self._shape[1]
+        if rows.buckets.view(np.uint64).max(initial=0) >= width:
+            raise ValueError(width)
+        filled = [i for i in range(len(blocks)) if cuts[i] < cuts[i + 1]]
+        step = max(MAX_CELLS // (width * len(rows.labels)), 1)
+        for some in (filled[i : i + step] for i in range(0, len(filled), step)):
+            lengths = np.array([cuts[i + 1] - cuts[i] for i in some])
+            within = rows.take(slice(cuts[some[0]], cuts[some[-1] + 1]))
+            counts, sums = within.table(lengths, width)
+            for label, count, total in zip(rows.labels, counts.T, sums.T, strict=True):
+                self._keep([blocks[i] for i in some], label, count.T, total)
+
+    def _keep(
+        self,
+        blocks: Sequence[int | None],
+        label: str,
+        counts: NDArray[np.int64],
+        sums: NDArray[np.float64],
+    ) -> None:
+        of_blocks, sum_of_blocks = self._of(label)
+        for i, block in enumerate(blocks):
+            if block is not None:
+                of_blocks[block] += counts[i]
+                sum_of_blocks[block] += sums[i]
 
     def _of(self, label: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         if label not in self.of_segments:

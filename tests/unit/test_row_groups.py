@@ -73,7 +73,16 @@ def test_statistics_and_rows_give_the_same_audit(tmp_path, by_statistics, monkey
     assert fast == slow
 
 
-def test_segments_are_counted_the_same(tmp_path, by_statistics, monkeypatch):
+def test_floats_of_half_the_width_are_counted_the_same(tmp_path, by_statistics, monkeypatch):
+    narrow = [columns(i, latency_ms=columns(i)["latency_ms"].astype(np.float32)) for i in (1, 2)]
+    fast, slow = audits(tmp_path, *narrow, monkeypatch)
+    assert by_statistics["0"].proven
+    assert fast == slow
+
+
+@pytest.mark.parametrize("cells", [1, 3000])
+def test_segments_are_counted_the_same(tmp_path, by_statistics, monkeypatch, cells):
+    monkeypatch.setattr(row_groups, "MAX_CELLS", cells)  # of one block, and of some at once
     fast, slow = audits(tmp_path, columns(1), columns(2), monkeypatch, segments=["model"])
     assert by_statistics["0"].proven
     assert fast == slow
