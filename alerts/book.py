@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from alerts import examples, lifecycle
-from alerts.exports import grafana, prometheus
+from alerts.exports import grafana, grafana_contacts, prometheus
 from alerts.rules.matching import by_segment, change_matches, route_matches
 from alerts.rules.reading import load_rules
 from alerts.rules.ruleset import RuleSet
@@ -98,14 +98,19 @@ class Book:
         return found if pages is None else [_linked(alert, pages) for alert in found]
 
     def export(self, form: str, options: Mapping[str, object]) -> str:
-        """The rules for Prometheus (`keep_firing_for`) or Grafana (`folder`, `datasource`)."""
+        """The rules for Prometheus (`keep_firing_for`) or Grafana (`folder`, `datasource`).
+
+        `grafana-contacts`: whom they are told, as contact points and a policy.
+        """
         if form == "prometheus":
             keep = bool(options.get("keep_firing_for", True))
             return prometheus.export(self.rules, keep_firing_for=keep)
         if form == "grafana":
             texts = {k: str(options[k]) for k in ("folder", "datasource") if k in options}
             return grafana.export(self.rules, **texts)
-        raise UsageError(f"no export {form!r}: choose prometheus or grafana")
+        if form == "grafana-contacts":
+            return grafana_contacts.export(self.rules)
+        raise UsageError(f"no export {form!r}: choose prometheus, grafana or grafana-contacts")
 
 
 def _linked(alert: Alert, pages: str) -> Alert:

@@ -15,6 +15,9 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 STEP_SECONDS = 10
 """Grafana evaluates at multiples of it."""
 
+MARK = {"nibai": "true"}
+"""A label of every alert, by which the notification policies know ours."""
+
 DASHBOARD, PANEL = "nibai-change-audit", "1"
 
 
@@ -53,7 +56,7 @@ def _rule(one: Expression, group: str, folder: str, datasource: str) -> dict[str
         "execErrState": "KeepLast",
         "for": one.for_ or "0s",
         "keep_firing_for": one.keep_firing_for or "0s",
-        "labels": dict(one.labels),
+        "labels": {**one.labels, **MARK},
         "annotations": {
             **one.annotations,
             "__dashboardUid__": DASHBOARD,

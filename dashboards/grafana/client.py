@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from dashboards.grafana.port import (
     Annotation,
+    ContactPoint,
     DataSource,
     GrafanaError,
     Health,
@@ -20,6 +21,8 @@ TAKEN = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 """Grafana says 409 or 412 when something exists, by version."""
 
 FOUND_AT_MOST = 100
+CONTACT_POINTS = "/v1/provisioning/contact-points"
+POLICIES = "/v1/provisioning/policies"
 EDITABLE = {"X-Disable-Provenance": "true"}
 """Without this header, rules that came by HTTP could not be edited in the browser."""
 
@@ -138,6 +141,52 @@ class LegacyGrafana:
         """A group as Grafana holds it."""
         found: dict[str, Any] | None = self._http.find(_group_path(folder_uid, group))
         return found
+
+    def contact_points(self) -> tuple[ContactPoint, ...]:
+        """All of them; of secrets only that there is one."""
+        found = self._http.ask("GET", CONTACT_POINTS)
+        if not isinstance(found, list):
+            raise self._unexpected(CONTACT_POINTS)
+        return tuple(
+            ContactPoint(
+                uid=str(one.get("uid", "")),
+                name=str(one.get("name", "")),
+                kind=str(one.get("type", "")),
+                settings=one.get("settings") or {},
+                quiet_end=bool(one.get("disableResolveMessage")),
+                provenance=str(one.get("provenance") or ""),
+            )
+            for one in found
+        )
+
+    def put_contact_point(self, point: ContactPoint, *, new: bool) -> None:
+        """It is as given afterwards, and can be edited in the browser.
+
+        Older versions take a second one of the same uid: who asks knows whether it is new.
+        """
+        body = {
+            "uid": point.uid,
+            "name": point.name,
+            "type": point.kind,
+            "settings": dict(point.settings),
+            "disableResolveMessage": point.quiet_end,
+        }
+        if new:
+            self._http.ask("POST", CONTACT_POINTS, body, EDITABLE)
+        else:
+            path = f"{CONTACT_POINTS}/{quote(point.uid, safe='')}"
+            self._http.ask("PUT", path, body, EDITABLE)
+
+    def policies(self) -> dict[str, Any]:
+        """The tree of notification policies."""
+        found = self._http.ask("GET", POLICIES)
+        if not isinstance(found, dict) or "receiver" not in found:
+            raise self._unexpected(POLICIES)
+        return found
+
+    def put_policies(self, tree: Mapping[str, Any]) -> None:
+        """The whole tree is as given afterwards, and can be edited in the browser."""
+        self._http.ask("PUT", POLICIES, dict(tree), EDITABLE)
 
     def _unexpected(self, path: str) -> GrafanaError:
         return GrafanaError(

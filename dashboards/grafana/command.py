@@ -65,15 +65,18 @@ def push(
     environment: Mapping[str, str],
     message: str,
     rules: Path | None,
+    contacts: Path | None = None,
     *,
     clock: Callable[[], float],
     verify: bool,
 ) -> list[str]:
     """Bring the installed dashboards to the Grafana of a configuration; raises NotifyError.
 
-    `message` stands in the history of each dashboard, `rules` is a file of exported rule groups.
+    `message` stands in the history of each dashboard, `rules` is a file of exported rule groups,
+    `contacts` one of exported contact points; the secrets that it refers to are in `environment`.
     """
     from dashboards.grafana.client import LegacyGrafana  # noqa: PLC0415 - requests
+    from dashboards.grafana.contacts import push_contacts, read_contacts  # noqa: PLC0415 - same
     from dashboards.grafana.push import push as bring  # noqa: PLC0415 - same
     from dashboards.grafana.push import push_rules, try_annotation  # noqa: PLC0415 - same
     from dashboards.grafana.transport import Transport  # noqa: PLC0415 - same
@@ -93,9 +96,18 @@ def push(
     groups = None if rules is None else _text(rules)
     with contextlib.closing(transport):
         grafana = LegacyGrafana(transport)
+
+        def resolve(reference: str) -> str:
+            secret = resolve_secret(reference, environment)
+            transport.conceal(secret)
+            return secret
+
+        points = None if contacts is None else read_contacts(_text(contacts), resolve)
         lines = bring(grafana, files.committed(), section.folder, message, verify=verify)
         if groups is not None:
             lines += push_rules(grafana, groups, verify=verify)
+        if points is not None:
+            lines += push_contacts(grafana, points, verify=verify)
         if verify and section.annotate:
             lines += try_annotation(grafana, clock())
     if section.url.startswith("http://"):

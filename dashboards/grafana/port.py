@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from nibai.errors import NotifyError
@@ -58,6 +58,22 @@ class StoredAnnotation:
     annotation: Annotation
 
 
+@dataclass(frozen=True, slots=True)
+class ContactPoint:
+    """One way to tell somebody; several of one name are told together.
+
+    `settings` hold secrets: it is never printed. `quiet_end`: ends are not told. `provenance` is
+    empty where it may be edited in the browser.
+    """
+
+    uid: str
+    name: str
+    kind: str
+    settings: Mapping[str, Any] = field(repr=False)
+    quiet_end: bool = False
+    provenance: str = ""
+
+
 class Grafana(Protocol):
     """The port; every method raises GrafanaError."""
 
@@ -105,4 +121,20 @@ class Grafana(Protocol):
 
     def read_rule_group(self, folder_uid: str, group: str) -> dict[str, Any] | None:
         """A group as Grafana holds it."""
+        ...
+
+    def contact_points(self) -> tuple[ContactPoint, ...]:
+        """All of them; of secrets only that there is one."""
+        ...
+
+    def put_contact_point(self, point: ContactPoint, *, new: bool) -> None:
+        """It is as given afterwards, and can be edited in the browser."""
+        ...
+
+    def policies(self) -> dict[str, Any]:
+        """The tree of notification policies."""
+        ...
+
+    def put_policies(self, tree: Mapping[str, Any]) -> None:
+        """The whole tree is as given afterwards, and can be edited in the browser."""
         ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,7 +53,7 @@ class Transport:
         backoff_seconds: float = BACKOFF_SECONDS,
     ) -> None:
         self.base, self.name = _address(url)
-        self._token = token
+        self._secrets = [token]
         self._api = GrafanaAPI(token, timeout=timeout_seconds)
         self._api.url = f"{self.base}/api"
         session = self._api.s
@@ -72,6 +72,11 @@ class Transport:
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(max_retries=retry))
         session.hooks["response"].append(self._receive)
+
+    def conceal(self, secret: str) -> None:
+        """Never repeat a secret that is sent, whatever Grafana says of it."""
+        if secret:
+            self._secrets.append(secret)
 
     def close(self) -> None:
         """Close the connections."""
@@ -140,7 +145,7 @@ class Transport:
             if retryable
             else ("refused", "its words say why"),
         )
-        said = _excerpt(response, self._token)
+        said = _excerpt(response, self._secrets)
         return GrafanaError(
             f"{what} with {status}{said}: {remedy}",
             retryable=retryable,
@@ -172,7 +177,7 @@ def _hidden(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//***@", url)[:EXCERPT_CHARACTERS]
 
 
-def _excerpt(response: requests.Response, token: str) -> str:
+def _excerpt(response: requests.Response, secrets: Sequence[str]) -> str:
     try:
         document = response.json()
     except ValueError:
@@ -180,7 +185,9 @@ def _excerpt(response: requests.Response, token: str) -> str:
     message = document.get("message") if isinstance(document, dict) else None
     if not isinstance(message, str) or not message.strip():
         return ""
-    text = " ".join(message.split()).replace(token, "***")
+    text = " ".join(message.split())
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
     printable = "".join(letter for letter in text if letter.isprintable())
     return f" (“{printable[:EXCERPT_CHARACTERS]}”)"
 

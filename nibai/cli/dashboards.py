@@ -62,6 +62,11 @@ def check(files: tuple[str, ...], prometheus: str | None, chosen: tuple[str, ...
     "--rules", metavar="FILE", help="Rule groups too: from nibai rules export --format grafana."
 )
 @click.option(
+    "--contacts",
+    metavar="FILE",
+    help="Contact points and policy too: from nibai rules export --format grafana-contacts.",
+)
+@click.option(
     "--verify",
     is_flag=True,
     help="Read back what was pushed, and try a mark; exit 7 if it differs.",
@@ -73,13 +78,16 @@ def push(
     token: str | None,
     folder: str | None,
     rules: str | None,
+    contacts: str | None,
     verify: bool,
     config_file: str | None,
     data: str | None,
 ) -> int:
     """Bring the dashboards to a Grafana; doing it again changes nothing.
 
-    The token needs the role Editor. It is given as a reference and never printed.
+    The token needs the role Editor, for --contacts also the right to write contact points and
+    notification policies. It is given as a reference and never printed, nor are the secrets of
+    contact points.
     """
     from nibai import __version__  # noqa: PLC0415 - reads package metadata
     from nibai.config import Grafana, environment  # noqa: PLC0415 - pydantic
@@ -90,10 +98,10 @@ def push(
     if token is not None and not token.startswith(("env:", "file:")):
         raise UsageError("--token is a reference, env:NAME or file:PATH, never the token itself")
     section = Grafana.model_validate({**chosen, "timeout": f"{chosen['timeout']:g}s"})
-    path = Path(rules) if rules else None
+    files = [Path(one) if one else None for one in (rules, contacts)]
     message = f"nibai {__version__}"
     return _say(
-        _grafana().push(section, environment(), message, path, clock=time.time, verify=verify)
+        _grafana().push(section, environment(), message, *files, clock=time.time, verify=verify)
     )
 
 

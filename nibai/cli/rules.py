@@ -59,7 +59,7 @@ def test(files: tuple[str, ...]) -> int:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(("prometheus", "grafana")),
+    type=click.Choice(("prometheus", "grafana", "grafana-contacts")),
     default="prometheus",
     show_default=True,
     help="For whom.",
@@ -81,7 +81,11 @@ def export(
     config_file: str | None,
     data: str | None,
 ) -> int:
-    """Print the rules as a rule file of Prometheus, or as rule groups of Grafana."""
+    """Print the rules as a rule file of Prometheus, or as rule groups of Grafana.
+
+    With grafana-contacts: whom they are told, as contact points and a notification policy; secrets
+    stay references, which nibai dashboards push resolves.
+    """
     book = _book(_path(rules_file, config_file, data))
     options: dict[str, object] = {"keep_firing_for": not no_keep_firing_for}
     if form == "grafana":

@@ -92,7 +92,7 @@ class RuleBook(Protocol):
         ...
 
     def export(self, form: str, options: Mapping[str, object]) -> str:
-        """The rules for another system: `prometheus` or `grafana`."""
+        """The rules for another system: `prometheus`, `grafana` or `grafana-contacts`."""
         ...
 
 

@@ -16,6 +16,19 @@ TOKEN = "glsa_SECRET_0123456789"  # noqa: S105 - of a server that exists in test
 ANNOTATION_KEYS = {"dashboardUID", "panelId", "time", "timeEnd", "tags", "text"}
 RULE_KEYS = {"title", "condition", "data", "for", "noDataState", "execErrState"}
 LONGEST_TAGS = 500
+ROUTE_KEYS = {"receiver", "group_by", "object_matchers", "continue", "routes", "group_wait",
+              "group_interval", "repeat_interval", "mute_time_intervals", "provenance"}  # fmt: skip
+SECURE = {
+    "slack": {"url", "token"}, "pagerduty": {"integrationKey"}, "email": set(), "sns": set(),
+    "webhook": {"password", "authorization_credentials"},
+    "prometheus-alertmanager": {"basicAuthPassword"},
+}  # fmt: skip
+NEEDED = {
+    "slack": [("url",), ("token", "recipient")], "pagerduty": [("integrationKey",)],
+    "email": [("addresses",)], "webhook": [("url",)], "prometheus-alertmanager": [("url",)],
+    "sns": [("topic_arn", "sigv4")],
+}  # fmt: skip
+"""Settings without which a type of contact point is refused; one of several sets."""
 
 
 class RefusedError(Exception):
@@ -35,6 +48,8 @@ class FakeGrafana:
         self.health = health or {"database": "ok", "version": version, "commit": "abc"}
         self.major = int(version.partition(".")[0])
         self.folders, self.dashboards, self.annotations, self.groups = {}, {}, {}, {}
+        self.contact_points, self.policies_provenance = [], ""
+        self.policies = {"receiver": "grafana-default-email", "group_by": ["grafana_folder"]}
         self.requests, self.failures = [], []
         self.url = self.refused_path = ""
 
@@ -88,6 +103,13 @@ class FakeGrafana:
                 lambda folder, group: self._put_group(folder, group, body)
             ),
             ("GET", r"/v1/provisioning/folder/([^/]+)/rule-groups/([^/]+)"): self._get_group,
+            ("GET", r"/v1/provisioning/contact-points"): self._list_points,
+            ("POST", r"/v1/provisioning/contact-points"): lambda: self._new_point(body),
+            ("PUT", r"/v1/provisioning/contact-points/([^/]+)"): (
+                lambda uid: self._put_point(uid, body)
+            ),
+            ("GET", r"/v1/provisioning/policies"): self._get_policies,
+            ("PUT", r"/v1/provisioning/policies"): lambda: self._put_policies(body),
         }
         for (wanted, pattern), serve in routes.items():
             match = re.fullmatch(pattern, path)
@@ -218,6 +240,83 @@ class FakeGrafana:
         if (folder, group) not in self.groups:
             raise RefusedError(404, "rule group not found")
         return 200, self.groups[folder, group]
+
+    # -- contact points and policies -------------------------------------------------------------
+
+    def _provenance(self):
+        # Present, whatever its value: what came this way may be edited in the browser.
+        return "" if "X-Disable-Provenance" in self.requests[-1][2] else "api"
+
+    def _list_points(self):
+        return 200, [
+            {**point, "settings": {
+                key: "[REDACTED]" if key in SECURE[point["type"]] else value
+                for key, value in point["settings"].items()
+            }}
+            for point in sorted(self.contact_points, key=lambda one: one["name"])
+        ]  # fmt: skip
+
+    def _new_point(self, body):
+        self._judge_point(body)
+        if any(point["uid"] == body["uid"] for point in self.contact_points) and self.major >= 11:
+            raise RefusedError(500, "receiver configuration with the same UID already exists")
+        # Older versions take a second one of the same uid without a word.
+        self.contact_points.append({**body, "provenance": self._provenance()})
+        return 202, body
+
+    def _put_point(self, uid, body):
+        self._judge_point({**body, "uid": uid})
+        known = [point for point in self.contact_points if point["uid"] == uid]
+        if not known:
+            message = f"contact point with uid '{uid}' not found"
+            raise RefusedError(404 if self.major >= 11 else 500, message)
+        held, given = known[0]["provenance"], self._provenance()
+        if held not in {"", given}:
+            raise RefusedError(500, f"cannot changed provenance from '{held}' to '{given}'")
+        known[0].update(body, provenance=given)
+        return 202, {"message": "contactpoint updated"}
+
+    def _judge_point(self, body):
+        _only(body, {"uid", "name", "type", "settings", "disableResolveMessage", "provenance"},
+              need={"name", "type", "settings"})  # fmt: skip
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", body.get("uid", "")):
+            raise RefusedError(400, "invalid UID")
+        settings, kind = body["settings"], body["type"]
+        if kind not in NEEDED or (kind == "sns" and self.major < 11):
+            raise RefusedError(400, f"notifier {kind} is not supported")
+        if not any(all(settings.get(key) for key in keys) for keys in NEEDED[kind]):
+            raise RefusedError(
+                400, f"invalid contact point: could not find {NEEDED[kind]} property"
+            )
+        if "[REDACTED]" in settings.values():
+            raise RefusedError(400, "a redacted secret is none")
+
+    def _get_policies(self):
+        held = self.policies_provenance
+        return 200, {**self.policies, **({"provenance": held} if held else {})}
+
+    def _put_policies(self, body):
+        if not body.get("receiver") or body.get("object_matchers"):
+            raise RefusedError(400, "invalid object specification: root route must specify a "
+                                    "default receiver and no matchers")  # fmt: skip
+        known = {point["name"] for point in self.contact_points} | {"grafana-default-email"}
+        self._judge_route(body, known)
+        if self.policies_provenance not in {"", self._provenance()}:
+            raise RefusedError(400, "cannot changed provenance from 'file' to ''")
+        self.policies = {key: value for key, value in body.items() if key != "provenance"}
+        return 202, {"message": "policies updated"}
+
+    def _judge_route(self, route, known):
+        _only(route, ROUTE_KEYS, need=set())
+        if route.get("receiver") and route["receiver"] not in known:
+            raise RefusedError(400, f"invalid object specification: receiver "
+                                    f"'{route['receiver']}' does not exist")  # fmt: skip
+        for matcher in route.get("object_matchers") or []:
+            if len(matcher) != 3 or matcher[1] not in {"=", "!=", "=~", "!~"}:
+                raise RefusedError(400, f"unsupported match type {matcher}")
+            re.compile(matcher[2])
+        for one in route.get("routes") or []:
+            self._judge_route(one, known)
 
 
 def _only(body, known, need):
