@@ -15,6 +15,7 @@ from collector.bedrock.settings import Settings
 from collector.cloudwatch.cadence import Cadence, name
 from collector.cloudwatch.plan import Detail
 from collector.cloudwatch.reading import CloudWatchSource
+from collector.cloudwatch.units import Units
 from collector.hourly.objects import DOLLARS_A_LIST
 from collector.hourly.part import Part
 from collector.hourly.places import HOUR, Place
@@ -148,14 +149,16 @@ def build(options: Mapping[str, object]) -> Puller:
     chosen = Bedrock.model_construct(None, **options)
     address = chosen.endpoint_url
     wanted = models(f"{chosen.account}.{chosen.region}", chosen.endpoints)
+    client = CloudWatchClient(chosen.region, endpoint_url=address)
     latencies = CloudWatchSource(
-        CloudWatchClient(chosen.region, endpoint_url=address),
+        client,
         [series for model in wanted for series in model_series(model, chosen.metrics)],
         clock=time.time,
         wait=time.sleep,
         detail=Detail(chosen.detail),
         cadence=Cadence(chosen.every),
         dollars_per_month=chosen.dollars_per_month,
+        units=Units(client, time.time),
     )
     logs = None
     if chosen.logs is not None:

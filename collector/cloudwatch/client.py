@@ -19,3 +19,7 @@ class CloudWatchClient:
     def get_metric_data(self, **request: object) -> Mapping[str, Any]:
         """One page, its times in seconds since the epoch; raises CollectError and its kinds."""
         return self._client.call("GetMetricData", **request)
+
+    def get_metric_statistics(self, **request: object) -> Mapping[str, Any]:
+        """Datapoints with their units; raises as above."""
+        return self._client.call("GetMetricStatistics", **request)

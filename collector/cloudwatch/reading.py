@@ -36,6 +36,7 @@ from collector.cloudwatch.plan import (
 from collector.cloudwatch.ranges import Ranges, in_range, range_calls, ranges_of, together
 from collector.cloudwatch.rebuild import Tally, key_of, observations
 from collector.cloudwatch.series import Series
+from collector.cloudwatch.units import DOLLARS_PER_REQUEST, Units
 from nibai.errors import CollectError, ConfigError
 from nibai.model import Observation, Window
 from nibai.protocols import Preview, Pulled
@@ -50,6 +51,7 @@ class CloudWatchSource:
     `detail` is what is bought of a distribution; where `dollars_per_month` does not pay it at the
     cadence, less is bought, and below the least nothing is read. `own_range`: only the buckets of
     each series' own range are bought; all prices that are said beforehand are then upper bounds.
+    `units`: asked before a metric is read for the first time.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class CloudWatchSource:
         dollars_per_month: float = math.inf,
         own_range: bool = False,
         pace: Pace | None = None,
+        units: Units | None = None,
     ) -> None:
         self._clock = clock
+        self._units = units
         self._executor = Executor(client, pace or Pace(), clock=clock, wait=wait)
         self._cadence = cadence or Cadence()
         self._own_range = own_range
@@ -95,10 +99,11 @@ class CloudWatchSource:
         calls = [call for call, _ in _planned(ready, self._clock())]
         before = range_calls(ready) if self._own_range else []
         billed = sum(call.billed_metrics for call in (*before, *calls))
+        asked = [] if self._units is None else self._units.unknown(ready, read_until)
         return Preview(
-            calls=len(before) + len(calls),
+            calls=len(before) + len(asked) + len(calls),
             datapoints=sum(call.datapoints for call in (*before, *calls)),
-            dollars=billed * DOLLARS_PER_BILLED_METRIC,
+            dollars=billed * DOLLARS_PER_BILLED_METRIC + len(asked) * DOLLARS_PER_REQUEST,
             dollars_per_month=self._monthly,
             said=self._said(),
         )
@@ -110,13 +115,16 @@ class CloudWatchSource:
         """
         self._affordable()
         ready = self._due(read_until)
+        ranges: Ranges = {}
         if self._own_range:
-            ranges: Ranges = {}
             asked = range_calls(ready)
             for number, answered in enumerate(self._executor.run(asked)):
                 ranges = together(ranges, ranges_of(answered))
                 yield replace(_paid(answered), settled=(number + 1) % CONCURRENT_CALLS == 0)
             ready = in_range(ready, ranges)
+        if self._units is not None:
+            yield from self._units.ask(ready, read_until, ranges)
+            ready = self._units.readable(ready)
         stuck: set[str] = set()
         brought, refused = False, ""
         planned = _planned(ready, self._clock())

@@ -18,6 +18,7 @@ from collector.cloudwatch.series import (
     by_type_series,
     variant_series,
 )
+from collector.cloudwatch.units import Units
 from nibai.errors import ConfigError
 from nibai.protocols import Puller
 
@@ -51,6 +52,7 @@ def build(options: Mapping[str, object]) -> Puller:
             float(str(options.get("calls_per_second", CALLS_PER_SECOND))),
             float(str(options.get("datapoints_per_second", DATAPOINTS_PER_SECOND))),
         ),
+        units=Units(client, time.time),
     )
 
 

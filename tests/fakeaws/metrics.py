@@ -94,6 +94,7 @@ class Metrics:
         if (error := self.faults.errors.get("GetMetricStatistics")) is not None:
             raise error
         self.unit_requests.append(request["MetricName"])
+        self.billed_metrics += 1  # a request of this costs what a billed metric does
         start, end = (int(seconds(request[name])) for name in ("StartTime", "EndTime"))
         period = request["Period"]
         if (end - start) / period > MAX_STATISTICS:

@@ -238,7 +238,7 @@ def test_a_reading_that_is_asked_to_stop_ends_after_what_is_paid_for(account):
             stop=lambda: bool(parts),
         )
         assert len(list(read)) == 1
-    assert [part.settled for part in parts] == [False, False, False, True], "four were asked"
+    assert [part.settled for part in parts] == [False] * 4 + [True], "the unit, then four calls"
     assert sum(p.dollars for p in parts) == pytest.approx(account.metrics.billed_metrics * 1e-5)
     account.nibai("collect", "--once")
     minutes = sorted(account.truth)
@@ -372,3 +372,15 @@ def test_a_source_is_read_at_its_own_pace_also_after_a_restart(
         command.callback(once=False, dry_run=False, config_file=str(path), data=None)
     assert asked.count("dear") == times
     assert 115 <= asked.count("quick") <= 123
+
+
+def test_a_unit_that_is_not_the_documented_one_stops_the_metric_until_it_is_right(account):
+    account.metrics.units["ModelLatency"] = "Milliseconds"
+    result = account.nibai("collect", "--once", detail="percentiles")
+    assert result.exit_code == 5
+    assert "0 minutes read in 1 calls, 0 new, 0 revised, metered $0.0000\n" in result.output
+    assert "CloudWatch says Milliseconds where nibai reads Microseconds" in result.output
+    account.metrics.units["ModelLatency"] = "Microseconds"
+    assert account.nibai("collect", "--once", detail="percentiles").exit_code == 0
+    assert account.nibai("collect", "--once", detail="percentiles").exit_code == 0
+    assert account.metrics.unit_requests == ["ModelLatency"] * 2, "what is known is not asked again"
