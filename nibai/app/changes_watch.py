@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from nibai.app.changes import (
     suspect_document,
     window_document,
 )
+from nibai.app.changes_passes import Key, Pass, passes
 from nibai.conventions import PREDICTION_LABELS
 from nibai.document import encode, iso
 from nibai.errors import PluginError
@@ -34,6 +36,7 @@ from nibai.stats.series_watch import (
     SeriesWatch,
 )
 from nibai.store.detections import put_alarms
+from nibai.store.detectors import Position, detectors, put_detectors
 from nibai.store.engine import Engine
 from nibai.store.history import LakeHistory, Scope, scope_of
 
@@ -41,8 +44,14 @@ SCHEMA = "nibai.watched-changes/1"
 GRACE_SECONDS = 300.0
 """A block counts this long after its end: what comes later is not added."""
 
-Key = tuple[str, str]
-"""Endpoint, and JSON of variant, metric and segment."""
+MAX_ROWS = 500_000
+"""Stored rows per query: some 40 MB at its height."""
+
+STORED_TOGETHER = 100
+"""States per transaction."""
+
+LOOKED = "changes_looked"
+"""Up to when new series were taken in, by length of block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,82 +85,127 @@ class _Lookout:
                 before=Window(window.start, at),
                 movement=movement,
                 suspect=suspect,
-                learning_until=_learned_at(state, seconds),
+                learning_until=_learned_at(state.cursor, seconds),
             )
 
 
 def watch_changes(
     desk: Desk, *, block_seconds: float, tolerate_seconds: float, endpoint: str | None = None
 ) -> Look:
-    """Learn, go on over the blocks that closed since the last look, and keep where it ended."""
+    """Learn, go on over the blocks that closed since the last look, and keep where it ended.
+
+    One series is in memory at a time, and the stored rows of a few.
+    """
     engine = desk.engine()
     there = {row[0] for row in engine.endpoints()}
     require_endpoint(there, endpoint)
     wanted = there if endpoint is None else {endpoint}
     kept = {
         key: SeriesWatch.from_plain(plain)
-        for key, plain in desk.state.detectors(block_seconds).items()
+        for key, plain in detectors(desk.state, block_seconds).items()
         if key[0] in wanted and json.loads(key[1])[1] != PREDICTION_LABELS
     }
     recent = scope_of(engine, block_seconds=block_seconds, endpoint=endpoint)
-    scope = _scope(recent, wanted, kept, desk.clock())
-    fresh = {} if scope is None else _read(LakeHistory(engine, scope).series())
-    if scope is not None:
-        empty = _readings(_empty(scope))
-        fresh |= {key: empty for key in kept if key not in fresh}
-    keys = sorted(fresh.keys() | kept.keys())
-    threshold = max(len(keys) * len(VIEWS) * tolerate_seconds / block_seconds, 1.0)
+    mark = f"{LOOKED}:{block_seconds:g}"
+    looked = desk.state.watermark(mark)
+    readings = [
+        (one, LakeHistory(engine, one.scope, max_rows=MAX_ROWS))
+        for one in _passes(recent, wanted, kept, desk.clock(), looked)
+    ]
+    names = {_key(*name) for one, history in readings for name in history.names()}
+    series = len(names | kept.keys())
+    threshold = max(series * len(VIEWS) * tolerate_seconds / block_seconds, 1.0)
     lookout = _Lookout(desk, engine, _describer(), desk.changes(), block_seconds, tolerate_seconds)
-    alarms: list[Alarm] = []
-    learning: list[tuple[str, float]] = []
-    for key in keys:
-        state = kept.get(key)
-        if key in fresh:
-            state, found = _advanced(lookout, key, state, fresh[key], threshold)
-            alarms += found
-        if state is not None and state.detector is None:
-            learning.append((_name(key), _learned_at(state, block_seconds)))
+    alarms: list[tuple[Key, Alarm]] = []
+    learning = {key: one.cursor for key, one in kept.items() if one.detector is None}
+    for one, history in readings:
+        for key, state, raised in _advanced(lookout, one, history, kept, threshold):
+            alarms += [(key, alarm) for alarm in raised]
+            learning.pop(key, None)
+            if state.detector is None:
+                learning[key] = state.cursor
+    until = None if recent is None else _closed(recent, desk.clock())
+    if until is not None and endpoint is None and readings:
+        desk.state.set_watermark(mark, repr(until))
+    new = bool(readings) or any(one.cursor * block_seconds < (until or 0) for one in kept.values())
     return Look(
-        series=len(keys),
-        until=None if scope is None else scope.window.end,
+        series=series,
+        until=until if new else None,
         block_seconds=block_seconds,
         threshold=threshold,
         tolerate_seconds=tolerate_seconds,
-        learning=tuple(learning),
-        alarms=tuple(alarms),
+        learning=tuple(
+            (_name(key), _learned_at(learning[key], block_seconds)) for key in sorted(learning)
+        ),
+        alarms=tuple(alarm for _, alarm in sorted(alarms, key=lambda pair: pair[0])),
     )
 
 
-def _advanced(
-    lookout: _Lookout, key: Key, state: SeriesWatch | None, readings: Readings, threshold: float
-) -> tuple[SeriesWatch, list[Alarm]]:
-    """The stored new state and its alarms; none when another look told them."""
-    before = SeriesWatch(_whole_hour(readings)) if state is None else state
-    after, raised = before.advance(readings, threshold)
-    found = list(lookout.alarms(key, raised, after))
-    alarms = [latency_alarm(one, key[1], lookout.tolerate_seconds) for one in found]
-    keep = functools.partial(put_alarms, alarms=alarms)
-    stored = lookout.desk.state.put_detector(*key, lookout.block_seconds, after.to_plain(), keep)
-    return after, found if stored else []
-
-
-def _scope(
-    recent: Scope | None, wanted: set[str], kept: Mapping[Key, SeriesWatch], now: float
-) -> Scope | None:
-    """Blocks that are closed and needed; also recent ones where an endpoint was never seen."""
+def _passes(
+    recent: Scope | None,
+    wanted: set[str],
+    kept: Mapping[Key, SeriesWatch],
+    now: float,
+    looked: str | None,
+) -> list[Pass]:
     if recent is None:
-        return None
-    start, seconds = recent.window.start, recent.block_seconds
-    if kept:
-        needed = min(state.cursor for state in kept.values()) * seconds
-        start = needed if wanted <= {name for name, _ in kept} else min(start, needed)
+        return []
+    since = None if looked is None else float(looked)
+    return passes(recent, wanted, kept, closed=now - GRACE_SECONDS, looked=since)
+
+
+def _closed(recent: Scope, now: float) -> float:
     closed = now - GRACE_SECONDS
-    end = min(recent.window.end, closed - closed % seconds)
-    return replace(recent, window=Window(start, end)) if start < end else None
+    return min(recent.window.end, closed - closed % recent.block_seconds)
 
 
-def _read(series: Iterable[SeriesHistory]) -> dict[Key, Readings]:
-    return {key_of(one): _readings(one) for one in series}
+def _advanced(
+    lookout: _Lookout,
+    one: Pass,
+    history: LakeHistory,
+    kept: Mapping[Key, SeriesWatch],
+    threshold: float,
+) -> Iterator[tuple[Key, SeriesWatch, list[Alarm]]]:
+    """Every series of a pass with its stored new state; no alarms where another look told them."""
+    for some in _batched(_read(one, history), STORED_TOGETHER):
+        found = []
+        for key, readings in some:
+            before = kept.get(key) or SeriesWatch(_whole_hour(readings))
+            after, raised = before.advance(readings, threshold)
+            found.append((key, after, list(lookout.alarms(key, raised, after))))
+        positions = [_position(lookout, *each) for each in found]
+        told = put_detectors(lookout.desk.state, lookout.block_seconds, positions)
+        for (key, after, raised_), first in zip(found, told, strict=True):
+            yield key, after, raised_ if first else []
+
+
+def _position(lookout: _Lookout, key: Key, state: SeriesWatch, alarms: Sequence[Alarm]) -> Position:
+    """What is stored together: how far a series was followed, and what was noticed on the way."""
+    noticed = [latency_alarm(one, key[1], lookout.tolerate_seconds) for one in alarms]
+    keep = functools.partial(put_alarms, alarms=noticed)
+    return Position(*key, state.to_plain(), keep)
+
+
+def _read(one: Pass, history: LakeHistory) -> Iterator[tuple[Key, Readings]]:
+    """What a pass takes; of the series that say nothing any more, empty blocks."""
+    silent = set(one.expected)
+    for series in history.series():
+        key = key_of(series)
+        if one.takes(key):
+            silent.discard(key)
+            yield key, _readings(series)
+    empty = _readings(_empty(one.scope))
+    for key in sorted(silent):
+        yield key, empty
+
+
+def _batched(
+    many: Iterable[tuple[Key, Readings]], size: int
+) -> Iterator[list[tuple[Key, Readings]]]:
+    """In lists of at most `size`."""
+    rest = iter(many)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def _readings(one: SeriesHistory) -> Readings:
@@ -165,7 +219,11 @@ def _empty(scope: Scope) -> SeriesHistory:
 
 def key_of(one: SeriesHistory) -> Key:
     """How the state names a series."""
-    return one.endpoint, json.dumps([one.variant, one.metric, one.segment])
+    return _key(one.endpoint, one.variant, one.metric, one.segment)
+
+
+def _key(endpoint: str, variant: str | None, metric: str, segment: str) -> Key:
+    return endpoint, json.dumps([variant, metric, segment])
 
 
 def _name(key: Key) -> str:
@@ -178,9 +236,9 @@ def _whole_hour(readings: Readings) -> int:
     return readings.first + -readings.first % readings.per_hour
 
 
-def _learned_at(state: SeriesWatch, block_seconds: float) -> float:
-    """When the week of a series that is being learned is full."""
-    return float(np.ceil(state.cursor * block_seconds / HOUR_SECONDS)) * HOUR_SECONDS + WEEK_SECONDS
+def _learned_at(cursor: int, block_seconds: float) -> float:
+    """When the week of a series that is being learned from a block on is full."""
+    return float(np.ceil(cursor * block_seconds / HOUR_SECONDS)) * HOUR_SECONDS + WEEK_SECONDS
 
 
 def _describer() -> Describer:

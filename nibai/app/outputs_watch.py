@@ -26,6 +26,7 @@ from nibai.stats.output_watch import (
     follow,
 )
 from nibai.store.detections import Alarmed, put_alarms
+from nibai.store.detectors import Position, detectors, put_detectors
 from nibai.store.output_history import HOUR_SECONDS, OutputHistory, output_history
 
 SCHEMA = "nibai.watched-outputs/1"
@@ -75,7 +76,7 @@ def watch_outputs(desk: Desk, *, endpoint: str | None = None) -> OutputsLook:
     end = int((desk.clock() - GRACE_SECONDS) // HOUR_SECONDS)
     window = Window((end - READ_HOURS) * HOUR_SECONDS, end * HOUR_SECONDS)
     found = list(output_history(desk.engine(), window, endpoint))
-    kept = desk.state.detectors(HOUR_SECONDS)
+    kept = detectors(desk.state, HOUR_SECONDS)
     streams = sum(_streams(one) for one in found)
     alarms: list[MovedOutputs] = []
     learning: list[tuple[str, float]] = []
@@ -91,7 +92,8 @@ def watch_outputs(desk: Desk, *, endpoint: str | None = None) -> OutputsLook:
         ]
         told = [outputs_alarm(each, key[1]) for each in new]
         keep = functools.partial(put_alarms, alarms=told)
-        if desk.state.put_detector(*key, HOUR_SECONDS, document, keep):
+        position = Position(*key, document, keep)
+        if put_detectors(desk.state, HOUR_SECONDS, [position])[0]:
             alarms += new
         if not learned:
             name = "  ".join(part for part in (one.endpoint, one.variant) if part)

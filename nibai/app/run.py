@@ -38,6 +38,7 @@ from nibai.protocols import Listener, Receiver
 from nibai.schedule import Turns, Waker
 from nibai.schedule.slots import MOST_ATTEMPTS
 from nibai.server import Access, Site, make_app
+from nibai.store.connection import bound_memory
 from nibai.store.ingest import Ingest
 from nibai.store.lake import Lake
 from nibai.store.revisions import LatePushes
@@ -69,6 +70,7 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
             late=late,
         )
         stack.callback(_close, ingest)
+        bound_memory(config.query_memory, config.data / "spill" / config.collector_id)
         owner = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(2)}"
         board, tally = Board(config.schedule.quiet_after, clock()), Tally()
         telemetry = telemeter(config.telemetry, tally)
@@ -96,7 +98,7 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
             [receiver],
             ingest,
             keeper.health,
-            ready=keeper.ready,
+            ready=lambda: keeper.ready(warm=exporter.warm()),
             token=token,
             read_token=_secret(config.web.token),
             max_body=config.otlp.max_body,

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import (
@@ -37,12 +37,17 @@ SECRET_KEY = re.compile(r"tok|secret|pass|key|auth|cred", re.IGNORECASE)
 
 
 class Config(Section):
-    """The whole configuration; `rules` is the rule file of the alerts."""
+    """The whole configuration; `rules` is the rule file of the alerts.
+
+    `query_memory` bounds what queries of `nibai run` keep in memory: the rest is spilled into the
+    data folder.
+    """
 
     data: Path = Path("nibai-data")
     state: str | None = None
     collector_id: str = Field(default="main", pattern=r"^[A-Za-z0-9_.-]+$")
     max_wal: Size = 2 * 1024**3
+    query_memory: Annotated[Size, Field(ge=64 * 1024**2)] = 256 * 1024**2
     minute_horizon: Duration = 30 * 86400.0
     prediction_retention: Duration = 7 * 86400.0
     otlp: Otlp = Otlp()

@@ -10,7 +10,7 @@ Source: nibai's statistics.md, section 14; the detector is `nibai.stats.detector
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -90,10 +90,12 @@ class Raised:
 class SeriesWatch:
     """Where a series stands: `cursor` is the next block that is needed.
 
-    Without a detector the week from `cursor` is still to be learned. `rhythm` has shape (2, 24).
+    Without a detector the week from `cursor` is still to be learned; once it has `begun`, with a
+    request in its first hour, nothing is needed until it is over. `rhythm` has shape (2, 24).
     """
 
     cursor: int
+    begun: bool = field(default=False, kw_only=True)
     learned_from: int = 0
     share: float = 0.0
     rhythm: Float64Array | None = None
@@ -115,20 +117,25 @@ class SeriesWatch:
                 state, raised = state._followed(readings, threshold)  # noqa: SLF001 - same class
                 found += raised
         if state.detector is None:
-            state = SeriesWatch(state._begin(readings))  # noqa: SLF001 - same class
+            begin, begun = state._begin(readings)  # noqa: SLF001 - same class
+            state = SeriesWatch(begin, begun=begun)
         return state, tuple(found)
 
-    def _begin(self, readings: Readings) -> int:
-        """The hour of the first block with a request, from the cursor on."""
+    def waits(self, end: int, per_week: int) -> bool:
+        """Whether blocks before number `end` are of no use yet: the week is not over."""
+        return self.detector is None and self.begun and end < self.cursor + per_week
+
+    def _begin(self, readings: Readings) -> tuple[int, bool]:
+        """The hour of the first block with a request, from the cursor on; whether there is one."""
         at = max(self.cursor - readings.first, 0)
         filled = np.flatnonzero(readings.requests[at:])
         number = readings.first + at + int(filled[0]) if len(filled) else readings.end
         hour = number - number % readings.per_hour
-        return max(self.cursor, hour)
+        return max(self.cursor, hour), len(filled) > 0
 
     def _learned(self, readings: Readings) -> SeriesWatch | None:
         """With a detector, or at the end of a week that was too thin; None: not a week yet."""
-        start = self._begin(readings)
+        start, _ = self._begin(readings)
         end = start + readings.per_week
         if end > readings.end or start < readings.first:
             return None
@@ -185,7 +192,8 @@ class SeriesWatch:
     def to_plain(self) -> dict[str, object]:
         """The state as lists and numbers, for JSON."""
         if self.detector is None or self.rhythm is None:
-            return {"cursor": self.cursor}
+            begun = {"begun": True} if self.begun else {}
+            return {"cursor": self.cursor, **begun}
         return {
             "cursor": self.cursor,
             "learned_from": self.learned_from,
@@ -198,7 +206,7 @@ class SeriesWatch:
     def from_plain(cls, plain: Mapping[str, Any]) -> SeriesWatch:
         """The state that `to_plain` wrote."""
         if "detector" not in plain:
-            return cls(int(plain["cursor"]))
+            return cls(int(plain["cursor"]), begun=bool(plain.get("begun")))
         return cls(
             int(plain["cursor"]),
             int(plain["learned_from"]),

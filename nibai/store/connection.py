@@ -6,8 +6,11 @@ the store uses: tables registered on one are not seen by another.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import shutil
+from pathlib import Path
 
 import duckdb
 
@@ -15,6 +18,22 @@ import duckdb
 def connect() -> duckdb.DuckDBPyConnection:
     """A connection of its own for one thread; let go of it after the query."""
     return without_progress(_database(os.getpid()).cursor())
+
+
+def bound_memory(most_bytes: int, spill: Path) -> None:
+    """Let the queries of this process keep so much in memory, and spill the rest into a folder.
+
+    The folder is this process's own: what one that was killed left there is removed.
+    """
+    shutil.rmtree(spill, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        spill.mkdir(parents=True)
+    path = str(spill).replace("'", "''")
+    connect().execute(
+        f"SET memory_limit = '{most_bytes} B'; SET temp_directory = '{path}'; "
+        # What a query let go of is given back to the system, not kept for the next one.
+        "SET allocator_flush_threshold = '16MiB'"
+    )
 
 
 def without_progress(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:

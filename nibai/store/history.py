@@ -5,9 +5,11 @@ Endpoints are read in groups of a bounded number of rows, so memory does not gro
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 
 import duckdb
 import numpy as np
@@ -34,12 +36,13 @@ BY_TYPE = "_by_type"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which series: a window of whole blocks; None: every endpoint."""
+    """Which series: a window of whole blocks; `endpoint` or those `among`; None: every one."""
 
     window: Window
     block_seconds: float
     endpoint: str | None = None
     by_segment: bool = False
+    among: frozenset[str] | None = None
 
     @property
     def blocks(self) -> Blocks:
@@ -62,39 +65,64 @@ class LakeHistory:
         self._engine = engine
         self.scope = scope
         self._max_rows = max_rows
+        self._counted: list[tuple[_Series, int]] | None = None
 
     def series(self) -> Iterator[SeriesHistory]:
         """Every series once, by endpoint; an endpoint with several variants also as a whole."""
-        rows = self._engine.rows_sql("hist", self.scope.blocks, self._where())
+        rows = self._rows()
         if not rows:
             return
-        for group in self._groups(rows):
+        for group in self._groups():
             yield from self._read(rows, group)
 
+    def names(self) -> Iterator[tuple[str, str | None, str, str]]:
+        """(endpoint, variant, metric, segment) of all that `series` gives; None: as a whole."""
+        whole: Counter[tuple[str, str, str]] = Counter()
+        for one, _ in self._stored():
+            yield one.endpoint, one.variant, one.metric, one.segment
+            whole[one.endpoint, one.metric, one.segment] += 1
+        for (endpoint, metric, segment), variants in whole.items():
+            if variants > 1:
+                yield endpoint, None, metric, segment
+
     # -- SQL ------------------------------------------------------------------------------
+    def _rows(self) -> str:
+        return self._engine.rows_sql("hist", self.scope.blocks, self._where())
+
     def _where(self) -> str:
         where = (
             f"NOT ends_with(metric, {literal(BY_TYPE)}) AND metric <> {literal(PREDICTION_SCORES)}"
         )
         if self.scope.endpoint is not None:
             where += f" AND endpoint = {literal(self.scope.endpoint)}"
+        if self.scope.among is not None:
+            names = ", ".join(literal(name) for name in sorted(self.scope.among)) or "NULL"
+            where += f" AND endpoint IN ({names})"
         return where
 
-    def _groups(self, rows: str) -> Iterator[list[_Series]]:
-        """Series in groups of whole endpoints."""
-        segment = "segment" if self.scope.by_segment else "''"
-        with self._connection() as connection:
-            found = connection.execute(
+    def _stored(self) -> list[tuple[_Series, int]]:
+        """Every series of the scope by name, and how many rows it has; asked once."""
+        if self._counted is None:
+            rows = self._rows()
+            segment = "segment" if self.scope.by_segment else "''"
+            sql = (
                 f"SELECT endpoint, variant, metric, {segment} AS segment, count(*) AS stored "
                 f"FROM ({rows}) GROUP BY ALL ORDER BY ALL"
-            ).fetchall()
+            )
+            with self._connection() as connection:
+                found = connection.execute(sql).fetchall() if rows else []
+            self._counted = [(_Series(*names), stored) for *names, stored in found]
+        return self._counted
+
+    def _groups(self) -> Iterator[list[_Series]]:
+        """Series in groups of whole endpoints."""
         group: list[_Series] = []
         size = 0
-        for endpoint, variant, metric, name, stored in found:
-            if size >= self._max_rows and endpoint != group[-1].endpoint:
+        for one, stored in self._stored():
+            if size >= self._max_rows and one.endpoint != group[-1].endpoint:
                 yield group
                 group, size = [], 0
-            group.append(_Series(endpoint, variant, metric, name))
+            group.append(one)
             size += stored
         if group:
             yield group
@@ -114,14 +142,16 @@ class LakeHistory:
         arrays = {name: numbers(table.column(name)) for name in table.column_names}
         order = np.argsort(arrays["number"], kind="stable")
         ends = np.searchsorted(arrays["number"][order], np.arange(len(group) + 1))
-        whole: dict[tuple[str, str, str], list[BlockHistograms]] = {}
-        for number, one in enumerate(group):
-            found = self._histograms(arrays, order[ends[number] : ends[number + 1]])
-            yield self._history(one, one.variant, found)
-            whole.setdefault((one.endpoint, one.metric, one.segment), []).append(found)
-        for (endpoint, metric, name), parts in whole.items():
-            if len(parts) > 1:
-                yield self._history(_Series(endpoint, "", metric, name), None, merge(parts))
+        numbered = enumerate(group)
+        for endpoint, own in groupby(numbered, lambda pair: pair[1].endpoint):
+            whole: dict[tuple[str, str], list[BlockHistograms]] = {}
+            for number, one in own:
+                found = self._histograms(arrays, order[ends[number] : ends[number + 1]])
+                yield self._history(one, one.variant, found)
+                whole.setdefault((one.metric, one.segment), []).append(found)
+            for (metric, name), parts in whole.items():
+                if len(parts) > 1:
+                    yield self._history(_Series(endpoint, "", metric, name), None, merge(parts))
 
     def _histograms(self, arrays: dict[str, np.ndarray], rows: np.ndarray) -> BlockHistograms:
         blocks = self.scope.blocks.total

@@ -14,8 +14,8 @@ from nibai.store.sql import literal
 DAYS_BACK = 3 * 86400.0
 
 
-def newest_minutes(lake: Lake, now: float) -> dict[str, float]:
-    """End of the newest minute of every endpoint that had a request in the last three days."""
+def newest_minutes(lake: Lake, now: float, endpoint: str | None = None) -> dict[str, float]:
+    """End of the newest minute of every endpoint (or one) with a request in the last three days."""
     first, last = (datetime.fromtimestamp(t, UTC).date() for t in (now - DAYS_BACK, now + 86400.0))
     uris = lake.file_uris("cell", first, last)
     if not uris:
@@ -23,7 +23,9 @@ def newest_minutes(lake: Lake, now: float) -> dict[str, float]:
     files = ", ".join(literal(uri.removeprefix("file://")) for uri in uris)
     sql = (
         "SELECT endpoint, max(minute) FROM "
-        f"read_parquet([{files}], union_by_name=true) WHERE count > 0 GROUP BY 1"
+        f"read_parquet([{files}], union_by_name=true) WHERE count > 0"
+        + ("" if endpoint is None else f" AND endpoint = {literal(endpoint)}")
+        + " GROUP BY 1"
     )
     try:
         found = connect().execute(sql).fetchall()

@@ -6,7 +6,7 @@ Losing it costs the history of changes, audits and alerts, never requests: those
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from nibai.store.migrations import (
     CLAIMS,
     COLLECTORS,
     CURSORS,
-    DETECTORS,
     MAINTENANCE,
     PAYLOAD_DIGESTS,
     WATCHES,
@@ -112,42 +111,6 @@ class State:
         )
         found = self._documents(query)
         return found[0] if found else None
-
-    # -- detectors -------------------------------------------------------------------------
-    def put_detector(
-        self,
-        endpoint: str,
-        series: str,
-        block_seconds: float,
-        document: Mapping[str, Any],
-        also: Callable[[sa.Connection], None] = lambda _connection: None,
-    ) -> bool:
-        """Store how far a series was followed (`cursor` of the document); False: known already.
-
-        What was stored wins when it is as far: of two looks at once only one tells an alarm. `also`
-        writes what belongs to it in the same transaction.
-        """
-        table, cursor = DETECTORS, int(document["cursor"])
-        row = {"endpoint": endpoint, "series": series, "block_seconds": block_seconds}
-        key = [table.c[name] == value for name, value in row.items()]
-        with self.begin() as connection:
-            stored = connection.execute(sa.select(table.c.next_block).where(*key)).scalar()
-            if stored is not None and stored >= cursor:
-                return False
-            connection.execute(table.delete().where(*key))
-            kept = {**row, "next_block": cursor, "document": json.dumps(document)}
-            connection.execute(table.insert().values(kept))
-            also(connection)
-        return True
-
-    def detectors(self, block_seconds: float) -> dict[tuple[str, str], dict[str, Any]]:
-        """(endpoint, series) and where each stands, of one length of blocks."""
-        table = DETECTORS
-        query = sa.select(table.c.endpoint, table.c.series, table.c.document).where(
-            table.c.block_seconds == block_seconds
-        )
-        with self.begin() as connection:
-            return {(str(a), str(b)): json.loads(c) for a, b, c in connection.execute(query)}
 
     # -- what collectors keep (nibai.store.ingest.Ledger) -----------------------------------
     def put_digests(self, collector: str, digests: Sequence[tuple[bytes, float]]) -> None:

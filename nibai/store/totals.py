@@ -158,15 +158,16 @@ class Totals:
         if not files:
             return known
         columns = "endpoint, variant, metric, minute, scale, bucket"
+        rows = (
+            f"(SELECT {columns}, count::BIGINT AS count FROM {_read(files)} "
+            f"WHERE metric IN ({self._metrics}) "
+            f"AND minute > {int((now - RECENT_SECONDS) // 60)})"
+        )
+        # Of the files first, read twice: all rows of two days are never in memory at once.
         sql = (
-            f"WITH rows AS (SELECT * FROM known UNION ALL BY NAME SELECT {columns}, "
-            f"count::BIGINT AS count FROM {_read(files)} WHERE metric IN ({self._metrics}) "
-            f"AND minute > {int((now - RECENT_SECONDS) // 60)}), "
-            "series AS (SELECT endpoint, variant, metric, max(minute) AS last "
-            "FROM rows GROUP BY ALL) "
-            f"SELECT {columns}, sum(count)::BIGINT AS count FROM rows "
-            "JOIN series USING (endpoint, variant, metric) "
-            f"WHERE minute > last - {RECENT_MINUTES} GROUP BY ALL ORDER BY ALL"
+            f"WITH fresh AS ({_last_minutes(columns, rows)}), "
+            "rows AS (SELECT * FROM known UNION ALL BY NAME SELECT * FROM fresh) "
+            f"{_last_minutes(columns, 'rows')} ORDER BY ALL"
         )
         return _as(RECENT, self._query(sql, known=known))
 
@@ -189,6 +190,16 @@ class Totals:
 
     def _file(self, table: str) -> Path:
         return self._folder / f"{table}.parquet"
+
+
+def _last_minutes(columns: str, rows: str) -> str:
+    """The newest minutes of every series among some rows, summed."""
+    return (
+        f"SELECT {columns}, sum(count)::BIGINT AS count FROM {rows} "
+        "JOIN (SELECT endpoint, variant, metric, max(minute) AS last "
+        f"FROM {rows} GROUP BY ALL) USING (endpoint, variant, metric) "
+        f"WHERE minute > last - {RECENT_MINUTES} GROUP BY ALL"
+    )
 
 
 def _shown(table: pa.Table, name: str) -> pa.Table:

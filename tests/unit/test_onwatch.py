@@ -18,6 +18,7 @@ from nibai.fleet import FleetAudit
 from nibai.model import AlertState, Change, ReasonCode, Resolution, Verdict, Window
 from nibai.schedule import SlotState
 from nibai.store.alerts import alerts as stored_alerts
+from nibai.store.detectors import detectors
 from nibai.store.ingest import IngestStats
 from nibai.store.revisions import LatePushes
 
@@ -349,7 +350,7 @@ def test_the_weekly_fleet_audit_is_stored_once(watch, caplog):
 def test_the_detectors_look_at_their_slots(watch, caplog):
     for name in ("changes", "outputs"):
         job(watch, name).run(CUT + HOUR)
-    assert watch.desk.state.detectors(300.0), "series are being learned"
+    assert detectors(watch.desk.state, 300.0), "series are being learned"
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 

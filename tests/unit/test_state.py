@@ -10,6 +10,7 @@ from support import postgres
 
 from nibai.errors import StoreError
 from nibai.store import migrations
+from nibai.store.detectors import Position, detectors, put_detectors
 from nibai.store.state import open_state
 
 WRITER = """
@@ -291,11 +292,18 @@ def test_a_state_of_the_second_version_learns_to_keep_detectors(tmp_path):
         connection.execute(sa.text("UPDATE schema_version SET version = 2"))
     engine.dispose()
     state = open_state(path)
-    assert state.detectors(300.0) == {}
-    assert state.put_detector("e", "s", 300.0, {"cursor": 3})
-    assert not state.put_detector("e", "s", 300.0, {"cursor": 3, "other": 1})
-    assert not state.put_detector("e", "s", 300.0, {"cursor": 2})
-    assert state.put_detector("e", "s", 900.0, {"cursor": 1})
-    assert state.put_detector("e", "s", 300.0, {"cursor": 4})
-    assert state.detectors(300.0) == {("e", "s"): {"cursor": 4}}
+    assert detectors(state, 300.0) == {}
+
+    def put(cursor, seconds=300.0, **more):
+        return put_detectors(state, seconds, [Position("e", "s", {"cursor": cursor, **more})])
+
+    assert put(3) == [True]
+    assert put(3, other=1) == [False]
+    assert put(2) == [False]
+    assert put(1, seconds=900.0) == [True]
+    assert put(4) == [True]
+    assert put(4, begun=True) == [False], "no other look's alarm is told again"
+    assert detectors(state, 300.0) == {("e", "s"): {"cursor": 4, "begun": True}}
+    assert put(4) == [False]
+    assert detectors(state, 300.0) == {("e", "s"): {"cursor": 4, "begun": True}}
     state.close()

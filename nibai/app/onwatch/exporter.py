@@ -1,7 +1,7 @@
 """What `/metrics` answers: the lake and the changes as of a moment ago, nibai itself as of now.
 
-A thread renews the first part and encodes it in the forms that are asked for, so that a scrape
-costs what its own few series cost, however many endpoints there are.
+A thread renews the first part and encodes it in both forms before it shows it, so that a scrape
+costs what its own few series cost, however many endpoints there are; also the first one of a form.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import nibai
 from nibai.app.audit import Desk
@@ -41,15 +41,15 @@ from nibai.store.totals import Seen, Totals
 LOG = logging.getLogger("nibai.metrics")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Snapshot:
-    """Families that stay, and their encoded forms as far as they were asked for."""
+    """What stays between renewals, encoded: native, and as text."""
 
-    families: tuple[Family, ...] = ()
+    native: bytes = b""
+    text: bytes = b""
     number: int = -1
     round_at: float | None = None
     audits: int = -1
-    encoded: dict[bool, bytes] = field(default_factory=dict)
 
 
 class Exporter:
@@ -79,6 +79,7 @@ class Exporter:
         self._seen: Seen | None = None
         self._known: dict[str, Audit | None] = {}
         self._stopping = threading.Event()
+        self._tried = threading.Event()
         self._thread = threading.Thread(target=self._work, name="nibai-metrics", daemon=True)
 
     def start(self) -> None:
@@ -90,6 +91,10 @@ class Exporter:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
+
+    def warm(self) -> bool:
+        """Whether a scrape is answered at once: the first renewal is over, or has failed."""
+        return self._tried.is_set()
 
     def seen(self) -> Seen | None:
         """The totals of the last renewal."""
@@ -103,12 +108,9 @@ class Exporter:
         snapshot = self._snapshot
         if snapshot.number < 0:
             snapshot = self.renew()
-        if native not in snapshot.encoded:
-            with self._lock:
-                if native not in snapshot.encoded:
-                    snapshot.encoded[native] = self._encoded(snapshot.families, native=native)
         own = self._encoded(self._own(), native=native)
-        return NATIVE_TYPE if native else TEXT_TYPE, snapshot.encoded[native] + own
+        kept = snapshot.native if native else snapshot.text
+        return NATIVE_TYPE if native else TEXT_TYPE, kept + own
 
     def renew(self) -> _Snapshot:
         """Read what is new; the snapshot of now."""
@@ -124,11 +126,10 @@ class Exporter:
             families = Families()
             lake_families(families, seen)
             change_families(families, self._views(rows))
-            fresh = _Snapshot(families.done(), seen.number, at, len(rows))
-            for native in before.encoded:
-                fresh.encoded[native] = self._encoded(fresh.families, native=native)
-            self._snapshot = fresh
-            return fresh
+            done = families.done()
+            native, text = (self._encoded(done, native=form) for form in (True, False))
+            self._snapshot = _Snapshot(native, text, seen.number, at, len(rows))
+            return self._snapshot
 
     def _work(self) -> None:
         while not self._stopping.is_set():
@@ -138,6 +139,7 @@ class Exporter:
                 LOG.error("%s", error)  # noqa: TRY400 - the text is the message
             except Exception:
                 LOG.exception("metrics are not renewed and stay as they were")
+            self._tried.set()
             self._stopping.wait(self._config.web.refresh)
 
     def _encoded(self, families: tuple[Family, ...], *, native: bool) -> bytes:

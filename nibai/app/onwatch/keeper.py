@@ -97,13 +97,13 @@ class Keeper:
             facts["problem"] = self._problem
         return sound, facts
 
-    def ready(self) -> tuple[bool, Mapping[str, object]]:
-        """Whether this process takes data: it has folded once, and is not stopping.
+    def ready(self, *, warm: bool = True) -> tuple[bool, Mapping[str, object]]:
+        """Whether this process takes data: it has folded once, is `warm`, and is not stopping.
 
         Also while folding fails: a state that is away keeps nobody from sending.
         """
         folded = self._ingest.stats().last_fold_seconds is not None
-        sound = folded and not self._stopping.is_set()
+        sound = folded and warm and not self._stopping.is_set()
         return sound, {"status": "ready" if sound else "not ready"}
 
     def _work(self) -> None:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pyarrow.compute as pc
+
 from nibai import plugins
 from nibai.app.audit import Desk
 from nibai.app.onwatch.lake_families import histograms
@@ -104,7 +106,7 @@ class Pages:
 
     # -- endpoints --------------------------------------------------------------------------
     def _endpoint(self, name: str) -> Page:
-        newest = newest_minutes(self._desk.lake, self._desk.clock()).get(name)
+        newest = newest_minutes(self._desk.lake, self._desk.clock(), name).get(name)
         series = self._series(name)
         if newest is None and not series and name not in self._endpoints().values():
             return MissingPage(f"endpoint {name}")
@@ -122,14 +124,14 @@ class Pages:
         if seen is None:
             return []
         found = []
-        for (endpoint, variant, metric), counts in histograms(seen.recent):
-            if endpoint == name:
-                values = counts.quantile(DEFAULT_QUANTILES).tolist()
-                shown = tuple(
-                    (p, value if math.isfinite(value) else None)
-                    for p, value in zip(DEFAULT_QUANTILES, values, strict=True)
-                )
-                found.append(SeriesLine(variant, metric, int(counts.n[0]), shown))
+        own = seen.recent.filter(pc.equal(seen.recent["endpoint"], name))
+        for (_, variant, metric), counts in histograms(own):
+            values = counts.quantile(DEFAULT_QUANTILES).tolist()
+            shown = tuple(
+                (p, value if math.isfinite(value) else None)
+                for p, value in zip(DEFAULT_QUANTILES, values, strict=True)
+            )
+            found.append(SeriesLine(variant, metric, int(counts.n[0]), shown))
         return found
 
     def _endpoints(self) -> dict[str, str]:
