@@ -16,7 +16,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from nibai.errors import ConfigError
-from nibai.protocols import Listener, PushRequest, PushResponse, Receiver, Sink
+from nibai.protocols import Allowed, Listener, PushRequest, PushResponse, Receiver, Sink
 
 PATHS = {
     "opentelemetry.proto.collector.trace.v1.TraceService": "/v1/traces",
@@ -39,12 +39,15 @@ Call = Callable[[bytes, grpc.ServicerContext], bytes]
 class GrpcListener:
     """Serves a receiver at an address; with `allowed`, whoever calls must be."""
 
-    def __init__(self, address: str, max_body: int) -> None:
+    def __init__(
+        self, address: str, max_body: int, certificates: tuple[bytes, bytes, bytes | None] | None
+    ) -> None:
         self._address = address
         self._max_body = max_body
+        self._certificates = certificates
 
     def listen(
-        self, receiver: Receiver, sink: Sink, allowed: Callable[[str], bool]
+        self, receiver: Receiver, sink: Sink, allowed: Allowed
     ) -> tuple[str, Callable[[], None]]:
         """Begin to serve: the address, and how to stop."""
         server = grpc.server(
@@ -63,7 +66,7 @@ class GrpcListener:
             )
         host = self._address.rpartition(":")[0]
         try:
-            port = server.add_insecure_port(self._address)
+            port = self._open(server)
         except RuntimeError as error:
             raise ConfigError(
                 f"otlp.grpc: {self._address} cannot be opened: is it in use? choose another"
@@ -71,23 +74,54 @@ class GrpcListener:
         server.start()
         return f"{host}:{port}", lambda: server.stop(GRACE_SECONDS).wait()
 
+    def _open(self, server: grpc.Server) -> int:
+        """The port; with authorities of clients, every client has to show a certificate."""
+        if self._certificates is None:
+            return int(server.add_insecure_port(self._address))
+        certificate, key, clients = self._certificates
+        credentials = grpc.ssl_server_credentials(
+            [(key, certificate)], clients, require_client_auth=clients is not None
+        )
+        return int(server.add_secure_port(self._address, credentials))
+
 
 def build(options: Mapping[str, object]) -> Listener:
-    """The listener; options are `address` and `max_body`."""
-    return GrpcListener(str(options["address"]), int(str(options["max_body"])))
+    """The listener; options are `address`, `max_body` and, for TLS, `certificates`.
+
+    Those are the certificate, its key and the authorities of clients (or None), in PEM form.
+    """
+    certificates = options.get("certificates")
+    return GrpcListener(
+        str(options["address"]),
+        int(str(options["max_body"])),
+        certificates,  # type: ignore[arg-type]
+    )
 
 
-def _call(receiver: Receiver, sink: Sink, path: str, allowed: Callable[[str], bool]) -> Call:
+def _call(receiver: Receiver, sink: Sink, path: str, allowed: Allowed) -> Call:
     def export(body: bytes, context: grpc.ServicerContext) -> bytes:
         metadata = {key.lower(): str(value) for key, value in context.invocation_metadata()}
-        if not allowed(metadata.get("authorization", "")):
-            context.abort(grpc.StatusCode.UNAUTHENTICATED, "a valid bearer token is required")
+        names = _names(context)
+        if not allowed(metadata.get("authorization", ""), names):
+            if names is None:
+                context.abort(grpc.StatusCode.UNAUTHENTICATED, "a valid bearer token is required")
+            fact = "this client certificate may not send: it is not in otlp.tls.senders"
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, fact)
         answer = receiver.receive(PushRequest(path, {"content-type": PROTOBUF}, body), sink)
         if answer.status != 200:  # noqa: PLR2004 - as over HTTP
             _abort(context, answer)
         return answer.body
 
     return export
+
+
+def _names(context: grpc.ServicerContext) -> tuple[str, ...] | None:
+    """The names of the client's certificate, which gRPC has checked; None: it showed none."""
+    peer: Mapping[str, list[bytes]] = context.auth_context()
+    if "x509_pem_cert" not in peer:
+        return None
+    fields = ("x509_common_name", "x509_subject_alternative_name")
+    return tuple(value.decode() for name in fields for value in peer.get(name, ()))
 
 
 def _abort(context: grpc.ServicerContext, answer: PushResponse) -> NoReturn:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -37,7 +38,7 @@ from nibai.errors import PluginError
 from nibai.protocols import Listener, Receiver
 from nibai.schedule import Turns, Waker
 from nibai.schedule.slots import MOST_ATTEMPTS
-from nibai.server import Access, Site, make_app
+from nibai.server import Access, Certificates, Site, make_app
 from nibai.store.connection import bound_memory
 from nibai.store.ingest import Ingest
 from nibai.store.lake import Lake
@@ -48,6 +49,7 @@ from nibai.store.state import open_state
 LOG = logging.getLogger("nibai.run")
 
 FIRST_WAKE_SECONDS = 2.0
+TURN_SECONDS = 0.001
 
 
 def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]) -> int:
@@ -56,7 +58,11 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
     Raises StoreError when another process writes to the data folder.
     """
     log_as_json()
-    token = _secret(config.otlp.token)
+    # Jobs compute in threads of this process: who asks waits for a turn of each, not five times it.
+    sys.setswitchinterval(TURN_SECONDS)
+    certificates = _certificates(config)
+    context = None if certificates is None else certificates.context()
+    access = _access(config)
     with ExitStack() as stack:
         state = open_state(config.state_address)
         stack.callback(state.close)
@@ -99,8 +105,7 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
             ingest,
             keeper.health,
             ready=lambda: keeper.ready(warm=exporter.warm()),
-            token=token,
-            read_token=_secret(config.web.token),
+            access=access,
             max_body=config.otlp.max_body,
             site=Site(exporter.scrape, Pages(desk, board, exporter.seen).page),
         )
@@ -109,15 +114,27 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
             part.start()
             stack.callback(part.stop)
         if config.otlp.grpc is not None:
-            address, stop = _listener(config).listen(receiver, ingest, Access(token).may_send)
+            listener = _listener(config, certificates)
+            address, stop = listener.listen(receiver, ingest, access.may_send)
             stack.callback(stop)
             print(f"nibai listens on {address} (OTLP over gRPC)", flush=True)  # noqa: T201 - the command's output
-        number = serve_app(app, config.otlp.listen, ready_file)
+        number = serve_app(app, config.otlp.listen, ready_file, context)
     return 128 + number if number else 0
 
 
 def _secret(reference: str | None) -> str | None:
     return None if reference is None else resolve_secret(reference, environment())
+
+
+def _certificates(config: Config) -> Certificates | None:
+    tls = config.otlp.tls
+    return None if tls is None else Certificates(tls.certificate, tls.key, tls.clients)
+
+
+def _access(config: Config) -> Access:
+    tls = config.otlp.tls
+    senders = None if tls is None or tls.clients is None else tls.senders
+    return Access(_secret(config.otlp.token), _secret(config.web.token), senders)
 
 
 def _close(ingest: Ingest) -> None:
@@ -146,8 +163,12 @@ def _office(config: Config, desk: Desk, owner: str, *, board: Board, tally: Tall
     return Office(config, desk, board, tally, turns, follower, alerting, annotating, claimed)
 
 
-def _listener(config: Config) -> Listener:
-    options = {"address": config.otlp.grpc, "max_body": config.otlp.max_body}
+def _listener(config: Config, certificates: Certificates | None) -> Listener:
+    options = {
+        "address": config.otlp.grpc,
+        "max_body": config.otlp.max_body,
+        "certificates": None if certificates is None else certificates.read(),
+    }
     listener = plugins.load("nibai.listeners", "grpc", options)
     if not isinstance(listener, Listener):
         raise PluginError("the plug-in 'grpc' in nibai.listeners does not listen: reinstall")

@@ -23,7 +23,7 @@ from nibai.config.fields import (
 )
 from nibai.config.grafana import Grafana
 from nibai.config.neuron import Neuron
-from nibai.config.otlp import MappingRules, Otlp, PredictionRules
+from nibai.config.otlp import MappingRules, Otlp, PredictionRules, Tls
 from nibai.config.prometheus import Prometheus, PrometheusMetric
 from nibai.config.sagemaker import DEFAULT_CLAIM, SageMaker
 from nibai.config.schedule import Schedule, Slots
@@ -75,6 +75,7 @@ __all__ = [
     "Slots",
     "Spans",
     "Telemetry",
+    "Tls",
     "TraceSampling",
     "Web",
     "environment",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import (
     Field,
     model_validator,
@@ -43,6 +45,27 @@ class MappingRules(Section):
     prediction: PredictionRules = PredictionRules()
 
 
+class Tls(Section):
+    """TLS of `listen` and `grpc`: files in PEM form.
+
+    `clients` holds the authorities of client certificates, which are an alternative to tokens;
+    those with a name (common or alternative) that matches one of `senders` may send, all may read.
+    """
+
+    certificate: Path
+    key: Path
+    clients: Path | None = None
+    senders: tuple[str, ...] = ("*",)
+
+    @model_validator(mode="after")
+    def _somebody_sends(self) -> Tls:
+        if self.clients is None and "senders" in self.model_fields_set:
+            raise ValueError(
+                "senders are names of client certificates: set clients, the file of their authority"
+            )
+        return self
+
+
 class Otlp(Section):
     """The OTLP receiver: over HTTP at `listen`, and where it is given over gRPC at `grpc`.
 
@@ -52,6 +75,7 @@ class Otlp(Section):
     listen: Address = "127.0.0.1:4318"
     grpc: Address | None = None
     token: SecretReference | None = None
+    tls: Tls | None = None
     max_body: Size = 16 * 1024**2
     quiet_after: Patience = "learned"
     max_series_per_minute: int = Field(default=10_000, ge=1)
@@ -59,9 +83,16 @@ class Otlp(Section):
 
     @model_validator(mode="after")
     def _guarded(self) -> Otlp:
+        certified = self.tls is not None and self.tls.clients is not None
         for name, address in (("listen", self.listen), ("grpc", self.grpc)):
-            if self.token is None and address is not None and not is_loopback(address):
+            if (
+                self.token is None
+                and not certified
+                and address is not None
+                and not is_loopback(address)
+            ):
                 raise ValueError(
-                    f"{name}: an address other than loopback needs a token (otlp.token: env:NAME)"
+                    f"{name}: an address other than loopback needs a token (otlp.token: env:NAME) "
+                    "or client certificates (otlp.tls.clients)"
                 )
         return self

@@ -43,6 +43,7 @@ from nibai.protocols.showing import (
     SeriesLine,
 )
 from nibai.protocols.sources import (
+    Allowed,
     Attentive,
     Listener,
     Preview,
@@ -69,6 +70,7 @@ from nibai.protocols.telling import (
 __all__ = [
     "Addressee",
     "Alerting",
+    "Allowed",
     "Analyzer",
     "Annotator",
     "Answer",

@@ -119,17 +119,20 @@ class Receiver(Protocol):
         ...
 
 
+Allowed = Callable[[str, tuple[str, ...] | None], bool]
+"""Whether a client may send: its authorization, and the names of its certificate (None: none)."""
+
+
 @runtime_checkable
 class Listener(Protocol):
     """Another way in to a receiver (entry point group `nibai.listeners`)."""
 
     def listen(
-        self, receiver: Receiver, sink: Sink, allowed: Callable[[str], bool]
+        self, receiver: Receiver, sink: Sink, allowed: Allowed
     ) -> tuple[str, Callable[[], None]]:
         """Begin to serve: the address, and a function that stops.
 
-        `allowed` judges the authorization that a client shows. Raises ConfigError where the address
-        cannot be opened.
+        Raises ConfigError where the address cannot be opened.
         """
         ...
 

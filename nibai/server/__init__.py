@@ -14,11 +14,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nibai.protocols import Receiver, Sink
-from nibai.server.access import Access
+from nibai.server.access import CERTIFICATE, Access
 from nibai.server.reading import Site, reading_routes
 from nibai.server.receiving import receiving_routes
+from nibai.server.tls import Certificates, names_of
 
-__all__ = ["Access", "Health", "Site", "make_app"]
+__all__ = ["CERTIFICATE", "Access", "Certificates", "Health", "Site", "make_app", "names_of"]
 
 Health = Callable[[], tuple[bool, Mapping[str, object]]]
 
@@ -29,22 +30,22 @@ def make_app(
     health: Health,
     *,
     ready: Health | None = None,
-    token: str | None = None,
-    read_token: str | None = None,
+    access: Access | None = None,
     max_body: int,
     site: Site | None = None,
 ) -> Starlette:
-    """The application. `token` opens everything, `read_token` what `site` shows.
+    """The application; without `access` only this machine is answered.
 
-    Without either, only this machine is answered. `/healthz` (is it alive?) and `/readyz` (does it
-    take data?) need none.
+    `/healthz` (is it alive?) and `/readyz` (does it take data?) answer everybody with the status;
+    who may read is told the facts, too.
     """
-    access = Access(token, read_token)
+    access = access or Access()
 
     def probe(asked: Health) -> Callable[[Request], object]:
-        async def answer(_request: Request) -> Response:
+        async def answer(request: Request) -> Response:
             sound, facts = asked()
-            return JSONResponse(dict(facts), 200 if sound else 503)
+            told = dict(facts) if access.may_read(request) else {"status": facts["status"]}
+            return JSONResponse(told, 200 if sound else 503)
 
         return answer
 

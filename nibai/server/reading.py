@@ -39,21 +39,21 @@ def reading_routes(site: Site, access: Access) -> list[Route]:
 
     async def metrics(request: Request) -> Response:
         if not access.may_read(request):
-            return _refused()
+            return _refused(access)
         kind, body = await asyncio.to_thread(site.metrics, request.headers.get("accept", ""))
         # As it is: Prometheus wants its media type to the letter.
         return Response(body, headers={"content-type": kind, "cache-control": "no-store"})
 
     async def page(request: Request) -> Response:
         if not access.may_read(request):
-            return _refused()
+            return _refused(access)
         query = dict(request.query_params)
         # Decoded once: `request.url` quotes some signs anew, and a name may hold a %2F of its own.
         status, html = await asyncio.to_thread(site.page, request.scope["path"], query)
         return Response(html, status, SECURITY, "text/html")
 
     async def home(request: Request) -> Response:
-        return RedirectResponse("/audits") if access.may_read(request) else _refused()
+        return RedirectResponse("/audits") if access.may_read(request) else _refused(access)
 
     return [
         Route("/", home),
@@ -64,6 +64,6 @@ def reading_routes(site: Site, access: Access) -> list[Route]:
     ]
 
 
-def _refused() -> Response:
+def _refused(access: Access) -> Response:
     headers = {"www-authenticate": 'Basic realm="nibai", charset="UTF-8"'}
-    return Response("a valid token is required\n", 401, headers, "text/plain")
+    return Response(f"{access.wanted}\n", 401, headers, "text/plain")

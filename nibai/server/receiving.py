@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nibai.protocols import PushRequest, Receiver, Sink
-from nibai.server.access import Access
+from nibai.server.access import Access, shown_names
 
 WORKERS = 4
 """Threads that decode and wait for the disk; waiting ones share one fsync."""
@@ -20,13 +20,13 @@ WORKERS = 4
 def receiving_routes(
     receivers: Sequence[Receiver], sink: Sink, access: Access, *, max_body: int
 ) -> list[Route]:
-    """The paths of all receivers; with a token each asks for it as a bearer token."""
+    """The paths of all receivers; each asks whether the client may send."""
     workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="nibai-receive")
 
     def endpoint(receiver: Receiver) -> Callable[[Request], object]:
         async def receive(request: Request) -> Response:
             if not access.may_write(request):
-                return JSONResponse({"message": "a valid bearer token is required"}, 401)
+                return _refused(access, request)
             body = await _body(request, max_body)
             if body is None:
                 return JSONResponse({"message": f"the body is larger than {max_body} bytes"}, 413)
@@ -45,6 +45,13 @@ def receiving_routes(
         for receiver in receivers
         for path in receiver.paths
     ]
+
+
+def _refused(access: Access, request: Request) -> Response:
+    if shown_names(request) is None:
+        return JSONResponse({"message": access.wanted}, 401)
+    fact = "this client certificate may read, not send: it is not in otlp.tls.senders"
+    return JSONResponse({"message": fact}, 403)
 
 
 async def _body(request: Request, limit: int) -> bytes | None:

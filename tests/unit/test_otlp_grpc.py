@@ -29,7 +29,7 @@ def traces(*spans):
 
 @pytest.fixture
 def allowed():
-    return lambda _authorization: True
+    return lambda _authorization, _names: True
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def token(request):
 class TestWithToken:
     @pytest.fixture
     def allowed(self, token):
-        return lambda authorization: authorization == token
+        return lambda authorization, _names: authorization == token
 
     def test_a_call_without_it_is_refused(self, channel, sink, token):
         for metadata in ((), (("authorization", "Bearer other"),)):

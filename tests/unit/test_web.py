@@ -15,7 +15,7 @@ from nibai.claims import parse
 from nibai.document import to_document
 from nibai.exposition import NATIVE_TYPE, TEXT_TYPE
 from nibai.model import Change
-from nibai.server import Site, make_app
+from nibai.server import Access, Site, make_app
 from nibai.store.ingest import Ingest, MemoryLedger
 
 PROMETHEUS = (
@@ -48,7 +48,8 @@ def shown(lake, tmp_path):
 
 def client(site, **tokens):
     facts = (True, {"status": "ok"})
-    app = make_app([], None, lambda: facts, max_body=1000, site=site, **tokens)
+    access = Access(tokens.get("token"), tokens.get("read_token"))
+    app = make_app([], None, lambda: facts, max_body=1000, site=site, access=access)
     return TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)
 
 

@@ -5,32 +5,29 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import ssl
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from nibai.errors import ConfigError
+from nibai.server import CERTIFICATE, names_of
 
 GRACE_SECONDS = 10
 
 
-def serve_app(app: Starlette, listen: str, ready_file: Path | None) -> int:
-    """Serve until SIGINT or SIGTERM; the signal's number. ConfigError when the address is taken."""
+def serve_app(
+    app: Starlette, listen: str, ready_file: Path | None, context: ssl.SSLContext | None = None
+) -> int:
+    """Serve until SIGINT or SIGTERM; the signal's number. ConfigError when the address is taken.
+
+    With a `context` over TLS: what a client's certificate is called is in the request's state.
+    """
     # uvloop where it is installed (a third less time in the event loop).
     factory = uvicorn.Config(app, log_config=None).get_loop_factory()
-    host, _, port = listen.rpartition(":")
-    server = Server(
-        uvicorn.Config(
-            app,
-            host=host.strip("[]"),
-            port=int(port),
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        ),
-        ready_file,
-    )
+    server = Server(configured(app, listen, context), ready_file)
     with asyncio.Runner(loop_factory=factory) as runner:
         try:
             runner.run(server.serve())
@@ -40,6 +37,32 @@ def serve_app(app: Starlette, listen: str, ready_file: Path | None) -> int:
                 f"otlp.listen: {listen} cannot be opened: is it in use? choose another"
             ) from error
     return server.signal
+
+
+def configured(app: Starlette, listen: str, context: ssl.SSLContext | None) -> uvicorn.Config:
+    """What uvicorn needs to know."""
+    host, _, port = listen.rpartition(":")
+    config = uvicorn.Config(
+        app,
+        host=host.strip("[]"),
+        port=int(port),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        http="auto" if context is None else Named,
+    )
+    config.load()
+    config.ssl = context
+    return config
+
+
+class Named(HttpToolsProtocol):
+    """Connections that know what their client's certificate is called."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        names = names_of(transport.get_extra_info("peercert"))
+        self.app_state = {**self.app_state, CERTIFICATE: names}
 
 
 class Server(uvicorn.Server):
@@ -86,7 +109,8 @@ def _announce(server: Server, ready_file: Path | None) -> None:
     """Say where the server listens."""
     address = server.servers[0].sockets[0].getsockname()
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    url = f"http://{host}:{address[1]}"
+    scheme = "http" if server.config.ssl is None else "https"
+    url = f"{scheme}://{host}:{address[1]}"
     print(f"nibai listens on {url} (OTLP: {url}/v1/traces, {url}/v1/metrics)", flush=True)  # noqa: T201 - the command's output
     if ready_file is not None:
         waiting = ready_file.with_name(ready_file.name + ".new")
