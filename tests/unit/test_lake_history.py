@@ -102,6 +102,14 @@ def test_segments_by_themselves_add_up(engine):
     assert np.array_equal(pooled.histograms.n, split[0].histograms.n + split[1].histograms.n)
 
 
+def test_names_are_those_of_the_series_and_some_endpoints_are_read_alone(engine):
+    some = replace(SCOPE, among=frozenset(NAMES[1:]))
+    found = [(one.endpoint, one.variant, one.metric, one.segment) for one in read(engine, some)]
+    assert sorted(LakeHistory(engine, some).names(), key=str) == sorted(found, key=str)
+    assert {endpoint for endpoint, *_ in found} == set(NAMES[1:])
+    assert read(engine, replace(SCOPE, among=frozenset())) == []
+
+
 def test_five_minutes_are_finer_than_hours(engine):
     fine = read(engine, Scope(WINDOW, 300.0, NAMES[0]))[0].histograms
     coarse = read(engine, Scope(WINDOW, HOUR, NAMES[0]))[0].histograms

@@ -1,6 +1,8 @@
 """What the server shows: metrics in two forms, pages with inert text, and to whom."""
 
 import base64
+import time
+from types import SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
@@ -13,6 +15,7 @@ from nibai.app.onwatch.jobs import configured_jobs
 from nibai.app.onwatch.pages import PER_PAGE, Pages
 from nibai.claims import parse
 from nibai.document import to_document
+from nibai.errors import StoreError
 from nibai.exposition import NATIVE_TYPE, TEXT_TYPE
 from nibai.model import Change
 from nibai.server import Access, Site, make_app
@@ -59,6 +62,49 @@ def followed(shown, *claims, **more):
     shown.folded(shown.clock.now)
     shown.office.turns.take(follow)
     return change
+
+
+def test_health_tells_facts_to_who_may_read_and_the_status_to_all(shown):
+    facts = {"status": "failing", "problem": "/var/lib/nibai: the disk is full"}
+    access = Access("secret", "reading")
+    app = make_app([], None, lambda: (False, facts), max_body=1000, access=access)
+    with TestClient(app, base_url="http://nibai.example") as asked:
+        for token in (None, "other"):
+            headers = {} if token is None else {"authorization": f"Bearer {token}"}
+            answer = asked.get("/healthz", headers=headers)
+            assert (answer.status_code, answer.json()) == (503, {"status": "failing"})
+        for token in ("secret", "reading"):
+            assert (
+                asked.get("/readyz", headers={"authorization": f"Bearer {token}"}).json() == facts
+            )
+    local = client(shown.site).get("/healthz")
+    assert local.json() == {"status": "ok"}
+
+
+def test_the_first_scrape_of_either_form_finds_it_encoded(shown, monkeypatch):
+    assert not shown.exporter.warm()
+    shown.exporter.start()
+    deadline = time.monotonic() + 20
+    while not shown.exporter.warm():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    shown.exporter.stop()
+    monkeypatch.setattr(shown.exporter, "renew", None)
+    assert b"nibai_latency_quantile_seconds{" in shown.exporter.scrape("")[1]
+    assert b"nibai_latency_quantile_seconds" in shown.exporter.scrape(PROMETHEUS)[1]
+
+
+def test_a_lake_that_cannot_be_read_keeps_nobody_from_starting(shown, monkeypatch):
+    def fails(_now):
+        raise StoreError("the lake is away")
+
+    monkeypatch.setattr(shown.exporter, "_totals", SimpleNamespace(refresh=fails))
+    shown.exporter.start()
+    deadline = time.monotonic() + 20
+    while not shown.exporter.warm():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    shown.exporter.stop()
 
 
 # -- metrics ---------------------------------------------------------------------------------
