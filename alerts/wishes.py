@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from alerts import facts
 from alerts.figures import one_line
-from alerts.rules.matching import change_matches, endpoint_matches, sentence_matches
+from alerts.rules.matching import change_matches, sentence_matches
 from alerts.rules.ruleset import ClaimRule, Detected, Loudness, Quiet
 from nibai.claims import claim_name
+from nibai.globs import matches
 from nibai.model import (
     Alert,
     AlertState,
@@ -194,7 +195,7 @@ def detections(detected: Detected | None, seen: Round) -> Iterable[Wish]:
         return
     for detection in seen.detections:
         loud = detected.loudness(detection.moved)
-        if loud is None or not endpoint_matches(detected.endpoint, detection.endpoint):
+        if loud is None or not matches(detected.endpoint, detection.endpoint):
             continue
         recent = seen.at - detection.raised_at < EXPIRES_SECONDS
         followed = None if detection.followed_by is None else Resolution.FOLLOWED

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from alerts import facts
-from alerts.rules.matching import by_segment, endpoint_pattern
+from alerts.rules.matching import by_segment
 from alerts.rules.ruleset import ClaimRule, Detected, Group, PrometheusRule, Quiet, RuleSet
 from alerts.rules.texts import fill
 from nibai.claims import LONGEST_NAME, as_label, claim_name, print_sentence
+from nibai.globs import pattern_of
 from nibai.metric_registry import VERDICT_CODES
 from nibai.model import Moved, Sentence, Severity, Verdict
 
@@ -115,7 +116,7 @@ def _detected(detected: Detected) -> Iterator[Expression]:
             continue
         matchers = [f'moved="{moved.value}"']
         if detected.endpoint != "**":
-            matchers.append(f"endpoint=~{literal(endpoint_pattern(detected.endpoint))}")
+            matchers.append(f"endpoint=~{literal(pattern_of(detected.endpoint))}")
         yield Expression(
             facts.UNANNOUNCED,
             f"nibai_unannounced_changes{{{', '.join(matchers)}}} > 0",
@@ -180,7 +181,7 @@ def _selector(rule: ClaimRule) -> str:
     if rule.sentence is not None:
         matchers.append(_named(rule.sentence, rule.segments))
     if rule.where.endpoint != "**":
-        matchers.append(f"endpoint=~{literal(endpoint_pattern(rule.where.endpoint))}")
+        matchers.append(f"endpoint=~{literal(pattern_of(rule.where.endpoint))}")
     return f"nibai_claim_verdict{{{', '.join(matchers)}}}" if matchers else "nibai_claim_verdict"
 
 

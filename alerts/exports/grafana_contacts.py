@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from alerts.exports.grafana import MARK
-from alerts.rules.matching import endpoint_pattern
 from alerts.rules.ruleset import Branch, RuleSet
 from nibai.errors import UsageError
+from nibai.globs import pattern_of
 
 PREFIX = "nibai "
 """Begins the names of our contact points, beside those of others."""
@@ -77,7 +77,7 @@ def _branch(branch: Branch) -> dict[str, Any]:
         ("claim", match.claim, "*"),
     ):
         if glob != everything:
-            matchers.append([label, "=~", endpoint_pattern(glob)])
+            matchers.append([label, "=~", pattern_of(glob)])
     found: dict[str, Any] = {"receiver": PREFIX + branch.receiver, "continue": False}
     return found | ({"object_matchers": matchers} if matchers else {})
 

@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from alerts.rules.ruleset import ClaimRule, Match
 from nibai.claims import print_sentence
+from nibai.globs import matches
 from nibai.model import Alert, Change, Sentence
-
-
-@functools.cache
-def endpoint_pattern(glob: str) -> str:
-    """A glob over the parts of an endpoint as a regular expression (RE2 and Python alike).
-
-    >>> endpoint_pattern("sagemaker/*/chat-*")
-    'sagemaker/[^/]*/chat-[^/]*'
-    >>> endpoint_pattern("**"), endpoint_pattern("*")
-    ('.*', '.*')
-    """
-    if glob == "*":
-        return ".*"  # alone it means all, and could match no endpoint otherwise
-    parts = re.split(r"(\*\*|\*|\?)", glob)
-    signs = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(signs.get(part, _literal(part)) for part in parts)
-
-
-def _literal(text: str) -> str:
-    # re.escape also escapes what RE2 takes literally and may refuse (such as "-" or "/").
-    return re.sub(r"([\\.+(){}\[\]^$|])", r"\\\1", text)
-
-
-def endpoint_matches(glob: str, endpoint: str) -> bool:
-    """Whether an endpoint is meant by a glob.
-
-    >>> endpoint_matches("sagemaker/*/chat-*", "sagemaker/1.eu/chat-prod")
-    True
-    >>> endpoint_matches("sagemaker/*", "sagemaker/1.eu/chat-prod")
-    False
-    """
-    return re.fullmatch(endpoint_pattern(glob), endpoint, re.DOTALL) is not None
 
 
 def change_matches(rule: ClaimRule, change: Change) -> bool:
     """Whether a rule is about a change."""
     kinds = rule.where.change.kinds
-    return endpoint_matches(rule.where.endpoint, change.endpoint) and (
+    return matches(rule.where.endpoint, change.endpoint) and (
         not kinds or any(kind in kinds for kind in change.kinds)
     )
 
@@ -81,6 +48,6 @@ def route_matches(match: Match, alert: Alert) -> bool:
     claim = alert.labels.get("claim", "")
     return (
         (not match.severity or alert.severity in match.severity)
-        and (match.endpoint == "**" or endpoint_matches(match.endpoint, endpoint))
-        and (match.claim == "*" or endpoint_matches(match.claim, claim))
+        and (match.endpoint == "**" or matches(match.endpoint, endpoint))
+        and (match.claim == "*" or matches(match.claim, claim))
     )

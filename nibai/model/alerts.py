@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from fnmatch import fnmatchcase
+
+from nibai.globs import matches
 
 
 class AlertState(StrEnum):
@@ -101,7 +102,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Alerts whose labels match all patterns (`*` and `?`) are not told before `until`."""
+    """Alerts whose labels match all patterns are not told before `until`.
+
+    Patterns are those of rules: `*` and `?` end at a `/`, `**` and a lone `*` do not.
+    """
 
     id: str
     matchers: Mapping[str, str]
@@ -113,11 +117,10 @@ class Silence:
         """Whether the alert is silenced now.
 
         >>> alert = Alert({"endpoint": "a/b/chat"}, AlertState.FIRING, Severity.INFO, 0.0, 0.0)
-        >>> quiet = Silence("s", {"endpoint": "a/*"}, 0.0, 60.0)
+        >>> quiet = Silence("s", {"endpoint": "a/*/chat"}, 0.0, 60.0)
         >>> quiet.covers(alert, 59.0), quiet.covers(alert, 60.0)
         (True, False)
         """
         return self.since <= now < self.until and all(
-            fnmatchcase(alert.labels.get(name, ""), pattern)
-            for name, pattern in self.matchers.items()
+            matches(pattern, alert.labels.get(name, "")) for name, pattern in self.matchers.items()
         )

@@ -238,7 +238,7 @@ def test_a_receiver_that_forgets_is_told_again_as_long_as_it_fires(state):
 
 def test_a_silence_is_over_at_its_end_and_what_began_and_ended_in_it_is_told_to_nobody(state):
     house = House(state, Listener())
-    quiet = Silence("s1", {"endpoint": "sagemaker/*"}, START, START + 2 * HOUR, "maintenance")
+    quiet = Silence("s1", {"endpoint": "sagemaker/**"}, START, START + 2 * HOUR, "maintenance")
     table.put_silence(state, quiet)
     over, stays = (standing(change(n), verdict=REFUTED) for n in (1, 2))
     house.look(HOUR, over, stays)
