@@ -15,6 +15,8 @@ from nibai.document import iso
 from nibai.protocols import Deployment
 
 DELETED = "Deleted"
+COMPONENTS = "components"
+"""In what is kept of deployments underway: those of single inference components."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,23 @@ def underway(
         "statuses": list(dict.fromkeys([*known, described.snapshot.status, *statuses])),
         "signals": [signal.document for signal in signals],
     }
+
+
+def components_underway(
+    described: Described, earlier: Deployment, now: float
+) -> dict[str, list[float]]:
+    """Components that are being updated: when each was last seen unchanged, and when underway."""
+    return {
+        unit.name: [update_of(earlier, unit.name)[0], now]
+        for unit in described.snapshot.units
+        if unit.names.get("status", AT_REST) != AT_REST
+    }
+
+
+def update_of(earlier: Deployment, unit: str) -> tuple[float, float]:
+    """When a unit was last seen before its update, and last seen underway (0: never)."""
+    since, seen = earlier.underway.get(COMPONENTS, {}).get(unit, (earlier.last_seen, 0.0))
+    return float(since), float(seen)
 
 
 def underway_words(now: Deployment, earlier: Deployment) -> tuple[str, ...]:

@@ -13,6 +13,9 @@ SLACK_SECONDS = 120.0
 """Clocks of several services, and messages that come late."""
 
 
+KNOWN_END = "end is the endpoint's last change"
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """One thing heard about an endpoint (or one of its components), seconds since the epoch.
@@ -49,6 +52,7 @@ def dated(
     pending_since: float | None,
     created: float | None,
     signals: Sequence[Signal],
+    end: str = KNOWN_END,
 ) -> Dated:
     """When a deployment began and was over.
 
@@ -67,7 +71,7 @@ def dated(
         made = created if created is not None and created <= modified else None
         started = max(last_seen, last_seen if made is None else made)
         how = "start known only as after it was last seen unchanged"
-    return Dated(min(started, modified), modified, f"{how}; end is the endpoint's last change")
+    return Dated(min(started, modified), modified, f"{how}; {end}")
 
 
 def about(signals: Iterable[Signal], component: str) -> list[Signal]:

@@ -15,18 +15,21 @@ from collector.sagemaker.diff import Step, steps
 from collector.sagemaker.events import Queue
 from collector.sagemaker.jobs import Job, Jobs, explained
 from collector.sagemaker.looks import (
+    COMPONENTS,
     DELETED,
     Seen,
+    components_underway,
     first_words,
     notes,
     settled,
     taken_back,
     underway,
     underway_words,
+    update_of,
 )
 from collector.sagemaker.past import Past, Served
 from collector.sagemaker.permitted import Permitted
-from collector.sagemaker.signals import Signal, about, dated, from_documents, joined
+from collector.sagemaker.signals import KNOWN_END, Signal, about, dated, from_documents, joined
 from collector.sagemaker.snapshot import Role, Snapshot, from_document, to_document
 from collector.sagemaker.trail import REACH_SECONDS, SECONDS_A_CALL, Trail
 from nibai.errors import CollectError
@@ -176,7 +179,13 @@ class SageMakerSource:
         recent = [s.document for s in signals if s.at > now - KEPT_SIGNALS_SECONDS]
         if recent and not found:
             deployment = replace(deployment, underway={"signals": recent})
-        return Sighting(deployment, found, notes(seen, changed=bool(found)))
+        words = notes(seen, changed=bool(found))
+        if updated := components_underway(described, earlier, now):
+            going_on = {**deployment.underway, COMPONENTS: updated}
+            deployment = replace(deployment, underway=going_on)
+            new = sorted(set(updated) - set(earlier.underway.get(COMPONENTS, ())))
+            words += tuple(f"{name} is being updated" for name in new)
+        return Sighting(deployment, found, words)
 
     def _changes(self, seen: Seen) -> list[Change]:
         moved = [step for step in steps(seen.before, seen.after) if step.moved]
@@ -189,18 +198,20 @@ class SageMakerSource:
         after = step.after
         component = after.name.removeprefix("ic:") if after.role is Role.COMPONENT else ""
         modified = seen.after.modified if after.modified is None else after.modified
+        since, busy = update_of(seen.earlier, after.name)
+        # Whether AWS dates the end of a component's update is not documented.
+        over = modified if modified >= busy else self._clock()
         own = about(seen.signals, component)
         if self._trail is not None:
-            asked = self._trail.signals(
-                seen.after.name, component, seen.earlier.last_seen, modified
-            )
+            asked = self._trail.signals(seen.after.name, component, since, over)
             own = joined(own, asked)
         when = dated(
-            seen.earlier.last_seen,
-            modified,
+            since,
+            over,
             pending_since=None if component else seen.earlier.underway.get("start"),
             created=None if component else seen.after.created,
             signals=own,
+            end=KNOWN_END if over == modified else "end known only as before it was seen at rest",
         )
         figures = self._advice.figures(step)
         promised = [one.sentence for one in figures]

@@ -24,8 +24,7 @@ def check_discovered(world, case):
     if case.after:  # both serve at once: nothing is cut in time
         assert change["started_at"] is change["effective_at"] is None
         return
-    over = world.began if case.own_time else world.over
-    assert (change["started_at"], change["effective_at"]) == (world.began, over)
+    assert (change["started_at"], change["effective_at"]) == (world.began, world.over)
     assert change["evidence"]["dated"].startswith(case.told)
 
 

@@ -7,7 +7,7 @@ request's time.
 from dataclasses import dataclass
 
 import yaml
-from fakeaws.sagemaker import variant
+from fakeaws.sagemaker import at, variant
 
 from support.aws_world import DAY, PLACE
 from support.sagemaker import NOW
@@ -37,8 +37,6 @@ class Case:
     """Another unit whose requests are the new ones (`unit` serves on beside it)."""
     said: str = ""
     told: str = "start told by SageMaker"
-    own_time: bool = False
-    """It has a time of its own, at which it had changed already: there is no deployment."""
 
     @property
     def units(self):
@@ -115,6 +113,7 @@ def _holding(aws):
 def _update_component(aws):
     aws.component("llama", "parts", Container={"ArtifactUrl": "s3://models/llama/", "Environment": {
         "OPTION_DTYPE": "fp8"}})  # fmt: skip
+    aws.components["llama"]["InferenceComponentStatus"] = "Updating"
 
 
 def _canary(aws):
@@ -155,7 +154,7 @@ CASES = (
     Case("image", _latest, _push_image, ("container",),
          said="sha256:00000000 -> latest@sha256:11111111"),
     Case("parts", _holding, _update_component, ("precision",), unit="ic:llama",
-         said="OPTION_DTYPE fp16 -> fp8", told="start known only as after", own_time=True),
+         said="OPTION_DTYPE fp16 -> fp8", told="start known only as after"),
     Case("canary", served("canary"), _canary, ("instance_type",), said="ml.g6.xlarge"),
     Case("shadowed", served("shadowed"), _shadow, ("instance_type",), after="dark",
          said="ml.g5.xlarge -> ml.g6.xlarge", told=""),
@@ -226,6 +225,8 @@ def lived(world, cases, *, detail, quantiles, every=1):
     for case in cases:
         if "PendingDeploymentSummary" in aws.endpoints[case.name]:
             aws.finish(case.name)
+    for component in aws.components.values():
+        component |= {"InferenceComponentStatus": "InService", "LastModifiedTime": at(aws.now)}
     aws.roll_back("undone")
     world.over = aws.now
     world.discovered = world.nibai("changes", "discover", "--once")

@@ -207,7 +207,8 @@ def test_values_of_the_environment_are_kept_only_where_they_are_safe(account):
     assert "DB_URL" in change.evidence["changed 1"]
 
 
-def test_a_component_changes_without_its_endpoint(account):
+@pytest.mark.parametrize("dated", [True, False])
+def test_a_component_changes_without_its_endpoint(account, dated):
     account.aws.config("c1", variant("all"))
     account.aws.endpoint("chat", "c1")
     compute = {"NumberOfAcceleratorDevicesRequired": 1.0, "MinMemoryRequiredInMb": 1024}
@@ -219,15 +220,23 @@ def test_a_component_changes_without_its_endpoint(account):
         "llama", "chat", ComputeResourceRequirements=compute,
         Container={**container, "Environment": {"OPTION_QUANTIZE": "fp8"}},
     )  # fmt: skip
-    moved = account.aws.now
-    account.aws.components["llama"]["InferenceComponentStatus"] = "Updating"
-    assert account.changes() == [], "while it is being updated the old one is meant"
-    account.aws.components["llama"]["InferenceComponentStatus"] = "InService"
+    component = account.aws.components["llama"]
+    component["InferenceComponentStatus"] = "Updating"
+    unchanged = NOW + 60
+    [sighting] = account.look()
+    assert (sighting.changes, sighting.notes) == ([], ("ic:llama is being updated",))
+    assert account.look()[0].notes == (), "while it is being updated the old one is meant"
+    component |= {"InferenceComponentStatus": "InService"} | (
+        {"LastModifiedTime": at(account.aws.now + 30)} if dated else {}
+    )
     [change] = account.changes()
     assert change.kinds == (K.PRECISION,)
     assert (change.baseline_variant, change.candidate_variant) == ("ic:llama", "ic:llama")
-    assert change.effective_at == moved
-    assert change.started_at <= moved
+    # Both fleets answer from the last look at rest on, until AWS or the next such look says so.
+    assert change.started_at == unchanged
+    assert change.effective_at == account.aws.now - (30 if dated else 0)
+    end = "end is the endpoint's last change" if dated else "end known only as before it was seen"
+    assert end in change.evidence["dated"]
 
 
 def test_an_adapter_is_told_as_one(account):
