@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,8 @@ from nibai.store.freshness import read_until
 from nibai.store.lake import Lake
 from nibai.store.maintenance import ROLL_UP
 from nibai.store.state import State, open_state
+from nibai.store.unread import Reads
+from nibai.store.watermarks import watermarks
 from nibai.store.windows import LakeWindows, require_sides
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ class Desk:
     lake: Lake
     clock: Callable[[], float]
     pricing: Pricing | None = None
+    every_seconds: Mapping[str, float] = field(default_factory=dict)
+    """How often all of each source is read."""
 
     # -- changes --------------------------------------------------------------------------
     def declare(self, change: Change) -> Change:
@@ -150,7 +154,12 @@ class Desk:
             self.others(change),
             keep_rows=keep_rows,
             gaps=capture_gaps(self.state, change.endpoint),
+            reads=self.reads(change.endpoint),
         )
+
+    def reads(self, endpoint: str) -> Reads:
+        """Until when an endpoint was read."""
+        return Reads(watermarks(self.state, endpoint), self.clock(), self.every_seconds)
 
     def others(self, judged: Change) -> list[Disturbance]:
         """What else moved the endpoint's traffic, as far as it is known."""
@@ -179,7 +188,8 @@ def open_desk(config: Config, clock: Callable[[], float]) -> Iterator[Desk]:
     """The desk of a configuration; the state is closed on leaving."""
     state = open_state(config.state_address)
     try:
-        yield Desk(state, Lake(config.data / "lake"), clock, pricing_of(config, clock))
+        lake, pricing = Lake(config.data / "lake"), pricing_of(config, clock)
+        yield Desk(state, lake, clock, pricing, config.every_seconds)
     finally:
         state.close()
 

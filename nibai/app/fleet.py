@@ -31,6 +31,7 @@ from nibai.store.disturbances import Disturbance, disturbances
 from nibai.store.fleet import FleetEngine
 from nibai.store.lake import Lake
 from nibai.store.maintenance import ROLL_UP
+from nibai.store.unread import NOTHING_PULLED, Reads
 from nibai.store.windows import LakeWindows, require_sides
 
 CHUNK = 50
@@ -54,13 +55,14 @@ class Judge:
     """How endpoints are judged: by their own `history` too, or not.
 
     `others`: what else moved an endpoint's traffic; `gaps`: hours in which its captures are
-    incomplete.
+    incomplete; `reads`: until when it was read.
     """
 
     level: float
     others: Mapping[str, tuple[Disturbance, ...]] = field(default_factory=dict)
     history: bool = False
     gaps: Mapping[str, tuple[CaptureGap, ...]] = field(default_factory=dict)
+    reads: Mapping[str, Reads] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,8 @@ def audit_fleet(
         for change in changes
         if (found := tuple(capture_gaps(desk.state, change.endpoint)))
     }
-    for part in _judged(desk, changes, Judge(level, others, history, gaps), processes):
+    reads = {change.endpoint: desk.reads(change.endpoint) for change in changes}
+    for part in _judged(desk, changes, Judge(level, others, history, gaps, reads), processes):
         results |= {result.endpoint: result for result in part}
         progress(len(results), len(changes))
     audit = fleet_audit(
@@ -260,6 +263,7 @@ def judge_chunk(
             others,
             with_history=how.history,
             gaps=how.gaps.get(change.endpoint, ()),
+            reads=how.reads.get(change.endpoint, NOTHING_PULLED),
         )
 
     def ask() -> None:

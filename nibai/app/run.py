@@ -88,7 +88,8 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
         sources = SourceThreads(
             config, _sources(config), state, owner=owner, board=board, tally=tally, clock=clock
         )
-        desk = Desk(state, Lake(config.data / "lake"), clock)
+        lake = Lake(config.data / "lake")
+        desk = Desk(state, lake, clock, every_seconds=config.every_seconds)
         office = _office(config, desk, owner, board=board, tally=tally)
         waker = Waker(
             wakes(office),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,11 +67,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _each_source_once(self) -> Config:
-        pulled = (
-            self.cloudwatch, self.data_capture, self.bedrock, self.neuron, self.spans,
-            self.prometheus,
-        )  # fmt: skip
-        names = Counter(one.source_name for section in pulled for one in section)
+        names = Counter(one.source_name for one in self._pulled)
         twice = [name for name, n in names.items() if n > 1]
         if twice:
             # They would keep their progress in one place and lock each other out.
@@ -89,6 +85,22 @@ class Config(Section):
                 "remove rules"
             )
         return self
+
+    @property
+    def every_seconds(self) -> dict[str, float]:
+        """How often all of each pulled source is read, by its name."""
+        return {one.source_name: one.every for one in self._pulled}
+
+    @property
+    def _pulled(
+        self,
+    ) -> Iterator[CloudWatch | DataCapture | Bedrock | Neuron | Spans | Prometheus]:
+        yield from self.cloudwatch
+        yield from self.data_capture
+        yield from self.bedrock
+        yield from self.neuron
+        yield from self.spans
+        yield from self.prometheus
 
     @property
     def state_address(self) -> str:

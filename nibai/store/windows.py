@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from nibai.conventions import METRICS
-from nibai.document import iso
 from nibai.errors import UsageError
 from nibai.histogram import BlockHistograms
 from nibai.model import (
@@ -33,6 +32,7 @@ from nibai.store.engine import Blocks, Engine, SeriesSpan, Slots
 from nibai.store.grouped import Found
 from nibai.store.past import past_of
 from nibai.store.prediction_samples import prediction_samples
+from nibai.store.unread import NOTHING_PULLED, Reads, silent
 
 RUN_BLOCKS = 1
 """Runs are shorter than a minute table resolves: each is one block, the run is the unit."""
@@ -44,7 +44,8 @@ class LakeWindows:
     Two variants are compared over the change's windows (default: all they share); one variant is
     cut at `effective_at` into equal stretches before and after, as far as nothing of `others` is in
     the way, which no placebo pair may span either. `keep_rows` single pairs of
-    answers are kept beside their counts. `gaps` are hours of which answers are missing.
+    answers are kept beside their counts. `gaps` are hours of which answers are missing, `reads`
+    tells what of the windows was not read yet.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class LakeWindows:
         with_history: bool = True,
         keep_rows: int = 0,
         gaps: Sequence[CaptureGap] = (),
+        reads: Reads = NOTHING_PULLED,
     ) -> None:
         self._engine = engine
+        self._reads = reads
         self._gaps = gaps
         self._change = change
         self._others = others
@@ -108,6 +111,8 @@ class LakeWindows:
     def _compare(self, metric: str) -> Comparison | None:
         change = self._change
         spans = self._engine.spans(change.endpoint, metric, _hull(change))
+        if change.candidate_window is None:
+            spans = self._reads.as_read(metric, spans)
         baseline = _of_variant(spans, change.baseline_variant)
         candidate = _of_variant(spans, change.candidate_variant)
         if not baseline and not candidate:
@@ -202,15 +207,27 @@ class LakeWindows:
             higher_is_better=_higher(metric),
             same_hosts=same,
             arrivals_known=True,
-            gate=_defect(change) or _silent(change, metric, [*baseline, *candidate]) or plan.gate,
+            gate=(
+                _defect(change)
+                or silent(change, metric, _whole([*baseline, *candidate]).end)
+                or self._unread(metric, baseline, candidate)
+                or plan.gate
+            ),
             notes=(
                 *_cut_notes(plan),
+                *self._reads.notes(metric, windows),
                 *self._bounds([*baseline, *candidate]),
                 *(() if load is None else (load_note(load.load),)),
             ),
             history=history,
             load=None if load is None else load.load,
         )
+
+    def _unread(self, metric: str, *sides: Sequence[SeriesSpan]) -> Reason | None:
+        """Windows that nobody gave would go on if more was read: they are judged when it is."""
+        windows = self._live_windows(*(self._reads.as_due(metric, side) for side in sides))
+        spans = [span for side in sides for span in side]
+        return self._reads.gate(metric, spans, max(window.end for window in windows))
 
     def _bounds(self, spans: Sequence[SeriesSpan]) -> list[str]:
         """What ends windows that nobody gave."""
@@ -259,19 +276,6 @@ def _defect(change: Change) -> Reason | None:
     """A flaw of the measurement that was declared with the change."""
     text = change.evidence.get("setup_defect")
     return Reason(ReasonCode.SETUP_DEFECT, f"the measurement is flawed: {text}") if text else None
-
-
-def _silent(change: Change, metric: str, spans: Sequence[SeriesSpan]) -> Reason | None:
-    """Nothing came after the change: the endpoint is gone, or its source was not read."""
-    at, given = change.effective_at, change.candidate_window
-    newest = _whole(spans).end
-    if at is None or given is not None or newest > at:
-        return None
-    return Reason(
-        ReasonCode.NO_DATA,
-        f"no data since {iso(newest)}: nothing of {metric} after the change at {iso(at)}; see "
-        "whether the endpoint still serves and its source is read (nibai collect --once)",
-    )
 
 
 def _hull(change: Change) -> Window | None:
