@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 
 from analyzers.wording import block_unit
-from nibai.histogram import SCALE, BlockHistograms, merge
+from nibai.histogram import BlockHistograms, merge
 from nibai.model import Claim, Comparison, RecordedAs, Side, UnitKind, WindowKind
 from nibai.stats.as_one import as_one_segment
 from nibai.stats.cells import Load, LoadCells, load_cells, load_of, replica_strata
@@ -25,19 +25,17 @@ from nibai.stats.mix import (
 )
 from nibai.stats.past_windows import PastPairs
 from nibai.stats.ratio import PairedScores, RatioInterval
-from nibai.stats.recorded import AS_MEASURED, RecordingError, recording_error
+from nibai.stats.recorded import RecordingError
+from nibai.stats.recorded_sides import RecordedSides, recorded_as
 from nibai.stats.replication import RunInterval, run_interval
-from nibai.stats.score import ScoreTable, pooled_table
 from nibai.stats.sides import (
     Segments,
     censored_share,
-    in_segment,
     log2_quantiles,
     pooled_segments,
     replica_segments,
     requests,
     run_log2_quantiles,
-    whole,
 )
 
 _T = TypeVar("_T")
@@ -132,38 +130,24 @@ class Sample:
     @cached_property
     def recorded(self) -> tuple[RecordedAs, RecordedAs]:
         """Requests of (baseline, candidate) that have no buckets of their own."""
-        return self._recorded(self.comparison.baseline), self._recorded(self.comparison.candidate)
-
-    def _recorded(self, side: Side) -> RecordedAs:
-        found = RecordedAs()
-        for replica in side.replicas:
-            for label, series in replica.segments.items():
-                if in_segment(label, self.segment):
-                    found += series.recorded
-        return found
+        sides = self.comparison.baseline, self.comparison.candidate
+        return recorded_as(sides[0], self.segment), recorded_as(sides[1], self.segment)
 
     @property
     def scale(self) -> int:
         """The coarsest scale of both sides, at which they are compared."""
-        return min(part.scale for side in self.sides for part in side.values())
+        return self._recorded_sides.scale
 
     def recording(self, p: float) -> RecordingError:
         """How far the ratio of a quantile may be from that of the requests one by one."""
-        recorded = self.oriented(*self.recorded)
-        if self.scale >= SCALE and recorded == (RecordedAs(), RecordedAs()):
-            return AS_MEASURED
-        return recording_error(self._tables(), p, recorded, self.oriented(*self.counts))
+        return self._recorded_sides.error(p)
 
-    def _tables(self) -> tuple[ScoreTable, ScoreTable]:
-        """The distributions whose quantiles are compared."""
-        pair = None if self.by_runs else self.like_for_like
-        if pair is not None:
-            return pair.baseline, pair.candidate
-        first, second = (
-            pooled_table((whole(side) or BlockHistograms.empty(1)).downscale(self.scale))
-            for side in self.ordered
-        )
-        return first, second
+    @cached_property
+    def _recorded_sides(self) -> RecordedSides:
+        found = RecordedSides(self.ordered, self.oriented(*self.recorded))
+        if found.exact or self.by_runs:
+            return found
+        return replace(found, pair=self.like_for_like)
 
     # -- load -----------------------------------------------------------------------------
     @cached_property

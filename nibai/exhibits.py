@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from nibai.model import (
     Density,
     Estimate,
     Exhibits,
+    RecordedAs,
     SegmentRow,
     Side,
     TimelinePoint,
@@ -24,8 +27,10 @@ from nibai.stats.cells import load_of
 from nibai.stats.floors import raw_floor
 from nibai.stats.inversion import RatioInterval
 from nibai.stats.load_rows import load_rows
-from nibai.stats.mix import MixAnalysis, analyse_mix
+from nibai.stats.mix import MixAnalysis, analyse_mix, standardised
 from nibai.stats.ratio import pbs_ar_many
+from nibai.stats.recorded import RecordingError, Span
+from nibai.stats.recorded_sides import RecordedSides, recorded_as
 from nibai.stats.replication import RunInterval, run_interval
 from nibai.stats.sides import (
     Segments,
@@ -43,13 +48,17 @@ TIMELINE = (0.5, 0.99)
 DENSITY_SCALE = 2
 MAX_SEGMENTS = 40
 MANY_RUNS = 5
+NOTHING = RecordedAs()
+
+_T = TypeVar("_T")
 
 
 def describe(comparison: Comparison, *, level: float) -> Exhibits:
     """Curve, distributions, segments, timeline and decomposition of one metric.
 
     The curve is like for like where segments allow it and raw elsewhere; an interval is given for
-    quantiles with enough requests, over runs from five runs per side on.
+    quantiles with enough requests, over runs from five runs per side on. It holds the error of the
+    recording, as that of a verdict does.
     """
     baseline, candidate = (
         pooled_segments(side) for side in (comparison.baseline, comparison.candidate)
@@ -70,7 +79,7 @@ def describe(comparison: Comparison, *, level: float) -> Exhibits:
             timeline=timeline,
             clock=comparison.clock,
         )
-    first, second = (candidate, baseline) if comparison.higher_is_better else (baseline, candidate)
+    first, second = _oriented(comparison, baseline, candidate)
     least = min(requests(baseline), requests(candidate))
     ps = [p for p in CURVE if raw_floor(p) <= least]
     analyses = analyse_mix(first, second, ps, level=level, load=load_of(comparison)) if ps else []
@@ -92,12 +101,15 @@ def describe(comparison: Comparison, *, level: float) -> Exhibits:
 def _curve(
     comparison: Comparison, analyses: Sequence[MixAnalysis], level: float
 ) -> tuple[CurvePoint, ...]:
-    points = []
+    points: list[CurvePoint] = []
+    if not analyses:
+        return ()
+    recorded = _recorded(comparison)
     for analysis in analyses:
         found: RatioInterval | RunInterval = analysis.like_for_like or analysis.raw
         if _by_runs(comparison):
             found = _over_runs(comparison, None, analysis.raw.p, level)
-        points.append(CurvePoint(analysis.raw.p, _estimate(found)))
+        points.append(CurvePoint(analysis.raw.p, _estimate(found, recorded.error(analysis.raw.p))))
     return tuple(points)
 
 
@@ -120,10 +132,38 @@ def _segments(
             ]
         else:
             found = pbs_ar_many(first, second, ps, level=level) if ps else []
+        recorded = _recorded_segment(comparison, name, sides)
         rows += [
-            SegmentRow(name, p, _estimate(one), counts) for p, one in zip(ps, found, strict=True)
+            SegmentRow(name, p, _estimate(one, recorded.error(p)), counts)
+            for p, one in zip(ps, found, strict=True)
         ]
     return tuple(rows)
+
+
+def _recorded(comparison: Comparison) -> RecordedSides:
+    """How the requests of the curve were recorded."""
+    sides = _oriented(comparison, comparison.baseline, comparison.candidate)
+    first, second = map(pooled_segments, sides)
+    found = RecordedSides((first, second), (recorded_as(sides[0]), recorded_as(sides[1])))
+    if found.exact or comparison.unit is not UnitKind.BLOCK:
+        return found
+    return replace(found, pair=standardised(first, second, load=load_of(comparison)))
+
+
+def _recorded_segment(
+    comparison: Comparison, name: str, sides: tuple[Segments, Segments]
+) -> RecordedSides:
+    """How the requests of one segment were recorded; sides are in the order of the log ratio."""
+    first, second = (
+        sum((one.segments[name].recorded for one in side.replicas if name in one.segments), NOTHING)
+        for side in _oriented(comparison, comparison.baseline, comparison.candidate)
+    )
+    return RecordedSides(({name: sides[0][name]}, {name: sides[1][name]}), (first, second))
+
+
+def _oriented(comparison: Comparison, baseline: _T, candidate: _T) -> tuple[_T, _T]:
+    """Two things in the order of the log ratio."""
+    return (candidate, baseline) if comparison.higher_is_better else (baseline, candidate)
 
 
 def _by_runs(comparison: Comparison) -> bool:
@@ -148,8 +188,9 @@ def _named(segments: Segments, name: str | None) -> Segments:
     return segments if name is None else {k: v for k, v in segments.items() if k == name}
 
 
-def _estimate(found: RatioInterval | RunInterval) -> Estimate:
-    return Estimate(_ratio(found.value), _ratio(found.low), _ratio(found.high), found.level)
+def _estimate(found: RatioInterval | RunInterval, error: RecordingError) -> Estimate:
+    wide = error.widened(Span(found.value, found.low, found.high))
+    return Estimate(_ratio(wide.value), _ratio(wide.low), _ratio(wide.high), found.level)
 
 
 def _ratio(log2_value: float) -> float | None:

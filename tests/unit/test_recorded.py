@@ -7,6 +7,7 @@ import pytest
 from support.comparisons import Given, change, live, lognormal, runs
 
 from analyzers.speedup import Speedup
+from nibai.exhibits import describe
 from nibai.histogram import BlockHistograms
 from nibai.model import ReasonCode, RecordedAs, Verdict
 from nibai.stats.percentile_fit import rebuilt_counts
@@ -108,6 +109,46 @@ def test_p_values_agree_with_the_widened_interval():
         found = only(recorded_as(comparison, scale=1), claim)
         assert (found.evidence.p_confirm <= 0.025) == (found.verdict is Verdict.CONFIRMED)
         assert (found.evidence.p_refute <= 0.025) == (found.verdict is Verdict.REFUTED)
+
+
+def ends(estimate):
+    return [-1.0 if x is None else x for x in (estimate.value, estimate.low, estimate.high)]
+
+
+def two_segments(seed, speed):
+    return {
+        name: lognormal(seed + i, 6000, 0.1 * (i + 1) / speed)
+        for i, name in enumerate(("model=a", "model=b"))
+    }
+
+
+@pytest.mark.parametrize("recorded", [{"scale": 1}, {"fitted": 4000}, {"unbinned": 300}])
+@pytest.mark.parametrize("kind", ["one", "segments", "higher is better", "runs"])
+def test_the_charts_intervals_are_those_of_the_verdicts(kind, recorded):
+    comparison = live(lognormal(1, 12_000, 0.2), lognormal(2, 12_000, 0.12))
+    if kind == "segments":
+        comparison = live(two_segments(1, 1.0), two_segments(9, 1.7))
+    if kind == "higher is better":
+        comparison = replace(comparison, higher_is_better=True)
+    if kind == "runs":
+        sides = [[lognormal(s, 2000, m) for s in range(k, k + 6)] for k, m in ((1, 0.2), (9, 0.1))]
+        comparison = runs(*sides)
+    comparison = recorded_as(comparison, **recorded)
+    shown = describe(comparison, level=0.95)
+    drawn = {point.quantile: point.estimate for point in shown.curve}
+    for p in (0.5, 0.99):
+        found = only(comparison, f"1.5x faster at p{100 * p:g}").estimate
+        assert ends(drawn[p]) == pytest.approx(ends(found), rel=1e-9)
+    for row in shown.segments[::3]:
+        asked = only(comparison, f"1.5x faster at p{100 * row.quantile:g} for {row.segment}")
+        assert ends(row.estimate) == pytest.approx(ends(asked.estimate), rel=1e-9)
+
+
+def test_what_has_no_bound_is_drawn_without_one():
+    comparison = live(lognormal(1, 12_000, 0.2), lognormal(2, 12_000, 0.12))
+    shown = describe(recorded_as(comparison, fitted=12_000), level=0.95)
+    (tail,) = [point.estimate for point in shown.curve if point.quantile == 0.995]
+    assert (tail.value is None, tail.low, tail.high) == (False, None, None)
 
 
 def test_runs_are_widened_too():
