@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nibai.conventions import INSTANCES, OUTPUT_TOKENS
+from nibai.conventions import INPUT_TOKENS, INSTANCES, OUTPUT_TOKENS
 from nibai.histogram import Float64Array
 from nibai.model import (
     BlockSeries,
@@ -55,6 +55,16 @@ def spent(
         )
     found = []
     for i, (role, side, cost) in enumerate(zip(roles, sides, costs, strict=True)):
+        if cost.usd_per_hour is None and cost.usd_per_million:
+            paid = _by_tokens(windows, comparison, i, cost)
+            if paid is None:
+                return Reason(
+                    ReasonCode.NO_PRICE,
+                    f"{_role(role, side)} is paid by tokens, and none were recorded: collect them "
+                    "(bedrock: tokens, or the metrics input_tokens and output_tokens)",
+                )
+            found.append(paid)
+            continue
         one = _serverless(windows, comparison, i, cost) if _serverless_price(cost) else None
         one = one or _hourly(windows, comparison, i, cost)
         if one is None:
@@ -164,6 +174,25 @@ def _serverless(windows: Windows, comparison: Comparison, i: int, cost: SideCost
     return Spent(Spending(usd, done, seconds), (), None, f"{cost.source}; by the second")
 
 
+def _by_tokens(windows: Windows, comparison: Comparison, i: int, cost: SideCost) -> Spent | None:
+    """Billed by the token; None where priced input or output was not recorded.
+
+    Of a cache nothing is recorded where none is used.
+    """
+    side = (comparison.baseline, comparison.candidate)[i]
+    done = np.sum([completed(one) for one in side.replicas], axis=0)
+    usd, known = np.zeros(len(done)), []
+    for metric, price in cost.usd_per_million:
+        tokens, _ = _samples(windows, metric, i)
+        if tokens is not None and len(tokens) == len(done) and tokens.any():
+            usd += tokens * price / 1e6
+            known.append(metric.replace("_", " "))
+        elif metric in {INPUT_TOKENS, OUTPUT_TOKENS}:
+            return None
+    seconds = side.replicas[0].block_seconds * len(done)
+    return Spent(Spending(usd, done, seconds), (), None, f"{cost.source}; {', '.join(known)}")
+
+
 def _samples(
     windows: Windows, metric: str, i: int
 ) -> tuple[Float64Array | None, Float64Array | None]:
@@ -201,7 +230,7 @@ def _together(units: tuple[Spending, ...]) -> Spending:
 
 
 def _priced(cost: SideCost) -> bool:
-    return bool(cost.usd_per_hour) or _serverless_price(cost)
+    return bool(cost.usd_per_hour) or _serverless_price(cost) or bool(cost.usd_per_million)
 
 
 def _serverless_price(cost: SideCost) -> bool:

@@ -6,9 +6,9 @@ more rows is asked again in halves. https://docs.aws.amazon.com/AmazonCloudWatch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from collector.aws.session import AwsClient, Caller
 from nibai.errors import CollectError
@@ -47,8 +47,13 @@ class Query(Protocol[Told_co]):
         """In the language of Logs Insights, with a limit of `MAX_ROWS`."""
         ...
 
+    @property
+    def page_rows(self) -> int:
+        """How many rows are held at once (at most `PAGE_ROWS`): fewer where rows are long."""
+        ...
+
     def request(self, row: Mapping[str, str]) -> Told_co | None:
-        """What a row tells; None where it cannot be used."""
+        """What a row tells, all that is kept of it; None where it cannot be used."""
         ...
 
 
@@ -117,22 +122,29 @@ class Insights(Generic[Row]):
             queryString=self._query.text,
             limit=MAX_ROWS,
         )
-        rows, scanned, matched = self._results(str(started["queryId"]))
-        found = [self._query.request(row) for row in rows]
-        inside = [one for one in found if one and window.start <= one.at < window.end]
+        rows = lost = 0
+        inside: list[Row] = []
+        statistics: Mapping[str, float] = {}
+        for page in self._pages(str(started["queryId"])):
+            found = [self._query.request(_named(row)) for row in page["results"]]
+            rows += len(found)
+            lost += sum(one is None for one in found)
+            inside += [one for one in found if one and window.start <= one.at < window.end]
+            statistics = page.get("statistics", {})
         return Answered(
             window,
             tuple(inside),
-            sum(one is None for one in found),
-            len(rows) < MAX_ROWS,
-            scanned / 1e9 * DOLLARS_A_GIGABYTE,
-            max(matched, len(rows)),
+            lost,
+            rows < MAX_ROWS,
+            float(statistics.get("bytesScanned", 0.0)) / 1e9 * DOLLARS_A_GIGABYTE,
+            max(int(statistics.get("recordsMatched", 0.0)), rows),
         )
 
-    def _results(self, query: str) -> tuple[list[dict[str, str]], float, int]:
-        """All rows of a finished query, the bytes it scanned, and how many records matched it."""
-        request: dict[str, object] = {"queryId": query, "maxItems": PAGE_ROWS}
-        begun, pause, rows = self._clock(), FIRST_WAIT_SECONDS, []
+    def _pages(self, query: str) -> Iterator[Mapping[str, Any]]:
+        """The answers of a finished query, page by page."""
+        most = min(self._query.page_rows, PAGE_ROWS)
+        request: dict[str, object] = {"queryId": query, "maxItems": most}
+        begun, pause = self._clock(), FIRST_WAIT_SECONDS
         while True:
             page = self._logs.call("GetQueryResults", **request)
             status = str(page.get("status"))
@@ -154,9 +166,11 @@ class Insights(Generic[Row]):
                     retryable=status == "Timeout",
                     reason=status,
                 )
-            rows += [{one["field"]: one["value"] for one in row} for row in page["results"]]
+            yield page
             if not page.get("nextToken"):
-                told = page.get("statistics", {})
-                matched = int(told.get("recordsMatched", 0.0))
-                return rows, float(told.get("bytesScanned", 0.0)), matched
+                return
             request["nextToken"] = page["nextToken"]
+
+
+def _named(row: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    return {one["field"]: one["value"] for one in row}

@@ -1,7 +1,8 @@
-"""How many segments a source may name: the lake must not fill with series from outside."""
+"""Which segments a source names, and how many: the lake must not fill with series from outside."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nibai.conventions import OTHER_SEGMENT
@@ -22,3 +23,21 @@ class Segments:
             return segment
         self.joined += 1
         return OTHER_SEGMENT
+
+
+def band(value: object, edges: Sequence[int]) -> str:
+    """The band of a number, written as OTLP's token buckets are; empty where it is none.
+
+    >>> band("100", (128, 1024)), band(5000.0, (128, 1024)), band("many", (128,))
+    ('<=128', '>1024', '')
+    """
+    try:
+        number = float(str(value))
+    except ValueError:
+        return ""
+    low = 0
+    for edge in sorted(edges):
+        if number <= edge:
+            return f"{low + 1}-{edge}" if low else f"<={edge}"
+        low = edge
+    return f">{low}"

@@ -51,6 +51,11 @@ INSTANCES = "instances"
 OUTPUT_TOKENS = "output_tokens"
 """Metric of generated tokens: one sample a minute, their sum the tokens."""
 
+INPUT_TOKENS = "input_tokens"
+CACHE_READ_TOKENS, CACHE_WRITE_TOKENS = "cache_read_tokens", "cache_write_tokens"
+TOKENS = (INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS)
+"""Metrics of tokens that are paid for, recorded as generated ones are."""
+
 LIVE_SOURCES = ("", "shadow")
 """Sources of answers to live traffic; what was replayed says nothing about what users got."""
 
@@ -106,6 +111,19 @@ METRICS = {
         Metric("throughput", "1/s", higher_is_better=True, help="completed requests per second"),
         Metric("instances", "count", higher_is_better=False, help="instances that ran, a sample"),
         Metric("output_tokens", "count", higher_is_better=True, help="tokens generated, a minute"),
+        Metric("input_tokens", "count", higher_is_better=True, help="tokens asked with, a minute"),
+        Metric(
+            "cache_read_tokens",
+            "count",
+            higher_is_better=True,
+            help="tokens of a kept prompt, a minute",
+        ),
+        Metric(
+            "cache_write_tokens",
+            "count",
+            higher_is_better=True,
+            help="tokens put into a cache, a minute",
+        ),
     )
 }
 """Metrics nibai knows by name; any other metric name is taken as seconds, lower is better."""

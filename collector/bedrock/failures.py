@@ -7,57 +7,17 @@ refusing requests would look like a speed-up.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
-from collector.aws.session import Caller
-from collector.bedrock.series import FAILURES, NAMESPACE, Model
-from nibai.errors import CollectError
+from collector.bedrock.counts import Minutes
+from collector.bedrock.series import Model
 from nibai.histogram import OVERFLOW_BUCKET
-from nibai.model import Observation, Provenance, SeriesKey, Window
+from nibai.model import Observation, Provenance, SeriesKey
 
-MINUTE = 60
-QUERIES_A_CALL = 500
-DOLLARS_A_METRIC = 1e-5
 LATENCY = "latency"
-
-Minutes = Counter[tuple[str, str, int]]
-"""Failed requests by endpoint, variant and minute."""
-
-
-def failed_requests(metrics: Caller, models: Sequence[Model], window: Window) -> Minutes:
-    """What failed in a window; raises CollectError and its kinds."""
-    wanted = [(model, name) for model in models for name in FAILURES]
-    found: Minutes = Counter()
-    for first in range(0, len(wanted), QUERIES_A_CALL):
-        part = wanted[first : first + QUERIES_A_CALL]
-        request: dict[str, object] = {
-            "MetricDataQueries": [_query(i, *one) for i, one in enumerate(part)],
-            "StartTime": datetime.fromtimestamp(window.start, UTC),
-            "EndTime": datetime.fromtimestamp(window.end, UTC),
-            "ScanBy": "TimestampAscending",
-        }
-        for result in _results(metrics, request):
-            if result.get("StatusCode") == "InternalError":
-                raise CollectError(
-                    "GetMetricData did not answer all of Bedrock's failures; asked again later",
-                    retryable=True,
-                    reason="internal",
-                )
-            model, _ = part[int(result["Id"].removeprefix("q"))]
-            for at, value in zip(result["Timestamps"], result["Values"], strict=True):
-                minute = int(at.timestamp() // MINUTE)
-                found[model.endpoint, model.variant, minute] += round(value)
-    return +found
-
-
-def dollars(models: int) -> float:
-    """What asking once costs."""
-    return models * len(FAILURES) * DOLLARS_A_METRIC
 
 
 def with_failures(
@@ -110,22 +70,3 @@ def _only_failures(endpoint: str, variant: str, minute: int, errors: int) -> Obs
         provenance=Provenance.TC,
     )
     return _failing(nothing, errors)
-
-
-def _results(metrics: Caller, request: dict[str, object]) -> Iterator[Mapping[str, Any]]:
-    while True:
-        page = metrics.call("GetMetricData", **request)
-        yield from page["MetricDataResults"]
-        if not page.get("NextToken"):
-            return
-        request = {**request, "NextToken": page["NextToken"]}
-
-
-def _query(number: int, model: Model, name: str) -> dict[str, object]:
-    metric = {
-        "Namespace": NAMESPACE,
-        "MetricName": name,
-        "Dimensions": [{"Name": "ModelId", "Value": model.model_id}],
-    }
-    stat = {"Metric": metric, "Period": MINUTE, "Stat": "Sum"}
-    return {"Id": f"q{number}", "MetricStat": stat, "ReturnData": True}

@@ -8,18 +8,39 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from collector.aws.session import Caller
+from collector.bedrock.records import Asked
 from collector.hourly.part import Part
 from collector.hourly.places import Place
-from collector.hourly.reading import HourlyReading, ReadLine, first_hour
+from collector.hourly.reading import HourlyReading, first_hour
 from collector.insights import MAX_ROWS, Insights
 from collector.lines import Line
 from collector.replay.rows import RejectedError
 from nibai.model import Window
+from nibai.predictions import PredictionRecord
 from nibai.protocols import Pulled
 
 WINDOW_SECONDS = 600.0
 SETTLED_SECONDS = 600.0
 """Records that arrive in a log group later are not seen."""
+
+
+BODIES_AT_ONCE = 1000
+"""Rows of one answer of Logs Insights: each holds both bodies of a request."""
+
+Told = tuple[PredictionRecord, Asked]
+"""An answer, and how it was asked for."""
+
+
+class Reader(Protocol):
+    """What is made of records."""
+
+    def read(self, line: bytes) -> Told:
+        """What a record tells; nothing else happens. Raises RejectedError."""
+        ...
+
+    def take(self, told: Told) -> PredictionRecord:
+        """Count it as read, once."""
+        ...
 
 
 class Logs(Protocol):
@@ -35,7 +56,7 @@ class Logs(Protocol):
         ...
 
     def read(
-        self, read_line: ReadLine, read_until: Mapping[str, float], now: float, part: Part
+        self, reader: Reader, read_until: Mapping[str, float], now: float, part: Part
     ) -> Iterator[Pulled]:
         """Full parts as they come; the last one stays in `part`. Raises CollectError."""
         ...
@@ -60,24 +81,27 @@ class FileLogs:
         return f"lists {self.name} from {self.place.after(start)[-13:]}h (UTC)"
 
     def read(
-        self, read_line: ReadLine, read_until: Mapping[str, float], now: float, part: Part
+        self, reader: Reader, read_until: Mapping[str, float], now: float, part: Part
     ) -> Iterator[Pulled]:
         """Files that were not read yet."""
         reading = HourlyReading(self.store, read_until, now, self.since_seconds)
-        yield from reading.read(self.place, read_line, part)
+        yield from reading.read(self.place, lambda line: [reader.take(reader.read(line))], part)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One event of a log group."""
+    """What is kept of an event of a log group: its answer, or why there is none; no body."""
 
     at: float
-    text: bytes
+    size: int
+    told: Told | None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Records:
     log_group: str
+    reader: Reader
 
     @property
     def text(self) -> str:
@@ -86,12 +110,20 @@ class _Records:
             f"| sort @timestamp asc | limit {MAX_ROWS}"
         )
 
+    @property
+    def page_rows(self) -> int:
+        return BODIES_AT_ONCE
+
     def request(self, row: Mapping[str, str]) -> Message | None:
         try:
             at = datetime.fromisoformat(row["at"]).replace(tzinfo=UTC).timestamp()
-            return Message(at, row["f0"].encode())
+            text = row["f0"].encode()
         except (KeyError, ValueError):
             return None
+        try:
+            return Message(at, len(text), self.reader.read(text))
+        except RejectedError as error:
+            return Message(at, len(text), None, str(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +150,18 @@ class GroupLogs:
         )
 
     def read(
-        self, read_line: ReadLine, read_until: Mapping[str, float], now: float, part: Part
+        self, reader: Reader, read_until: Mapping[str, float], now: float, part: Part
     ) -> Iterator[Pulled]:
-        """Windows in order."""
-        insights = Insights(self.logs, _Records(self.log_group), clock=self.clock, wait=self.wait)
+        """Windows in order; of each the answers are held, of their bodies those of one page."""
+        query = _Records(self.log_group, reader)
+        insights = Insights(self.logs, query, clock=self.clock, wait=self.wait)
         for found in insights.read(self._window(read_until, now), WINDOW_SECONDS):
             for number, message in enumerate(found.requests, 1):
-                try:
-                    part.records += read_line(message.text)
-                except RejectedError as error:
-                    line = Line(number, message.text, len(message.text))
-                    part.reject(f"{self.name} at {message.at:.0f}", line, str(error))
+                if message.told is not None:
+                    part.records.append(reader.take(message.told))
+                    continue
+                line = Line(number, b"", message.size)
+                part.reject(f"{self.name} at {message.at:.0f}", line, message.reason)
             if not found.whole:
                 part.problems.append(
                     f"{self.name}: more than {MAX_ROWS:,} records in one minute, the others are "

@@ -13,7 +13,7 @@ from collector.bedrock.series import Model, short
 from collector.json_lines import iso_moment, json_object
 from collector.redact import Redaction
 from collector.replay.rows import RejectedError, mapping
-from collector.segments import Segments
+from collector.segments import band
 from nibai.outputs import MISSING, Output, OutputSpec, find, plain_text, read_output
 from nibai.predictions import PredictionRecord
 
@@ -40,17 +40,19 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is made of records; `models` by their own names."""
+    """What is made of records; `models` by their own names.
+
+    `bands`: edges in tokens of the lengths ("in", "out") by which requests are told apart.
+    """
 
     models: Mapping[str, Model]
     output: OutputSpec
     segments: tuple[str, ...] = ()
     redaction: Redaction = field(default_factory=Redaction)
+    bands: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-def read_record(
-    line: bytes, reading: Reading, segments: Segments
-) -> tuple[PredictionRecord, Asked]:
+def read_record(line: bytes, reading: Reading) -> tuple[PredictionRecord, Asked]:
     """The answer of a record; raises RejectedError with the reason where it cannot be used."""
     record = json_object(line, NOT_A_LOG)
     if "modelId" not in record:
@@ -71,7 +73,7 @@ def read_record(
         at=at,
         endpoint=model.endpoint,
         variant=model.variant,
-        segment=segments.bounded(_segment(mapping(record.get("requestMetadata")), reading)),
+        segment=_segment(record, asked, answered, reading),
         label=redaction.text(output.label),
         invalid=output.invalid,
     )
@@ -141,9 +143,21 @@ def _streamed(chunk: object) -> str:
     return ""
 
 
-def _segment(metadata: Mapping[str, object], reading: Reading) -> str:
+def _segment(
+    record: Mapping[str, object],
+    asked: Mapping[str, object],
+    answered: Mapping[str, object],
+    reading: Reading,
+) -> str:
+    """What the caller called it, and how long request and answer were."""
+    metadata = mapping(record.get("requestMetadata"))
     named = ((key, metadata[key]) for key in reading.segments if key in metadata)
-    return ",".join(f"{k}={reading.redaction.text(plain_text(value))[:80]}" for k, value in named)
+    found = [f"{k}={reading.redaction.text(plain_text(value))[:80]}" for k, value in named]
+    lengths = ("in", asked.get("inputTokenCount")), ("out", answered.get("outputTokenCount"))
+    for name, tokens in lengths:
+        text = band(tokens, reading.bands[name]) if name in reading.bands else ""
+        found += [f"{name}={text}"] if text else []
+    return ",".join(found)
 
 
 def _how(record: Mapping[str, object], body: object) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from collector.cloudwatch.series import MILLISECONDS, Kind, Published, Series
+from nibai.conventions import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
 
 NAMESPACE = "AWS/Bedrock"
 
@@ -22,6 +23,14 @@ LATENCIES = {
 
 FAILURES = ("InvocationServerErrors", "InvocationThrottles")
 """Requests that failed through no fault of the caller; no latency is published of them."""
+
+TOKENS = {
+    "InputTokenCount": INPUT_TOKENS,
+    "OutputTokenCount": OUTPUT_TOKENS,
+    "CacheReadInputTokens": CACHE_READ_TOKENS,
+    "CacheWriteInputTokens": CACHE_WRITE_TOKENS,
+}
+"""What is paid for, and nibai's names of it."""
 
 
 @dataclass(frozen=True, slots=True)

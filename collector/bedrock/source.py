@@ -7,10 +7,18 @@ from dataclasses import dataclass, replace
 
 from collector.aws.errors import DeniedError
 from collector.aws.session import AwsClient, Caller
-from collector.bedrock.failures import dollars, failed_requests, with_failures
-from collector.bedrock.logs import FileLogs, GroupLogs, Logs
+from collector.bedrock.counts import counted, dollars
+from collector.bedrock.failures import with_failures
+from collector.bedrock.logs import FileLogs, GroupLogs, Logs, Told
 from collector.bedrock.records import Reading, read_record
-from collector.bedrock.series import Model, latency_series, model_series, models, short
+from collector.bedrock.series import (
+    TOKENS,
+    Model,
+    latency_series,
+    model_series,
+    models,
+    short,
+)
 from collector.bedrock.settings import Settings
 from collector.cloudwatch.cadence import Cadence, name
 from collector.cloudwatch.plan import Detail
@@ -30,6 +38,9 @@ from nibai.protocols import Preview, Pulled, Puller
 
 MONTH_SECONDS = 730 * HOUR
 
+Brought = tuple[str, str, str]
+"""Endpoint, variant, metric."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogReading:
@@ -40,8 +51,28 @@ class LogReading:
     most_segments: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Records of one reading: their segments and settings are counted when they are taken."""
+
+    reading: Reading
+    segments: Segments
+    settings: Settings
+
+    def read(self, line: bytes) -> Told:
+        return read_record(line, self.reading)
+
+    def take(self, told: Told) -> PredictionRecord:
+        found, asked = told
+        self.settings.add(asked)
+        return replace(found, segment=self.segments.bounded(found.segment))
+
+
 class BedrockSource:
-    """Models of one account and region; `logs` None: their logs are not read."""
+    """Models of one account and region; `logs` None: their logs are not read.
+
+    `tokens`: they are counted beside the latencies.
+    """
 
     def __init__(
         self,
@@ -52,7 +83,9 @@ class BedrockSource:
         *,
         clock: Callable[[], float],
         every_seconds: float,
+        tokens: bool = True,
     ) -> None:
+        self._tokens = tokens
         self._latencies = latencies
         self._metrics = metrics
         self._models = wanted
@@ -69,8 +102,8 @@ class BedrockSource:
     def preview(self, read_until: Mapping[str, float]) -> Preview:
         """What is asked of CloudWatch, and from which hour logs are listed."""
         found = self._latencies.preview(read_until)
-        each = dollars(len(self._models)) * found.calls
-        monthly = dollars(len(self._models)) * MONTH_SECONDS / self._every
+        each = dollars(len(self._models), tokens=self._tokens) * found.calls
+        monthly = dollars(len(self._models), tokens=self._tokens) * MONTH_SECONDS / self._every
         said, calls = found.said, 2 * found.calls
         if self._logs is not None:
             said += f"; {self._logs.logs.said(read_until, self._clock())}"
@@ -104,7 +137,7 @@ class BedrockSource:
         if not asked:
             return part
         try:
-            failed = failed_requests(self._metrics, asked, part.window)
+            counts = counted(self._metrics, asked, part.window, tokens=self._tokens)
         except CollectError as error:
             # Without its failures a minute says too little: it is read again.
             problem = f"failed requests are not known, so minutes wait: {error}"
@@ -113,28 +146,37 @@ class BedrockSource:
             )
         return replace(
             part,
-            observations=with_failures(part.observations, failed, told),
-            dollars=part.dollars + dollars(len(asked)),
+            observations=[
+                *with_failures(part.observations, counts.failed, told),
+                *counts.observations(),
+            ],
+            brings=self._brings(part, told),
+            dollars=part.dollars + dollars(len(asked), tokens=self._tokens),
         )
 
+    def _brings(self, part: Pulled, told: Sequence[Model]) -> dict[str, list[Brought]]:
+        """What the series of a part bring, with the tokens that come beside latencies."""
+        found = {series: list(brought) for series, brought in part.brings.items()}
+        for model in told if self._tokens else ():
+            series = name(latency_series(model))
+            if series in found:
+                found[series] += [
+                    (model.endpoint, model.variant, metric) for metric in TOKENS.values()
+                ]
+        return found
+
     def _records(self, wanted: LogReading, read_until: Mapping[str, float]) -> Iterator[Pulled]:
-        segments, settings = Segments(wanted.most_segments), Settings(read_until)
+        reader = _Reader(wanted.reading, Segments(wanted.most_segments), Settings(read_until))
         part, logs = Part(), wanted.logs
-
-        def read_line(line: bytes) -> list[PredictionRecord]:
-            found, asked = read_record(line, wanted.reading, segments)
-            settings.add(asked)
-            return [found]
-
         try:
-            yield from logs.read(read_line, read_until, self._clock(), part)
+            yield from logs.read(reader, read_until, self._clock(), part)
         except CollectError as error:
             if isinstance(error, AuthError) and not isinstance(error, DeniedError):
                 raise
             part.problems.append(f"{logs.name}: {error}")
-        if segments.joined:
-            part.notes["requests of further segments"] += segments.joined
-        judged = settings.judged()
+        if reader.segments.joined:
+            part.notes["requests of further segments"] += reader.segments.joined
+        judged = reader.settings.judged()
         part.read_until |= judged.marks
         part.finished += judged.finished
         yield replace(part.taken(), changes=judged.changes)
@@ -170,6 +212,7 @@ def build(options: Mapping[str, object]) -> Puller:
         logs,
         clock=time.time,
         every_seconds=chosen.every,
+        tokens=chosen.tokens,
     )
 
 
@@ -190,5 +233,6 @@ def _log_reading(chosen: Bedrock, logs: BedrockLogs, wanted: Sequence[Model]) ->
         OutputSpec(OutputKind(logs.answer), logs.path),
         logs.segments,
         redaction(logs.redact),
+        dict(logs.bands.items()),
     )
     return LogReading(found, reading, logs.most_segments)

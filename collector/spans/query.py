@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from collector.insights import MAX_ROWS
+from collector.insights import MAX_ROWS, PAGE_ROWS
 from collector.spans.requests import Naming, Request
 
 FAILED = ("ERROR", "STATUS_CODE_ERROR", "2")
@@ -31,6 +31,11 @@ class SpanQuery:
         named = ", ".join(f"{place} as f{i}" for i, place in enumerate(places))
         kept = f" | filter {self.filter}" if self.filter else ""
         return f"fields @timestamp as at, {named}{kept} | sort @timestamp asc | limit {MAX_ROWS}"
+
+    @property
+    def page_rows(self) -> int:
+        """A row is a few short fields."""
+        return PAGE_ROWS
 
     @property
     def _places(self) -> list[str]:

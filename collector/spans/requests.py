@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from collector.segments import Segments
+from collector.segments import Segments, band
 from nibai.histogram import OVERFLOW_BUCKET, bucket_index
 from nibai.model import Observation, Provenance, SeriesKey
 
@@ -52,24 +52,6 @@ class Naming:
             if text:
                 found.append(f"{name}={text[:MOST_CHARACTERS]}")
         return ",".join(found)
-
-
-def band(value: object, edges: Sequence[int]) -> str:
-    """The band of a number, written as OTLP's token buckets are; empty where it is none.
-
-    >>> band("100", (128, 1024)), band(5000.0, (128, 1024)), band("many", (128,))
-    ('<=128', '>1024', '')
-    """
-    try:
-        number = float(str(value))
-    except ValueError:
-        return ""
-    low = 0
-    for edge in sorted(edges):
-        if number <= edge:
-            return f"{low + 1}-{edge}" if low else f"<={edge}"
-        low = edge
-    return f">{low}"
 
 
 def minutes(

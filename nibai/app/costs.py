@@ -55,6 +55,9 @@ class Pricing:
                 memory_gb=price.memory_gb,
                 source="price per GB-second as configured",
             )
+        if price.usd_per_million:
+            source = "prices per million tokens as configured"
+            return replace(cost, usd_per_million=price.usd_per_million, source=source)
         return self._by_type(change.endpoint, cost)
 
     def _by_type(self, endpoint: str, cost: SideCost) -> SideCost:

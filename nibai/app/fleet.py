@@ -17,7 +17,7 @@ from nibai.app.compare import load_analyzers
 from nibai.app.costs import claims_cost
 from nibai.audit import judge
 from nibai.claims import parse
-from nibai.conventions import COUNTED_METRICS, INSTANCES, OUTPUT_TOKENS
+from nibai.conventions import COUNTED_METRICS, INSTANCES, TOKENS
 from nibai.document import iso
 from nibai.errors import UsageError
 from nibai.fleet import DEFAULT_Q, EndpointResult, FleetAudit, endpoint_result, fleet_audit
@@ -312,7 +312,7 @@ def _metrics(change: Change) -> list[str]:
 
 def _of_cost(change: Change) -> tuple[str, ...]:
     """What claims about cost look at besides."""
-    return (*COUNTED_METRICS, INSTANCES, OUTPUT_TOKENS) if claims_cost(change) else ()
+    return (*COUNTED_METRICS, INSTANCES, *TOKENS) if claims_cost(change) else ()
 
 
 def _iso(seconds: float) -> str:

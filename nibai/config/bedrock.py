@@ -14,8 +14,9 @@ from nibai.config.fields import Duration, Section
 class BedrockLogs(Section):
     """Invocation logs: in S3 (`destination`) or a log group, as the logging configuration has it.
 
-    `segments` are keys of `requestMetadata`, which callers put there. `path` leads to the answer in
-    `outputBodyJson`; without it the text of the usual forms is taken.
+    `segments` are keys of `requestMetadata`, which callers put there; `bands` are edges in tokens
+    of the lengths of requests (`in`) and answers (`out`) that become segments too. `path` leads to
+    the answer in `outputBodyJson`; without it the text of the usual forms is taken.
     """
 
     destination: str | None = Field(
@@ -25,6 +26,7 @@ class BedrockLogs(Section):
     answer: Literal["text", "json", "class"] = "text"
     path: str = ""
     segments: tuple[str, ...] = ()
+    bands: Mapping[Literal["in", "out"], tuple[int, ...]] = Field(default_factory=dict)
     most_segments: int = Field(default=50, ge=1)
     redact: Redact = Redact()
     since: Duration = 7 * 86400.0
@@ -40,6 +42,7 @@ class Bedrock(Section):
     """Models of one AWS account and region; `endpoints` maps a name to the models that serve it.
 
     Each model is a variant of the endpoint: its id, or the profile's behind the last slash.
+    `tokens`: they are counted by minute beside the latencies, for claims about cost.
     """
 
     account: str = Field(pattern=r"^\d{12}$")
@@ -50,6 +53,7 @@ class Bedrock(Section):
         "TimeToFirstToken",
     )
     detail: Literal["TC 109", "TC 55", "TC 28", "percentiles", "base statistics"] = "TC 109"
+    tokens: bool = True
     every: Duration = 3600.0
     dollars_per_month: float = Field(default=100.0, gt=0)
     logs: BedrockLogs | None = None

@@ -8,16 +8,30 @@ from typing import Literal
 from pydantic import Field
 
 from nibai.config.fields import Section
+from nibai.conventions import TOKENS
 
 
 class Price(Section):
-    """What a variant runs on. A price beats an instance type; no `instances`: as many as seen."""
+    """What a variant runs on. A price beats an instance type; no `instances`: as many as seen.
+
+    Models that are paid by tokens have prices per million of them.
+    """
 
     usd_per_hour: float | None = Field(default=None, gt=0)
     instances: float | None = Field(default=None, gt=0)
     instance_type: str | None = None
     usd_per_gb_second: float | None = Field(default=None, gt=0)
     memory_gb: float | None = Field(default=None, gt=0)
+    usd_per_million_input_tokens: float | None = Field(default=None, gt=0)
+    usd_per_million_output_tokens: float | None = Field(default=None, gt=0)
+    usd_per_million_cache_read_tokens: float | None = Field(default=None, gt=0)
+    usd_per_million_cache_write_tokens: float | None = Field(default=None, gt=0)
+
+    @property
+    def usd_per_million(self) -> tuple[tuple[str, float], ...]:
+        """Prices by metric of tokens."""
+        named = ((metric, getattr(self, f"usd_per_million_{metric}")) for metric in TOKENS)
+        return tuple((metric, price) for metric, price in named if price is not None)
 
 
 class EndpointPrice(Price):

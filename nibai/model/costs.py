@@ -11,7 +11,8 @@ class SideCost:
 
     `usd_per_hour` is that of one instance, `instances` how many ran all the time; None: as many as
     were collected or seen, else as many as `discovered` with the change. Serverless:
-    `usd_per_gb_second` times `memory_gb`, while a request runs.
+    `usd_per_gb_second` times `memory_gb`, while a request runs. By tokens: dollars per million of
+    each metric of tokens.
     """
 
     usd_per_hour: float | None = None
@@ -21,6 +22,7 @@ class SideCost:
     usd_per_gb_second: float | None = None
     memory_gb: float | None = None
     discovered: float | None = None
+    usd_per_million: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class CostEvidence:
     """What both sides cost, each as (baseline, candidate); requests are the successful ones.
 
     `usd_per_hour` is that of all instances together, `instances` their mean number (None:
-    serverless). `requests_per_hour` is the traffic, `sources` say where prices and counts are from.
+    serverless, or paid by tokens). `requests_per_hour` is the traffic, `sources` say where prices
+    and counts are from.
     """
 
     usd_per_1000_requests: tuple[float, float]

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import tracemalloc
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -13,14 +15,14 @@ from fakeaws.server import FakeAws
 from fakeaws.traces import Logs
 
 from collector.aws.session import AwsClient
+from collector.bedrock.logs import BODIES_AT_ONCE, GroupLogs
 from collector.bedrock.records import Asked, Reading, read_record, usual_text
 from collector.bedrock.series import Model, model_series
 from collector.bedrock.settings import ENOUGH, Settings
-from collector.bedrock.source import BedrockSource
+from collector.bedrock.source import BedrockSource, LogReading
 from collector.cloudwatch.client import CloudWatchClient
 from collector.cloudwatch.reading import CloudWatchSource
 from collector.replay.rows import RejectedError, made
-from collector.segments import Segments
 from nibai import cli
 from nibai.model import Window
 from nibai.outputs import MISSING, OutputKind, OutputSpec, digest
@@ -47,7 +49,7 @@ def logged(identity="r1", text="Hello!", at=NOW, **more):
 
 
 def read(record, reading=READING):
-    return read_record(json.dumps(record).encode(), reading, Segments())
+    return read_record(json.dumps(record).encode(), reading)
 
 
 def test_a_record_becomes_an_answer_without_its_text():
@@ -117,6 +119,59 @@ def test_what_is_no_answer_is_rejected_with_its_reason(change, reason):
 def test_how_it_was_asked_for_is_read_from_record_or_body(more, how):
     _, asked = read(logged(**more))
     assert (asked.performance, asked.tier) == how
+
+
+def test_lengths_in_tokens_become_bands_of_segments():
+    reading = replace(READING, bands={"in": (128, 1024), "out": (64,)})
+    record = logged(requestMetadata={"tenant": "acme"})
+    record["input"]["inputTokenCount"] = 500
+    record["output"]["outputTokenCount"] = 65
+    assert read(record, reading)[0].segment == "tenant=acme,in=129-1024,out=>64"
+    assert read(logged(), reading)[0].segment == "", "a record that does not say is in no band"
+
+
+def test_of_a_log_group_one_page_of_bodies_is_held_at_once():
+    body = "x" * 40_000
+
+    class Paged:
+        """40 pages of 25 records, made when they are asked for; `held` of their texts are alive."""
+
+        pages = 0
+
+        def call(self, operation, **request):
+            if operation == "StartQuery":
+                return {"queryId": "q"}
+            assert request["maxItems"] == BODIES_AT_ONCE
+            self.pages += 1
+            rows = [self.row(25 * self.pages + i) for i in range(25)]
+            more = {"nextToken": str(self.pages)} if self.pages < 40 else {}
+            return {"status": "Complete", "results": rows, **more}
+
+        def row(self, i):
+            text = json.dumps(logged(f"r{i}", text=f"{i}{body}", at=NOW - 1100))
+            at = datetime.fromtimestamp(NOW - 1100, UTC).strftime("%Y-%m-%d %H:%M:%S.000")
+            return [{"field": "at", "value": at}, {"field": "f0", "value": text}]
+
+    logs = GroupLogs(Paged(), "/aws/bedrock", 1200, lambda: NOW, lambda _: None)
+    wanted = LogReading(logs, READING, 50)
+    source = BedrockSource(Nothing(), None, [], wanted, clock=lambda: NOW, every_seconds=60)
+    tracemalloc.start()
+    try:
+        found = [len(part.predictions) for part in source.pull({})]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(found) == 1000
+    assert peak < 6e6, "40 MB of bodies came"
+
+
+class Nothing:
+    """Latencies of which nothing is due."""
+
+    series = ()
+
+    def pull(self, _read_until):
+        return []
 
 
 # -- settings that take over --------------------------------------------------------------------
@@ -193,6 +248,8 @@ class Account:
         for minute, values in self.values.items():
             self.publish("InvocationLatency", minute, values * 1e3)
             self.publish("InvocationThrottles", minute, [1.0])
+            self.publish("InputTokenCount", minute, [100.0] * 20)
+            self.publish("OutputTokenCount", minute, [float(minute % 7)] * 20)
         self.publish("InvocationServerErrors", self.first - 1, [1.0, 1.0])
 
     def publish(self, name, minute, values):
@@ -219,10 +276,21 @@ class Account:
         said = self.capsys.readouterr()
         return code, said.out, said.err
 
-    def latency(self):
+    def latency(self, metric="latency"):
         engine = Engine(Lake(self.folder / "data" / "lake"))
         span = Blocks(Window((self.first - 1) * 60.0, (self.first + 30) * 60.0), 1)
-        return engine.pooled(ENDPOINT, "latency", MODEL, span)[""]
+        return engine.pooled(ENDPOINT, metric, MODEL, span)[""]
+
+    def tokens(self):
+        """All tokens in the lake, by metric."""
+        engine = Engine(Lake(self.folder / "data" / "lake"))
+        span = Blocks(Window((self.first - 1) * 60.0, (self.first + 30) * 60.0), 1)
+        found = {}
+        for metric in ("input_tokens", "output_tokens", "cache_read_tokens"):
+            blocks = engine.blocks(ENDPOINT, metric, MODEL, span)
+            for series in blocks.values():
+                found[metric] = sum(float(one.sums.sum()) for one in series.values())
+        return found
 
 
 def test_minutes_hold_their_failures_in_seconds_and_logs_bring_answers_and_changes(account):
@@ -241,6 +309,10 @@ def test_minutes_hold_their_failures_in_seconds_and_logs_bring_answers_and_chang
     assert found.overflow.sum() == 30 + 2, "throttled and lost requests are the slowest"
     raw = np.concatenate([*account.values.values(), np.full(32, np.inf)])
     assert found.quantile([0.5])[0] == pytest.approx(np.quantile(raw, 0.5), rel=0.05)
+    assert account.tokens() == {
+        "input_tokens": 30 * 20 * 100.0,
+        "output_tokens": 20.0 * sum(minute % 7 for minute in account.values),
+    }
     code, out, _ = account.collect()
     assert code == 0
     assert "change" not in out
@@ -271,7 +343,7 @@ def test_logs_that_are_refused_leave_the_minutes(account):
     account.s3.denied.add(PLACE)
     code, out, err = account.collect()
     assert code == 5
-    assert "31 minutes read" in out
+    assert "87 minutes read" in out, "31 of latency, 30 of input and 26 of output tokens"
     assert f"s3://bucket/{PLACE}/: s3:ListObjectsV2" in err
 
 

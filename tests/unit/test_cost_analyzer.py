@@ -153,6 +153,53 @@ def test_serverless_is_billed_while_requests_run():
     assert finding.evidence.cost.usd_per_1000_requests == pytest.approx((0.008, 0.004))
 
 
+BY_TOKENS = tuple(
+    SideCost(
+        source="as configured",
+        usd_per_million=(("input_tokens", i), ("output_tokens", o), ("cache_read_tokens", 0.1)),
+    )
+    for i, o in ((1.0, 4.0), (0.5, 2.0))
+)
+
+
+def test_models_are_billed_by_the_token():
+    windows = Given(
+        latency=served(STEADY, 3 * STEADY),
+        input_tokens=samples([4e6] * 24, [12e6] * 24, "input_tokens"),
+        output_tokens=samples([1e6] * 24, [3e6] * 24, "output_tokens"),
+    )
+    (finding,) = Cost().analyze(replace(change("2x cheaper"), costs=BY_TOKENS), windows)
+    assert finding.verdict is Verdict.CONFIRMED, finding.reason.text
+    cost = finding.evidence.cost
+    assert cost.instances is None
+    assert cost.usd_per_1000_requests == pytest.approx((8.0, 4.0)), "growing traffic is no matter"
+    assert cost.usd_per_million_output_tokens == pytest.approx((8.0, 4.0))
+    assert cost.sources[0] == "as configured; input tokens, output tokens"
+
+
+def test_longer_answers_cost_more_than_the_price_list_says():
+    windows = Given(
+        latency=served(STEADY, STEADY),
+        input_tokens=samples([4e6] * 24, [4e6] * 24, "input_tokens"),
+        output_tokens=samples([1e6] * 24, [3e6] * 24, "output_tokens"),
+        cache_read_tokens=samples([0.0] * 24, [1e6] * 24, "cache_read_tokens"),
+    )
+    (finding,) = Cost().analyze(replace(change("2x cheaper"), costs=BY_TOKENS), windows)
+    assert finding.verdict is Verdict.REFUTED
+    assert finding.evidence.cost.usd_per_1000_requests == pytest.approx((8.0, 8.1))
+
+
+def test_tokens_that_are_paid_for_and_were_not_recorded_leave_cost_open():
+    windows = Given(
+        latency=served(STEADY, STEADY),
+        output_tokens=samples([1e6] * 24, [1e6] * 24, "output_tokens"),
+    )
+    (finding,) = Cost().analyze(replace(change("2x cheaper"), costs=BY_TOKENS), windows)
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert finding.reason.code is ReasonCode.NO_PRICE
+    assert "the baseline (before) is paid by tokens, and none were recorded" in finding.reason.text
+
+
 def test_a_segment_has_no_cost_of_its_own():
     finding = judged("2x cheaper for model=chat", served(STEADY, STEADY))
     assert finding.verdict is Verdict.INCONCLUSIVE

@@ -104,6 +104,10 @@ COST = Cost.model_validate(
                     "less": {"instance_type": "ml.less", "instances": 2},
                     "free": {"instance_type": "ml.g5.xlarge"},
                     "small": {"usd_per_gb_second": 0.00002, "memory_gb": 4},
+                    "nova": {
+                        "usd_per_million_input_tokens": 0.06,
+                        "usd_per_million_output_tokens": 0.24,
+                    },
                 },
             }
         },
@@ -137,6 +141,9 @@ def test_a_variant_beats_its_endpoint_and_a_price_its_type():
 def test_the_list_is_asked_last_and_its_failure_is_told():
     assert costs(("free", "small"))[0].usd_per_hour == 1.57
     assert costs(("free", "small"))[1].usd_per_gb_second == 0.00002
+    nova = costs(("free", "nova"))[1]
+    assert nova.usd_per_million == (("input_tokens", 0.06), ("output_tokens", 0.24))
+    assert nova.source == "prices per million tokens as configured"
     evidence = {"baseline_instance_type": "ml.g5.xlarge", "candidate_instance_type": "ml.odd"}
     b, c = costs(evidence=evidence)
     assert (b.usd_per_hour, c.usd_per_hour) == (1.57, None)
