@@ -38,9 +38,20 @@ def build(given: Mapping[str, object]) -> Notifier:
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it logs addresses with their tokens
     services = apprise.Apprise()
     for reference in chosen.urls:
-        if not services.add(options.secret(reference, around)):
+        if not services.add(_split(options.secret(reference, around))):
             raise ConfigError(f"apprise: {reference} is no address that it knows")
     return Services(services)
+
+
+def _split(url: str) -> str:
+    """With apprise's own option that long texts become several messages instead of a refusal.
+
+    >>> _split("json://host/path"), _split("json://host/?overflow=truncate")
+    ('json://host/path?overflow=split', 'json://host/?overflow=truncate')
+    """
+    if "overflow=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}overflow=split"
 
 
 class Services:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import smtplib
 import ssl
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ from nibai.config import SecretReference, Section
 from nibai.errors import NotifyError
 from nibai.model import Notice
 from nibai.protocols import Notifier
+
+LOG = logging.getLogger("nibai.alerts.email")
 
 TIMEOUT_SECONDS = 20.0
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -70,7 +73,7 @@ class Mail:
             with self._server() as server:
                 if self._options.username is not None and self._password is not None:
                     server.login(self._options.username, self._password)
-                server.send_message(message)
+                left_out = server.send_message(message)
         except smtplib.SMTPResponseException as error:
             raise _refused(self._options.host, error.smtp_code) from None
         except smtplib.SMTPRecipientsRefused as error:
@@ -83,6 +86,9 @@ class Mail:
                 retryable=True,
                 reason="unreachable",
             ) from None
+        for address, (code, _) in left_out.items():
+            # The others have it: sending it again would tell them twice.
+            LOG.warning("%s does not take mail for %s (%d)", self._options.host, address, code)
         return notice.message_id or str(message["Message-ID"])
 
     def _server(self) -> smtplib.SMTP:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import urllib3
@@ -37,14 +38,32 @@ def post(url: str, body: object, headers: Mapping[str, str] | None = None) -> st
         ) from None
     if answer.status < 300:  # noqa: PLR2004 - the statuses of success
         return text
-    raise refused(where, answer.status, answer.headers.get("Retry-After"), text)
+    raise refused(where, answer.status, retry_after(answer.headers), text)
 
 
-def refused(where: str, status: int, retry_after: str | None, text: str = "") -> NotifyError:
-    """The error that a status stands for."""
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds for which patience is asked: a number, or a date against the answer's own.
+
+    >>> retry_after({"Retry-After": "30"})
+    30.0
+    >>> sent, later = "Fri, 27 Nov 2026 04:00:00 GMT", "Fri, 27 Nov 2026 04:02:00 GMT"
+    >>> retry_after({"Retry-After": later, "Date": sent})
+    120.0
+    """
+    asked = headers.get("Retry-After", "").strip()
+    if asked.isdigit():
+        return float(asked)
+    try:
+        until, now = (parsedate_to_datetime(text) for text in (asked, headers.get("Date", "")))
+        return max((until - now).total_seconds(), 0.0)
+    except (TypeError, ValueError):
+        return None
+
+
+def refused(where: str, status: int, wait: float | None, text: str = "") -> NotifyError:
+    """The error that a status stands for; `wait` is the patience that was asked for."""
     said = " ".join(text.split())[:200]
     if status == THROTTLED:
-        wait = float(retry_after) if retry_after and retry_after.isdigit() else None
         return NotifyError(
             f"{where} asks for patience (429)",
             retryable=True,
@@ -52,7 +71,12 @@ def refused(where: str, status: int, retry_after: str | None, text: str = "") ->
             retry_after_seconds=wait,
         )
     if status >= SERVER_ERRORS:
-        return NotifyError(f"{where} fails ({status})", retryable=True, reason="server_error")
+        return NotifyError(
+            f"{where} fails ({status})",
+            retryable=True,
+            reason="server_error",
+            retry_after_seconds=wait,
+        )
     return NotifyError(
         f"{where} refuses the message ({status}{': ' + said if said else ''}): "
         "check the receiver's options",

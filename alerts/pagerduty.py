@@ -13,6 +13,9 @@ from nibai.protocols import Notifier
 SUMMARY = 1024
 """Characters that a summary may have."""
 
+DETAIL = 4000
+"""Characters of one detail: some thirty of them stay below the 512 KB of an event."""
+
 
 class Options(Section):
     """The routing key of an Events API v2 integration."""
@@ -50,18 +53,20 @@ def event(alert: Alert) -> dict[str, object]:
     """An event without its key."""
     if alert.state is AlertState.RESOLVED:
         return {"event_action": "resolve", "dedup_key": alert.fingerprint}
+    source = alert.labels.get("endpoint") or alert.labels.get("collector", "nibai")
+    details = {**alert.annotations, **alert.labels}
     body: dict[str, object] = {
         "event_action": "trigger",
         "dedup_key": alert.fingerprint,
         "client": "nibai",
         "payload": {
-            "summary": words.line(alert)[:SUMMARY],
-            "source": alert.labels.get("endpoint") or alert.labels.get("collector", "nibai"),
+            "summary": words.cut(words.line(alert), SUMMARY),
+            "source": words.cut(source, SUMMARY),
             "severity": alert.severity.value,
             "timestamp": timestamp(alert.fired_at or alert.since),
             "group": alert.group,
             "class": alert.labels["alertname"],
-            "custom_details": {**alert.annotations, **alert.labels},
+            "custom_details": {key: words.cut(text, DETAIL) for key, text in details.items()},
         },
     }
     if "link" in alert.annotations:

@@ -160,7 +160,7 @@ class Bot:
         picture = self._drawn(alert.annotations.get("audit", ""))
         if picture is None:
             return
-        title = slack_blocks.cut(alert.annotations.get("sentence", "audit"), 200)
+        title = words.cut(alert.annotations.get("sentence", "audit"), 200)
         try:
             self._call(
                 self._client.files_upload_v2,
@@ -169,7 +169,7 @@ class Bot:
                 content=picture,
                 filename="audit.png",
                 title=title,
-                alt_txt=slack_blocks.cut(f"{title}: {alert.annotations.get('figures', '')}", 1000),
+                alt_txt=words.cut(f"{title}: {alert.annotations.get('figures', '')}", 1000),
             )
         except NotifyError as error:
             if error.retryable:
@@ -207,7 +207,7 @@ def _problem(response: Any) -> NotifyError:  # noqa: ANN401 - SlackResponse
     status = int(getattr(response, "status_code", 200) or 200)
     code = str(response.get("error", "")) if hasattr(response, "get") else ""
     if status == http.THROTTLED or status >= http.SERVER_ERRORS:
-        return http.refused("slack", status, _header(response, "Retry-After"))
+        return http.refused("slack", status, http.retry_after(_headers(response)))
     if not code.isidentifier():
         code = "unknown_error"
     if code == "missing_scope":
@@ -220,7 +220,7 @@ def _problem(response: Any) -> NotifyError:  # noqa: ANN401 - SlackResponse
     return NotifyError(f"slack: {code}: {remedy}", retryable=code in PASSING, reason=reason)
 
 
-def _header(response: Any, name: str) -> str | None:  # noqa: ANN401 - SlackResponse
-    found = {key.lower(): value for key, value in (response.headers or {}).items()}
-    value = found.get(name.lower())
-    return value[0] if isinstance(value, list) else value
+def _headers(response: Any) -> dict[str, str]:  # noqa: ANN401 - SlackResponse
+    """Headers by the names that are asked for, whatever their case was."""
+    given = {key.title(): value for key, value in (response.headers or {}).items()}
+    return {key: value[0] if isinstance(value, list) else value for key, value in given.items()}

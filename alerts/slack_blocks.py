@@ -6,6 +6,7 @@ markup can be made of it. Where Slack always parses (the notification's text), i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from alerts import words
@@ -15,8 +16,11 @@ HEADER, SECTION, FIELD, FIELDS = 150, 3000, 2000, 10
 """Characters of a header, a section and a field; fields of a section."""
 
 MOST_ALERTS = 10
-LONGEST_PART = 900
-"""Characters: ten alerts stay below the 13,200 that a message may have in all."""
+WHOLE = 13_000
+"""Characters of a message in all; Slack takes about 13,200."""
+
+LONGEST_PART, LEAST_PART, LONGEST_LINE = 900, 60, 300
+"""Characters of a part, of one in the fullest message, and of an alert's line among others."""
 
 Block = dict[str, Any]
 
@@ -30,24 +34,40 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def cut(text: str, most: int) -> str:
-    """A text of at most so many characters.
-
-    >>> cut("abcdef", 4)
-    'abc…'
-    """
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
 def message(notice: Notice) -> list[Block]:
-    """The message of a notice: what fires, what is over, what it rests on, what to do."""
+    """The message of a notice: what fires, what is over, what it rests on, what to do.
+
+    The more it has to say, the shorter every part.
+    """
+    most = LONGEST_PART
+    while True:
+        blocks = _message(notice, most)
+        if most <= LEAST_PART or sum(map(len, _texts(blocks))) <= WHOLE:
+            return blocks
+        most = max(most // 2, LEAST_PART)
+
+
+def _texts(found: object) -> Iterator[str]:
+    """Every text of some blocks."""
+    if isinstance(found, list):
+        for one in found:
+            yield from _texts(one)
+    elif isinstance(found, dict):
+        for key, value in found.items():
+            if key == "text" and isinstance(value, str):
+                yield value
+            else:
+                yield from _texts(value)
+
+
+def _message(notice: Notice, most: int) -> list[Block]:
     blocks: list[Block] = [
         {"type": "header", "text": _plain(words.headline(notice), HEADER)},
     ]
     for alert in notice.alerts[:MOST_ALERTS]:
         if len(notice.alerts) > 1:
-            blocks.append({"type": "section", "text": _plain(words.line(alert), SECTION)})
-        blocks += _about(alert, brief=len(notice.alerts) > 3)  # noqa: PLR2004 - a screenful
+            blocks.append({"type": "section", "text": _plain(words.line(alert), LONGEST_LINE)})
+        blocks += _about(alert, most, brief=len(notice.alerts) > 3)  # noqa: PLR2004 - a screenful
     left = len(notice.alerts) - MOST_ALERTS
     if left > 0:
         blocks.append(_context(f"and {left} more alerts of this change"))
@@ -66,9 +86,9 @@ def evidence(alert: Alert) -> list[Block]:
     return blocks + _link(alert)
 
 
-def _about(alert: Alert, *, brief: bool) -> list[Block]:
+def _about(alert: Alert, most: int, *, brief: bool) -> list[Block]:
     shown = [(n, t) for n, t in words.parts(alert) if not brief or n in ("Measured", "What to do")]
-    fields = [_plain(f"{n}\n{cut(t, LONGEST_PART)}", FIELD) for n, t in shown][:FIELDS]
+    fields = [_plain(f"{n}\n{words.cut(t, most)}", FIELD) for n, t in shown][:FIELDS]
     blocks: list[Block] = [{"type": "section", "fields": fields}] if fields else []
     return [*blocks, _context(words.span(alert)), *_link(alert)]
 
@@ -86,4 +106,4 @@ def _context(text: str) -> Block:
 
 
 def _plain(text: str, most: int) -> Block:
-    return {"type": "plain_text", "text": cut(text, most), "emoji": False}
+    return {"type": "plain_text", "text": words.cut(text, most), "emoji": False}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field
@@ -13,7 +14,7 @@ from alerts import options, words
 from alerts.webhook import alertmanager_body
 from nibai.config import Section
 from nibai.errors import NotifyError
-from nibai.model import AlertState, Notice, Severity
+from nibai.model import Alert, AlertState, Notice, Severity
 from nibai.protocols import Notifier
 
 SUBJECT = 100
@@ -64,11 +65,7 @@ class Topic:
 
 def message(notice: Notice, topic: str) -> dict[str, Any]:
     """What is published."""
-    body = json.dumps(alertmanager_body(notice, "sns"), ensure_ascii=False)
-    text = words.text(notice)
-    whole = json.dumps({"default": text, "sqs": body, "lambda": body, "https": body})
-    if len(whole.encode()) > LONGEST:
-        whole = json.dumps({"default": text[: LONGEST // 4] + "…"})
+    whole = _fitting(notice)
     severities = [alert.severity for alert in notice.firing or notice.alerts]
     loudest = min(severities, key=list(Severity).index)
     state = AlertState.FIRING if notice.firing else AlertState.RESOLVED
@@ -87,6 +84,37 @@ def message(notice: Notice, topic: str) -> dict[str, Any]:
         found["MessageGroupId"] = re.sub(r"[^A-Za-z0-9_.:-]", "_", notice.group)[:128]
         found["MessageDeduplicationId"] = f"{states}-{last:.0f}"[-128:]
     return found
+
+
+def _fitting(notice: Notice) -> str:
+    """Text, and JSON for programs, of as many alerts as a message holds; it says how many not."""
+    shown = notice
+    while True:
+        left = len(notice.alerts) - len(shown.alerts)
+        body = json.dumps(
+            {**alertmanager_body(shown, "sns"), "truncatedAlerts": left}, ensure_ascii=False
+        )
+        text = words.text(shown) + (f"\nand {left} more alerts\n" if left else "")
+        forms = {"default": text, "sqs": body, "lambda": body, "http": body, "https": body}
+        whole = json.dumps(forms, ensure_ascii=False)
+        if len(whole.encode()) <= LONGEST:
+            return whole
+        if len(shown.alerts) > 1:
+            shown = replace(shown, alerts=shown.alerts[: len(shown.alerts) // 2])
+        elif max(map(len, shown.alerts[0].annotations.values()), default=0) > SUBJECT:
+            shown = replace(shown, alerts=(_shorter(shown.alerts[0]),))
+        else:
+            # Its labels alone are too long.
+            return json.dumps({"default": words.cut(words.headline(notice), 1000)})
+
+
+def _shorter(alert: Alert) -> Alert:
+    """With half of its longest annotation."""
+    name = max(alert.annotations, key=lambda key: len(alert.annotations[key]))
+    text = alert.annotations[name]
+    return replace(
+        alert, annotations={**alert.annotations, name: words.cut(text, max(len(text) // 2, 1))}
+    )
 
 
 def subject(text: str) -> str:

@@ -93,12 +93,14 @@ def cloud_event(alert: Alert) -> dict[str, object]:
     """An alert as a structured CloudEvent 1.0."""
     kinds = {"change": "change.verdict", "detection": "change.detected"}
     kind = next((k for label, k in kinds.items() if label in alert.labels), "collector.quiet")
+    about = alert.labels.get("endpoint") or alert.labels.get("collector")
     return {
         "specversion": "1.0",
         "id": f"{alert.fingerprint}-{alert.state.value}-{alert.changed_at:.0f}",
         "source": "/nibai",
         "type": f"dev.nibai.{kind}",
-        "subject": alert.labels.get("endpoint") or alert.labels.get("collector", ""),
+        # A subject must not be empty.
+        **({"subject": about} if about else {}),
         "time": timestamp(alert.changed_at),
         "datacontenttype": "application/json",
         "data": {**_alert(alert), "resolution": alert.resolution and alert.resolution.value},

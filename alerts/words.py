@@ -85,3 +85,12 @@ def text(notice: Notice) -> str:
         lines.append("Labels: " + ", ".join(f"{k}={v}" for k, v in sorted(alert.labels.items())))
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
+
+
+def cut(text: str, most: int) -> str:
+    """A text of at most so many characters.
+
+    >>> cut("abcdef", 4)
+    'abc…'
+    """
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -126,9 +126,18 @@ def blocks_problem(blocks):
     """The error that Slack gives for blocks, None for good ones."""
     if len(blocks) > 50 or not all(_good(block) for block in blocks):
         return "invalid_blocks"
-    return (
-        "msg_blocks_too_long" if len(json.dumps(blocks, ensure_ascii=False)) > 13_200 * 2 else None
-    )
+    return "msg_blocks_too_long" if _characters(blocks) > 13_200 else None
+
+
+def _characters(found):
+    """Of every text, wherever it stands."""
+    if isinstance(found, list):
+        return sum(map(_characters, found))
+    if isinstance(found, dict):
+        own = found.get("text")
+        rest = [value for key, value in found.items() if key != "text"]
+        return (len(own) if isinstance(own, str) else _characters(own)) + _characters(rest)
+    return 0
 
 
 def _good(block):

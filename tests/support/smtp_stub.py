@@ -4,13 +4,20 @@ import socketserver
 import threading
 from contextlib import contextmanager
 
+LONGEST_LINE = 1000
+"""Bytes with the end of the line (RFC 5321)."""
+
 
 class Post:
-    """Letters that arrived; `refuse` is answered to MAIL FROM instead of 250."""
+    """Letters that arrived; `refuse` is answered to MAIL FROM instead of 250.
+
+    `unknown` readers are refused one by one; lines above 998 bytes end the conversation.
+    """
 
     def __init__(self):
         self.letters = []
         self.refuse = None
+        self.unknown = ()
         self.port = 0
 
 
@@ -29,10 +36,15 @@ def serve():
                 word = line.split()[0].upper() if line.split() else b""
                 if word == b"MAIL" and post.refuse:
                     self.say(post.refuse)
+                elif word == b"RCPT" and any(one in line.decode() for one in post.unknown):
+                    self.say("550 no such reader")
                 elif word == b"DATA":
                     self.say("354 go on")
-                    letter = b"".join(iter(self.rfile.readline, b".\r\n"))
-                    post.letters.append(letter.decode())
+                    lines = list(iter(self.rfile.readline, b".\r\n"))
+                    if any(len(one) > LONGEST_LINE for one in lines):
+                        self.say("500 line too long")
+                        continue
+                    post.letters.append(b"".join(lines).decode())
                     self.say("250 kept")
                 elif word == b"QUIT":
                     self.say("221 bye")
