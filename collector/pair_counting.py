@@ -157,7 +157,7 @@ def _tables(source: str | pa.Table, number: int, found: Counted) -> Iterator[tup
         if is_sketches(source.schema):
             found.take(read_sketches(source, f"table {number + 1}"))
             return
-        yield open_arrow(source, f"table {number + 1}", shared=True), "a table"
+        yield open_arrow(source, f"table {number + 1}"), "a table"
         return
     name = "standard input" if source == "-" else source
     copy = local_copy(source)
@@ -176,7 +176,7 @@ def _tables(source: str | pa.Table, number: int, found: Counted) -> Iterator[tup
     check_packed(path, name)
     rows = TextRows(path, name, kind)
     for chunk in rows.chunks():
-        yield open_arrow(chunk, name, shared=True), kind
+        yield open_arrow(chunk, name), kind
     found.quarantined += rows.quarantined
     for note in rows.notes():
         found.say(f"{Path(name).name}: {note}")

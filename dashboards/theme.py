@@ -6,14 +6,19 @@ the same drawing follows the reader's light or dark setting and prints in the li
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
 from nibai.model import Verdict
 
 Spec = dict[str, Any]
+
+KEPT = 64
+"""Drawings remembered, of 50 KB each: a page that is opened again is not drawn again."""
 
 LIGHT = {
     "ink": "#1b1d22",
@@ -104,11 +109,16 @@ def sized(spec: Spec, width: int) -> Spec:
 
 def svg(spec: Spec, width: int) -> str:
     """The chart for a page: its colours are CSS variables `--ink`, `--baseline` and so on."""
+    return _drawn(json.dumps(sized(spec, width)))
+
+
+@lru_cache(maxsize=KEPT)
+def _drawn(spec: str) -> str:
     # 88 MB of renderer: only a report needs it.
     import vl_convert  # noqa: PLC0415
 
     drawing: str = vl_convert.vegalite_to_svg(
-        sized(spec, width), vl_version=VEGA_LITE, allowed_base_urls=[]
+        json.loads(spec), vl_version=VEGA_LITE, allowed_base_urls=[]
     )
     for name, value in LIGHT.items():
         drawing = drawing.replace(value, f"var(--{name})")

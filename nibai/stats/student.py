@@ -29,9 +29,23 @@ def critical_value(level: float, df: float) -> float:
     low, high = 0.0, 1.0
     while _upper_tail(high, df) > tail:
         low, high = high, high * 2
-    while high - low > PRECISION * high and low < (middle := (low + high) / 2) < high:
-        low, high = (middle, high) if _upper_tail(middle, df) > tail else (low, middle)
+    at = low or 0.5
+    while high - low > PRECISION * high:
+        excess = _upper_tail(at, df) - tail
+        low, high = (at, high) if excess > 0 else (low, at)
+        # The tail is convex: from the left Newton's step never passes the value. Else halve.
+        step = at + excess / _density(at, df)
+        if abs(step - at) <= PRECISION * at:
+            return max(step, at)
+        at = step if low < step < high else (low + high) / 2
+        if not low < at < high:
+            break
     return high
+
+
+def _density(t: float, df: float) -> float:
+    scale = math.lgamma((df + 1) / 2) - math.lgamma(df / 2)
+    return math.exp(scale - (df + 1) / 2 * math.log1p(t * t / df)) / math.sqrt(df * math.pi)
 
 
 def lower_tail(t: float, df: float) -> float:

@@ -1,7 +1,8 @@
-"""Connections to DuckDB: one empty database in memory per process, a cursor for every query.
+"""Connections to DuckDB: two empty databases in memory per process, a cursor for every query.
 
-Making a database costs tens of milliseconds, a cursor well under one. Cursors share nothing that
-the store uses: tables registered on one are not seen by another.
+One is for the lake, one for files from outside. Making a database costs tens of milliseconds, a
+cursor well under one. Cursors share nothing that the store uses: tables registered on one, rejected
+lines and the time zone are not seen by another.
 """
 
 from __future__ import annotations
@@ -36,6 +37,23 @@ def bound_memory(most_bytes: int, spill: Path) -> None:
     )
 
 
+def connect_files() -> duckdb.DuckDBPyConnection:
+    """The same for files from outside; times without a zone are UTC, wherever the machine stands.
+
+    What breaks DuckDB itself breaks its database: the next file then gets a new one.
+    """
+    try:
+        return _for_files(_files_database(os.getpid()).cursor())
+    except duckdb.FatalException:
+        _files_database.cache_clear()
+        return _for_files(_files_database(os.getpid()).cursor())
+
+
+def connect_alone() -> duckdb.DuckDBPyConnection:
+    """A database of its own for files from outside, whose settings can be locked."""
+    return _for_files(_new_for_files())
+
+
 def without_progress(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     """DuckDB draws a bar of queries above 2 s on standard output, where our documents go."""
     connection.execute("SET enable_progress_bar = false")  # each session has its own
@@ -48,3 +66,24 @@ def _database(process: int) -> duckdb.DuckDBPyConnection:
     del process
     # Files of the lake are read once; kept in memory they would only grow a process that stays.
     return duckdb.connect(config={"enable_external_file_cache": False})
+
+
+@functools.cache
+def _files_database(process: int) -> duckdb.DuckDBPyConnection:
+    del process
+    return _new_for_files()
+
+
+def _new_for_files() -> duckdb.DuckDBPyConnection:
+    """The optimizer must not reason from a Parquet file's statistics: NaN hides from them.
+
+    DuckDB 2.0 takes `isnan` for false in a file that pyarrow wrote with NaN in it.
+    """
+    made = duckdb.connect(config={"enable_external_file_cache": False})
+    made.execute("SET disabled_optimizers = 'statistics_propagation'")
+    return made
+
+
+def _for_files(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    connection.execute("SET TimeZone = 'UTC'")
+    return without_progress(connection)

@@ -7,7 +7,7 @@ the number but does not refuse a replayed one, so the table is asked before ever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -26,14 +26,18 @@ from nibai.store.rows import TABLES
 
 ATTEMPTS = 4
 
+KEPT_DAYS = 64
+"""Stretches of days whose files are remembered: a look asks for the same few again and again."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A table at one version, and the commit file that made it so."""
+    """A table at one version, the commit file that made it so, and files of days asked for."""
 
     table: DeltaTable
     version: int
     commit: tuple[int, int]
+    files: dict[tuple[date, date], list[str]] = field(default_factory=dict)
 
 
 class Lake:
@@ -97,8 +101,14 @@ class Lake:
         found = self.open(table)
         if found is None:
             return []
-        days = f"day >= '{first.isoformat()}' AND day <= '{last.isoformat()}'"
-        return list(found.file_uris(file_pruning_predicate=days))
+        opened = self._opened.get(table)
+        known = {} if opened is None or opened.table is not found else opened.files
+        if (first, last) not in known:
+            if len(known) >= KEPT_DAYS:
+                known.clear()
+            days = f"day >= '{first.isoformat()}' AND day <= '{last.isoformat()}'"
+            known[first, last] = list(found.file_uris(file_pruning_predicate=days))
+        return list(known[first, last])
 
     def _remember(self, table: str, found: DeltaTable) -> None:
         version = found.version()

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from nibai.errors import CollectError, UsageError
 from nibai.histogram import ZERO_BUCKET
-from nibai.store.connection import connect, without_progress
+from nibai.store.connection import connect_alone, connect_files
 from nibai.store.layout import Bins, Blocks, Layout, ReplicaSpan
 from nibai.store.row_groups import WORTH_ROWS, RowGroups, StatisticsError
 from nibai.store.rows import numbers
@@ -189,7 +189,7 @@ class Table:
     def _lock(self) -> None:
         """Copy the rows into memory and shut every way out of the connection."""
         rows = self._relation().to_arrow_table()
-        self.connection = _connect()
+        self.connection = connect_alone()
         self.connection.register("only_rows", rows)
         self.source = "only_rows"
         self.connection.execute("SET enable_external_access = false")
@@ -306,21 +306,9 @@ class unreadable:  # noqa: N801 - reads as a statement: with unreadable(name)
             ) from error
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
-    """An empty database; times without a zone are UTC, wherever the machine stands.
-
-    The optimizer must not reason from a Parquet file's statistics: NaN hides from them, and DuckDB
-    2.0 takes `isnan` for false in a file that pyarrow wrote with NaN in it.
-    """
-    connection = without_progress(duckdb.connect())
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET disabled_optimizers = 'statistics_propagation'")
-    return connection
-
-
 def open_file(path: Path, kind: str, name: str) -> Table:
     """A Parquet, CSV or JSON file (gz, zst)."""
-    connection = _connect()
+    connection = connect_files()
     source = READERS[kind].format(path=literal(str(path)))
     with unreadable(name):
         described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
@@ -328,12 +316,9 @@ def open_file(path: Path, kind: str, name: str) -> Table:
     return Table(name, connection, source, columns, str(path) if kind == "parquet" else None)
 
 
-def open_arrow(rows: pa.Table, name: str, *, shared: bool = False) -> Table:
-    """Rows that are in memory already; `shared`: in the process's one database, opened at once.
-
-    A database of its own is needed where a user's expression is to run (`ok_sql`).
-    """
-    connection = connect() if shared else _connect()
+def open_arrow(rows: pa.Table, name: str) -> Table:
+    """Rows that are in memory already."""
+    connection = connect_files()
     if not rows.num_columns:
         return Table(name, connection, "(SELECT 1 WHERE false)")
     connection.register("given_rows", rows)

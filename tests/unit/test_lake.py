@@ -1,5 +1,7 @@
 """The lake shows its newest version, whoever wrote it, and reads a log only when there is one."""
 
+from datetime import date
+
 import pyarrow as pa
 from support.spans import batch
 
@@ -52,3 +54,18 @@ def test_a_log_is_read_once_a_version(tmp_path, monkeypatch):
         assert requests(lake) == sequence * (sequence + 1) / 2
     # The first look finds none; the first commit makes the table, which is then read.
     assert len(opened) == 2
+
+
+def test_the_files_of_some_days_are_those_of_the_newest_version(tmp_path):
+    reader, writer = Lake(tmp_path), Lake(tmp_path)
+    commit(writer, 1)
+    days = date(2021, 1, 1), date(2021, 12, 31)
+    before = reader.file_uris("hist", *days)
+    assert len(before) == 1
+    before.clear()  # an answer is the asker's own
+    assert len(reader.file_uris("hist", *days)) == 1
+    assert not reader.file_uris("hist", date(2021, 12, 31), date(2021, 12, 31))
+    commit(writer, 2)
+    assert len(reader.file_uris("hist", *days)) == len(writer.file_uris("hist", *days)) == 2
+    commit(reader, 3)
+    assert len(reader.file_uris("hist", *days)) == 3

@@ -1,15 +1,18 @@
 """Reading files: what stays out of the process, and how rows become blocks."""
 
+import os
 import subprocess
 import sys
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from nibai.histogram import OVERFLOW_BUCKET, ZERO_BUCKET
+from nibai.store import connection
 from nibai.store.layout import Blocks, Layout
-from nibai.store.scan import open_arrow
+from nibai.store.scan import open_arrow, open_file
 
 COMPARE = """
 import sys
@@ -92,3 +95,29 @@ def test_times_do_not_depend_on_where_the_machine_stands(machine, monkeypatch):
         opened = table(column, [1.0])
         (span,), _ = opened.survey(Layout("v", opened.times("t").sql))
         assert span.start == 1767225600.0
+
+
+def test_files_that_are_open_at_once_keep_their_rejected_lines_and_rows_apart(tmp_path):
+    tables = []
+    for bad in (3, 0, 1):
+        path = tmp_path / f"{bad}.csv"
+        rows = [f"{i},{i}" if i % 10 or i >= 10 * bad else f"x{i}" for i in range(100)]
+        path.write_text("\n".join(["a,b", *rows]) + "\n", encoding="utf-8")
+        tables.append((bad, open_file(path, "csv", path.name)))
+    given = [open_arrow(pa.table({"a": [1] * rows}), "rows") for rows in (2, 5)]
+    for bad, table in tables:
+        assert (table.count(), table.rejected()) == (100 - bad, bad)
+    assert [table.count() for table in given] == [2, 5]
+
+
+def test_what_breaks_duckdb_itself_ends_with_its_file(monkeypatch):
+    real, broken = connection._for_files, connection._files_database(os.getpid())
+
+    def once(cursor):
+        if connection._files_database(os.getpid()) is broken:
+            raise duckdb.FatalException("database has been invalidated")
+        return real(cursor)
+
+    monkeypatch.setattr(connection, "_for_files", once)
+    assert open_arrow(pa.table({"a": [1]}), "rows").count() == 1
+    assert connection._files_database(os.getpid()) is not broken

@@ -33,9 +33,10 @@ def plain_scores(b, c, p, d):
     low = min(b.log2_quantile(p), c.log2_quantile(p) + d) - 0.02
     high = max(b.log2_quantile(p), c.log2_quantile(p) + d) + 0.02
     n_b, n_c = b.n.sum(), c.n.sum()
+    all_b, all_c = b.total(), c.total()
     for _ in range(45):
         x = (low + high) / 2
-        joint = b.cumulative_at(x).sum() / n_b + c.cumulative_at(x - d).sum() / n_c
+        joint = all_b.cumulative_at(x).sum() / n_b + all_c.cumulative_at(x - d).sum() / n_c
         low, high = (x, high) if joint / 2 < p else (low, x)
     u_b = b.blocks * (p * b.n - b.cumulative_at(x)) / n_b
     u_c = c.blocks * (p * c.n - c.cumulative_at(x - d)) / n_c
