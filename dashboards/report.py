@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -21,8 +22,11 @@ BAND = "The shaded band is the {level:.0%} interval; where it reaches the edge t
 Chart = Callable[[Audit, Exhibits], Spec | None]
 
 
+@dataclass(frozen=True, slots=True)
 class HtmlReport:
-    """The self-contained report."""
+    """The self-contained report; `links` lead to pages beside it."""
+
+    links: Mapping[str, str] = field(default_factory=dict)
 
     def render(self, audit: Audit) -> str:
         """The whole page; every text from outside is escaped."""
@@ -36,7 +40,7 @@ class HtmlReport:
             _footer(audit),
         ]
         title = f"{phrases.WORDS[audit.verdict]}: {phrases.question(audit)}"
-        return _page(title, [part for part in body if part], "nibai-audit", _embedded(audit))
+        return self._page(title, body, "nibai-audit", _embedded(audit))
 
     def render_fleet(self, audit: FleetAudit) -> str:
         """The page about many endpoints."""
@@ -48,27 +52,38 @@ class HtmlReport:
             fleet_report.tables(audit),
             fleet_report.footer(audit),
         ]
-        return _page(fleet_report.title(audit), body, "nibai-fleet", fleet_report.embedded(audit))
+        data = fleet_report.embedded(audit)
+        return self._page(fleet_report.title(audit), body, "nibai-fleet", data)
 
+    def _page(self, title: str, body: Iterable[str], name: str, data: str) -> str:
+        """One self-contained page with the whole audit as data at its end."""
+        return (
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            '<meta name="color-scheme" content="light dark">\n'
+            f"<title>nibai: {escape(title)}</title>\n<style>\n{_style()}</style>\n</head>\n"
+            f"<body>\n{self._linked()}<main>\n"
+            + "\n".join(part for part in body if part)
+            + f'\n</main>\n<script type="application/json" id="{name}">{data}</script>\n'
+            "</body>\n</html>\n"
+        )
 
-def _page(title: str, body: Iterable[str], name: str, data: str) -> str:
-    """One self-contained page with the whole audit as data at its end."""
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>nibai: {escape(title)}</title>\n<style>\n{_style()}</style>\n</head>\n"
-        "<body>\n<main>\n" + "\n".join(part for part in body if part) + "\n</main>\n"
-        f'<script type="application/json" id="{name}">{data}</script>\n'
-        "</body>\n</html>\n"
-    )
+    def _linked(self) -> str:
+        """Where a reader of a server goes on; nothing in a file of its own."""
+        if not self.links:
+            return ""
+        found = " ".join(
+            f'<a href="{escape(address)}">{escape(text)}</a>'
+            for text, address in self.links.items()
+        )
+        return f'<nav class="home" aria-label="nibai"><strong>nibai</strong> {found}</nav>\n'
 
 
 def build(options: Mapping[str, object]) -> Renderer:
-    """The renderer; it has no options."""
-    del options
-    return HtmlReport()
+    """The renderer; `links` are texts and addresses of pages beside this one."""
+    links = options.get("links")
+    return HtmlReport(dict(links) if isinstance(links, Mapping) else {})
 
 
 @cache

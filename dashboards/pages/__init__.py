@@ -14,10 +14,25 @@ from dashboards.phrases import MARKS, WORDS
 from dashboards.theme import DARK, LIGHT
 from nibai.claims import quantile_label
 from nibai.conventions import METRICS
-from nibai.model import Verdict
-from nibai.protocols import AuditsPage, EndpointPage, Page, PageMaker
+from nibai.model import Moved, Verdict
+from nibai.protocols import (
+    AuditsPage,
+    EndpointPage,
+    EndpointsPage,
+    MissingPage,
+    Page,
+    PageMaker,
+    ProblemPage,
+)
 
 HOME = files("dashboards.pages")
+TEMPLATES: dict[type[Page], str] = {
+    AuditsPage: "audits.html",
+    EndpointsPage: "endpoints.html",
+    EndpointPage: "endpoint.html",
+    MissingPage: "missing.html",
+    ProblemPage: "problem.html",
+}
 
 
 class Templates:
@@ -25,18 +40,21 @@ class Templates:
 
     def make(self, page: Page) -> str:
         """The whole document."""
-        name = "missing.html"
-        if isinstance(page, AuditsPage):
-            name = "audits.html"
-        elif isinstance(page, EndpointPage):
-            name = "endpoint.html"
-        return _environment().get_template(name).render(page=page)
+        return _environment().get_template(TEMPLATES[type(page)]).render(page=page)
 
 
 def build(options: Mapping[str, object]) -> PageMaker:
     """The maker; it has no options."""
     del options
     return Templates()
+
+
+NOTICED = {
+    Moved.WORSE: "slower or failing more",
+    Moved.BETTER: "faster or failing less",
+    Moved.ANSWERS: "other answers",
+    Moved.TRAFFIC: "other requests",
+}
 
 
 @cache
@@ -50,7 +68,7 @@ def _environment() -> Environment:
     )
     made.filters.update(
         moment=moment, iso=iso, mark=mark, word=word, path=path, quantile=quantile_label,
-        seconds=value_text,
+        seconds=value_text, age=age_text, noticed=NOTICED.__getitem__,
     )  # fmt: skip
     made.globals.update(style=_style(), metrics=METRICS)
     return made
@@ -83,6 +101,20 @@ def moment(seconds: float | None) -> str:
 def iso(seconds: float) -> str:
     """A moment for machines."""
     return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def age_text(seconds: float | None) -> str:
+    """How long ago, in the largest unit that has two of it.
+
+    >>> age_text(95.0), age_text(7300.0), age_text(None)
+    ('95 s', '122 min', '—')
+    """
+    if seconds is None:
+        return "—"
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= (3 if unit == "h" else 2) * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def mark(verdict: str) -> str:

@@ -108,7 +108,7 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
             ready=lambda: keeper.ready(warm=exporter.warm()),
             access=access,
             max_body=config.otlp.max_body,
-            site=Site(exporter.scrape, Pages(desk, board, exporter.seen).page),
+            site=Site(exporter.scrape, Pages(desk, board, exporter.seen, office.detections).page),
         )
         # Stopped in the other order: what wakes first, what folds last.
         for part in (keeper, exporter, sources, waker):

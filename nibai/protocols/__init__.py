@@ -36,10 +36,13 @@ from nibai.protocols.replays import (
 from nibai.protocols.showing import (
     AuditLine,
     AuditsPage,
+    EndpointLine,
     EndpointPage,
+    EndpointsPage,
     MissingPage,
     Page,
     PageMaker,
+    ProblemPage,
     SeriesLine,
 )
 from nibai.protocols.sources import (
@@ -85,7 +88,9 @@ __all__ = [
     "Describer",
     "Discoverer",
     "Effort",
+    "EndpointLine",
     "EndpointPage",
+    "EndpointsPage",
     "Examiner",
     "FileReader",
     "FileRequest",
@@ -105,6 +110,7 @@ __all__ = [
     "PredictionWindows",
     "Preview",
     "PriceList",
+    "ProblemPage",
     "Pulled",
     "Puller",
     "PushRequest",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from nibai.model import CollectorStanding, Standing
+from nibai.model import CollectorStanding, Detection, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,46 @@ class AuditsPage:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointPage:
-    """One endpoint: how its changes stand, its series, its audits."""
+class EndpointLine:
+    """An endpoint in a list: how many of its claims have which verdict, in the order of gravity.
+
+    `newest` is the end of its newest minute of the last two days, `silent`: one is missing that was
+    to come; `noticed`: changes that detectors noticed and nobody claimed anything of.
+    """
 
     endpoint: str
+    verdicts: tuple[tuple[str, int], ...]
     newest: float | None
+    silent: bool
+    noticed: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointsPage:
+    """The list of endpoints, the gravest first; `find` is a part of their names (empty: all)."""
+
+    lines: Sequence[EndpointLine]
+    find: str
+    found: int
+    known: int
+    number: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointPage:
+    """One endpoint: how its changes stand, what was noticed, its series, its audits."""
+
+    line: EndpointLine
     standings: Sequence[Standing]
+    detections: Sequence[Detection]
     series: Sequence[SeriesLine]
     lines: Sequence[AuditLine]
+
+    @property
+    def endpoint(self) -> str:
+        """Its name."""
+        return self.line.endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +94,14 @@ class MissingPage:
     what: str
 
 
-Page = AuditsPage | EndpointPage | MissingPage
+@dataclass(frozen=True, slots=True)
+class ProblemPage:
+    """What is asked for cannot be shown now."""
+
+    text: str
+
+
+Page = AuditsPage | EndpointsPage | EndpointPage | MissingPage | ProblemPage
 
 
 @runtime_checkable

@@ -38,6 +38,13 @@ class Access:
             return "a client certificate is required"
         return "a valid bearer token or a client certificate is required"
 
+    @property
+    def hint(self) -> str:
+        """How a reader shows it."""
+        if self.token is None and self.read_token is None:
+            return ""
+        return "; in a browser any user name, and the token as password"
+
     def may_write(self, request: Request) -> bool:
         """Whether a client may send data."""
         return self.may_send(request.headers.get("authorization", ""), shown_names(request))

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from nibai.errors import NibaiError
 from nibai.server.access import Access
 
 SECURITY = {
@@ -40,7 +41,10 @@ def reading_routes(site: Site, access: Access) -> list[Route]:
     async def metrics(request: Request) -> Response:
         if not access.may_read(request):
             return _refused(access)
-        kind, body = await asyncio.to_thread(site.metrics, request.headers.get("accept", ""))
+        try:
+            kind, body = await asyncio.to_thread(site.metrics, request.headers.get("accept", ""))
+        except NibaiError as error:
+            return Response(f"{error}\n", 503, media_type="text/plain")
         # As it is: Prometheus wants its media type to the letter.
         return Response(body, headers={"content-type": kind, "cache-control": "no-store"})
 
@@ -58,12 +62,11 @@ def reading_routes(site: Site, access: Access) -> list[Route]:
     return [
         Route("/", home),
         Route("/metrics", metrics),
-        Route("/audits", page),
-        Route("/audits/{rest:path}", page),
-        Route("/endpoints/{rest:path}", page),
+        # Whatever else is asked for: pages know what there is, and say what there is not.
+        Route("/{rest:path}", page),
     ]
 
 
 def _refused(access: Access) -> Response:
     headers = {"www-authenticate": 'Basic realm="nibai", charset="UTF-8"'}
-    return Response(f"{access.wanted}\n", 401, headers, "text/plain")
+    return Response(f"{access.wanted}{access.hint}\n", 401, headers, "text/plain")

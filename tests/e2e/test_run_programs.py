@@ -188,6 +188,7 @@ def test_pages_open_in_a_browser_without_a_complaint(lake, tmp_path):
         for path, said in (
             ("/audits", "Newest first, page 1 of 1"), (name, "1.5x faster at p50"),
             (f"/endpoints/{TWICE}", "a verdict reached stays"), ("/audits/none", "Not found"),
+            ("/endpoints", "what needs a look first"),
         ):  # fmt: skip
             for dark in (False, True):
                 page, complaints = looked_at(browser, tmp_path, nibai.url + path, dark=dark)

@@ -107,7 +107,8 @@ def test_without_a_certificate_only_the_token_opens(served, authority):
         wanted = f"a valid bearer token or {wanted}"
         assert ask(port, authority, authorization=f"Bearer {token}") == (200, "metrics")
         assert send(port, authority, authorization=f"Bearer {token}")[0] == 200
-    assert ask(port, authority, authorization="Bearer other") == (401, f"{wanted}\n")
+    hint = "" if token is None else "; in a browser any user name, and the token as password"
+    assert ask(port, authority, authorization="Bearer other") == (401, f"{wanted}{hint}\n")
     assert send(port, authority) == (401, json.dumps({"message": wanted}, separators=(",", ":")))
 
 

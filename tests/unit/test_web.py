@@ -1,7 +1,9 @@
 """What the server shows: metrics in two forms, pages with inert text, and to whom."""
 
 import base64
+import re
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -208,6 +210,52 @@ def test_audits_are_listed_and_shown(shown):
     assert name not in other.text
 
 
+def test_endpoints_are_listed_whatever_needs_a_look_first(shown):
+    followed(shown, "3x faster at p50")
+    declared(shown.desk, "2x faster at p50", endpoint="onprem/tokyo/never-seen")
+    page = shown.client.get("/endpoints")
+    assert page.status_code == 200
+    order = re.findall(r'href="/endpoints/([^"]+)"', page.text)
+    assert order[0] == TWICE, "its claim is refuted"
+    assert {"onprem/tokyo/never-seen", "onprem/tokyo/same"} <= set(order)
+    assert "none for two days" in page.text
+    found = shown.client.get("/endpoints", params={"find": "NEVER"})
+    assert re.findall(r'href="/endpoints/([^"]+)"', found.text) == ["onprem/tokyo/never-seen"]
+    assert re.search(r"1 of [0-9]+ endpoints, what needs a look first", found.text)
+    assert shown.client.get("/endpoints/onprem/tokyo/never-seen").status_code == 200
+
+
+def test_five_hundred_endpoints_have_pages(shown, monkeypatch):
+    names = {f"onprem/tokyo/e{i:03d}": 60.0 * i for i in range(500)}
+    monkeypatch.setattr(Pages, "_newest", lambda _self: names)
+    first, last = (shown.client.get(f"/endpoints?page={n}").text for n in (1, 5))
+    assert "500 endpoints, what needs a look first; page 1 of 5" in first
+    assert first.count('<th scope="row"') == 100
+    assert 'rel="next"' not in last
+    assert "e499" in last
+
+
+def test_a_state_that_is_away_is_said_on_the_page(shown, monkeypatch):
+    def away():
+        raise StoreError("state.sqlite: <locked>: free it")
+
+    monkeypatch.setattr(shown.desk.state, "audits", away)
+    page = shown.client.get("/audits")
+    assert page.status_code == 503
+    assert "state.sqlite: &lt;locked&gt;: free it" in page.text
+    monkeypatch.setattr(shown.exporter, "_snapshot", replace(shown.exporter._snapshot, number=-1))
+    metrics = shown.client.get("/metrics")
+    assert (metrics.status_code, metrics.text) == (503, "state.sqlite: <locked>: free it\n")
+
+
+def test_a_report_leads_back_to_the_lists(shown):
+    followed(shown, "1.5x faster at p50")
+    name = shown.desk.state.audits()[0][0]
+    report = shown.client.get(f"/audits/{name}").text
+    assert '<nav class="home" aria-label="nibai">' in report
+    assert '<a href="/endpoints">Endpoints</a> <a href="/audits">Audits</a>' in report
+
+
 def test_long_lists_have_pages(shown):
     change = declared(shown.desk, "2x faster")
     document = to_document(mixed())
@@ -242,7 +290,7 @@ def test_hostile_names_are_inert(shown):
 @pytest.mark.parametrize(
     "path",
     ["/audits/../../etc/passwd", "/audits/%2e%2e%2f%2e%2e%2fetc%2fpasswd", "/audits/aud-404",
-     "/audits/a/b", "/audits/%00", "/endpoints/", "/endpoints/../../etc/passwd", "/nothing"],
+     "/audits/a/b", "/audits/%00", "/endpoints/../../etc/passwd", "/nothing"],
 )  # fmt: skip
 def test_what_is_not_there_is_not_found(shown, path):
     page = shown.client.get(path)
