@@ -1,5 +1,6 @@
 """What an AWS account can give: one question a file, each asked only by reading.
 
 `asking` turns answers and refusals into capabilities; `access`, `enrichment`, `metrics`,
-`captures`, `traces`, `prices` and `bills` ask; `source` is the plug-in. Source: nibai's aws.md, 16.
+`weights`, `captures`, `traces`, `prices` and `bills` ask; `source` is the plug-in.
+Source: nibai's aws.md, 16.
 """

@@ -17,6 +17,7 @@ from collector.capabilities import (
     metrics,
     prices,
     traces,
+    weights,
 )
 from collector.prices.aws import PRICING_REGION
 from collector.promql.client import PromqlClient, urllib3_http
@@ -74,8 +75,12 @@ class AwsExaminer:
                 + histograms.READS
                 + 2 * MOST_ENDPOINTS
             )
-            reads += MOST_ENDPOINTS * (3 + captures.READS + MOST_VARIANTS * metrics.READS)
-            dollars = MOST_ENDPOINTS * (captures.DOLLARS + MOST_VARIANTS * metrics.DOLLARS)
+            reads += MOST_ENDPOINTS * (
+                3 + weights.READS + captures.READS + MOST_VARIANTS * metrics.READS
+            )
+            dollars = MOST_ENDPOINTS * (
+                weights.DOLLARS + captures.DOLLARS + MOST_VARIANTS * metrics.DOLLARS
+            )
             yield Effort(place.topic, reads, dollars)
 
     def examine(self) -> Iterator[Capability]:
@@ -114,6 +119,7 @@ class AwsExaminer:
         yield from prices.prices(topic, services, place.region, snapshots)
         for one in found:
             yield from endpoints.endpoint(one.snapshot, one.alarms)
+            yield from weights.weights(services, one.snapshot, now)
             yield from captures.captures(services, one.snapshot, now)
             for unit in _measured(one.snapshot):
                 asking = metrics.VariantMetrics(services, one.snapshot, unit, now)

@@ -19,6 +19,18 @@ _ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
 _HOUR_OF_KEY = re.compile(r"(\d{4})/(\d{2})/(\d{2})/(\d{2})/[^/]+")
 
 
+def bucket_and_key(address: str) -> tuple[str, str]:
+    """Both parts of an address; ValueError for what is none.
+
+    >>> bucket_and_key("s3://models/base/model.tar.gz")
+    ('models', 'base/model.tar.gz')
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise ValueError("written like s3://BUCKET/PREFIX")
+    return match.group(1), match.group(2) or ""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Files of one prefix (it ends with "/") whose names have one ending."""
@@ -34,12 +46,10 @@ class Place:
         >>> Place.of("s3://captures/prod/", "chat", "blue").name
         's3://captures/prod/chat/blue/'
         """
-        match = _ADDRESS.fullmatch(destination)
-        if match is None:
-            raise ValueError("written like s3://BUCKET/PREFIX")
-        head = (match.group(2) or "").strip("/")
+        bucket, key = bucket_and_key(destination)
+        head = key.strip("/")
         prefix = "/".join([*([head] if head else []), *below, ""])
-        return cls(match.group(1), prefix, ending)
+        return cls(bucket, prefix, ending)
 
     @property
     def name(self) -> str:

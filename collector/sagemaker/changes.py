@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from collector.sagemaker.artifacts import MODELS, PART
 from collector.sagemaker.diff import Moved, Step
 from collector.sagemaker.jobs import Job
 from collector.sagemaker.kinds import precision_type
@@ -92,6 +93,8 @@ def _instances(step: Step) -> dict[str, str]:
 def _short(one: Moved) -> str:
     """A fact by its last word, digests without their length."""
     name = one.path.rpartition(".")[2]
+    if one.path.startswith(f"{PART}."):
+        name = f"contents of {one.path.partition(MODELS)[2].removesuffix(']') or name}"
     return f"{name} {_value(one.before)} -> {_value(one.after)}"
 
 

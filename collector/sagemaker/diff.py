@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
+from collector.sagemaker.artifacts import LISTED, MODELS, PART
 from collector.sagemaker.kinds import kind_of
 from collector.sagemaker.snapshot import Role, Snapshot, Unit
 from nibai.model import ChangeKind
@@ -92,6 +93,8 @@ def _main(after: Snapshot, unit: Unit, new: Iterable[Unit]) -> Unit | None:
 
 def _step(before: Unit, after: Unit, unread: frozenset[str], *, side_by_side: bool) -> Step:
     moved = [one for one in _moved(before.facts, after.facts) if _part(one.path) not in unread]
+    listed = {path.removesuffix(LISTED) for path in before.facts if path.endswith(LISTED)}
+    moved = [one for one in (_as_artifact(one, listed) for one in moved) if one is not None]
     if "image" in unread:
         # Without digests the tag is all that is known of a container.
         moved = [_as_container(one) if _part(one.path) == "image_tag" else one for one in moved]
@@ -104,6 +107,17 @@ def _step(before: Unit, after: Unit, unread: frozenset[str], *, side_by_side: bo
     capacity = _moved(before.capacity, after.capacity)
     kinds = tuple(one for one in moved if one.kind is not None)
     return Step(before, after, kinds, (*others, *capacity), side_by_side)
+
+
+def _as_artifact(one: Moved, listed: Collection[str]) -> Moved | None:
+    """What lies behind an address: it tells nothing where it was not known before.
+
+    Models that come to a multi-model folder (one of those `listed` before) or go are no
+    optimization; another one under the same name is.
+    """
+    if _part(one.path) != PART or None not in {one.before, one.after}:
+        return one
+    return replace(one, kind=None) if one.path.partition(MODELS)[0] in listed else None
 
 
 def _as_container(one: Moved) -> Moved:

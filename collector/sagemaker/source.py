@@ -9,11 +9,13 @@ from dataclasses import replace
 from collector.aws.pace import Spaced
 from collector.aws.session import AwsClient, Caller
 from collector.sagemaker.advice import Advice
+from collector.sagemaker.artifacts import MODELS, Artifacts
 from collector.sagemaker.changes import change_of
 from collector.sagemaker.describe import Described, Describer
 from collector.sagemaker.diff import Step, steps
 from collector.sagemaker.events import Queue
 from collector.sagemaker.jobs import Job, Jobs, explained
+from collector.sagemaker.loaded import OVERWRITTEN, loaded, told
 from collector.sagemaker.looks import (
     COMPONENTS,
     DELETED,
@@ -44,7 +46,8 @@ KEPT_SIGNALS_SECONDS = 600.0
 class SageMakerSource:
     """Endpoints of one account and region that match `patterns`.
 
-    `queue` is asked for messages of EventBridge (client and address), `trail` is CloudTrail.
+    `queue` is asked for messages of EventBridge (client and address), `trail` is CloudTrail,
+    `store` is S3, where models' weights lie.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class SageMakerSource:
         clock: Callable[[], float],
         queue: tuple[Caller, str] | None = None,
         trail: Caller | None = None,
+        store: Caller | None = None,
     ) -> None:
         self._permitted = Permitted()
         self._queue = None if queue is None else Queue(*queue, self._permitted)
@@ -64,6 +68,7 @@ class SageMakerSource:
         self._describer = Describer(caller, salt, self._permitted)
         self._jobs = Jobs(caller, self._permitted)
         self._advice = Advice(caller, self._permitted)
+        self._artifacts = None if store is None else Artifacts(store, clock)
         self._scope = f"sagemaker/{account_region}/"
         self._patterns = tuple(patterns)
         self._clock = clock
@@ -73,7 +78,8 @@ class SageMakerSource:
     @property
     def problems(self) -> Sequence[str]:
         """What the last look could not read."""
-        return (*self._permitted.problems.values(), *self._failed)
+        contents = () if self._artifacts is None else self._artifacts.problems.values()
+        return (*self._permitted.problems.values(), *contents, *self._failed)
 
     def discover(
         self, known: Mapping[str, Deployment], *, since: float | None = None
@@ -81,6 +87,8 @@ class SageMakerSource:
         """One look at every endpoint; one that cannot be read is told and stops no other."""
         self._permitted.problems.clear()
         self._failed.clear()
+        if self._artifacts is not None:
+            self._artifacts.problems.clear()
         self._unused = False
         if self._trail is not None:
             self._trail.forget()
@@ -115,6 +123,8 @@ class SageMakerSource:
         described = self._describer.describe(name)
         if described is None:
             return None if earlier is None else self._deleted(earlier)
+        if self._artifacts is not None and described.at_rest:
+            described = replace(described, snapshot=self._artifacts.seen(described.snapshot))
         now = self._clock()
         if earlier is None:
             if not described.at_rest:
@@ -170,7 +180,8 @@ class SageMakerSource:
         self, described: Described, earlier: Deployment, signals: Sequence[Signal], now: float
     ) -> Sighting:
         before = from_document(earlier.document)
-        seen = Seen(earlier, before, settled(before, described.snapshot), signals)
+        contents = loaded(before, settled(before, described.snapshot))
+        seen = Seen(earlier, before, contents.snapshot, signals)
         found = self._changes(seen)
         deployment = self._deployment(seen.after, now)
         if not found and (ran := taken_back(seen)) is not None:
@@ -180,6 +191,10 @@ class SageMakerSource:
         if recent and not found:
             deployment = replace(deployment, underway={"signals": recent})
         words = notes(seen, changed=bool(found))
+        if contents.waiting:
+            going_on = {**deployment.underway, OVERWRITTEN: dict(contents.waiting)}
+            deployment = replace(deployment, underway=going_on)
+            words += told(contents.waiting, earlier.underway.get(OVERWRITTEN, {}))
         if updated := components_underway(described, earlier, now):
             going_on = {**deployment.underway, COMPONENTS: updated}
             deployment = replace(deployment, underway=going_on)
@@ -200,7 +215,7 @@ class SageMakerSource:
         modified = seen.after.modified if after.modified is None else after.modified
         since, busy = update_of(seen.earlier, after.name)
         # Whether AWS dates the end of a component's update is not documented.
-        over = modified if modified >= busy else self._clock()
+        over = modified if modified >= busy and not _by_itself(step) else self._clock()
         own = about(seen.signals, component)
         if self._trail is not None:
             asked = self._trail.signals(seen.after.name, component, since, over)
@@ -250,6 +265,11 @@ class SageMakerSource:
         return Sighting(gone, (), ("was deleted",))
 
 
+def _by_itself(step: Step) -> bool:
+    """Whether only models in a multi-model folder were exchanged: nothing was deployed."""
+    return all(MODELS in one.path for one in step.moved)
+
+
 def build(options: Mapping[str, object]) -> Discoverer:
     """One account and region; `options` are those of `sagemaker` in nibai.yaml and a `salt`."""
     import time  # noqa: PLC0415 - the plug-in's own clock
@@ -273,4 +293,7 @@ def build(options: Mapping[str, object]) -> Discoverer:
         if queue is None
         else (AwsClient("sqs", region, endpoint_url=endpoint_url), str(queue)),
         trail=trail,
+        store=AwsClient("s3", region, endpoint_url=endpoint_url)
+        if options.get("weights", True)
+        else None,
     )

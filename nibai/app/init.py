@@ -105,6 +105,9 @@ def _sagemaker(found: Survey, endpoint_url: str | None) -> str:
         f"    # queue: https://sqs.{region}.amazonaws.com/{account}/nibai-events",
         "    # Who deployed, and exactly when (needs cloudtrail:LookupEvents).",
         "    cloudtrail: false",
+        "    # S3 is asked once an hour whether a model was overwritten where it lies (needs",
+        "    # s3:GetObject and s3:ListBucket of its bucket; less than a cent a month).",
+        "    weights: true",
         "",
     ]
     return "\n".join(lines)

@@ -16,6 +16,7 @@ class SageMaker(Section):
 
     `claims` is what a change has to keep when nobody declares more. `queue` is an SQS queue that
     EventBridge fills; `cloudtrail` asks who deployed and when (2 calls per second, 90 days back).
+    `weights`: once an hour S3 is asked whether models were overwritten at their address.
     """
 
     account: str = Field(pattern=r"^\d{12}$")
@@ -25,6 +26,7 @@ class SageMaker(Section):
     claims: tuple[str, ...] = (DEFAULT_CLAIM,)
     queue: str | None = Field(default=None, pattern=r"^https?://\S+/\d{12}/\S+$")
     cloudtrail: bool = False
+    weights: bool = True
     endpoint_url: str | None = None
 
     @field_validator("claims")

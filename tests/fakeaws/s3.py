@@ -5,6 +5,7 @@ parser and must come out the same. ListObjectsV2 lists keys in UTF-8 binary orde
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 """
 
+import hashlib
 from datetime import UTC, datetime
 from functools import cache
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -63,7 +64,21 @@ class S3:
                 "%a, %d %b %Y %H:%M:%S GMT"
             )
         }
+        headers["ETag"] = etag(data)
         return 200, headers, data[: len(data) // 2] if key in self.cut else data
+
+    def head(self, path):
+        """(status, headers) of a HEAD: an error has no body, and so no code of its own."""
+        url = urlsplit(path)
+        bucket, _, key = unquote(url.path).lstrip("/").partition("/")
+        self.asked.append(("HeadObject", key))
+        try:
+            if self.error is not None:
+                raise self.error
+            status, headers, _ = self._object(bucket, key)
+        except ServiceError as error:
+            return error.status, {"Content-Length": "0"}
+        return status, headers
 
     def _list(self, bucket, query):
         assert query["list-type"] == "2", "only version 2 lists by StartAfter"
@@ -72,16 +87,17 @@ class S3:
         after = max(after, query.get("continuation-token", ""))
         keys = sorted(k for b, k in self.objects if b == bucket and k.startswith(prefix))
         keys = [key for key in keys if key > after]
+        size = min(int(query.get("max-keys", self.page)), self.page)
         found = {
             "Name": bucket,
             "Prefix": prefix,
-            "MaxKeys": self.page,
-            "KeyCount": len(keys[: self.page]),
-            "IsTruncated": len(keys) > self.page,
-            "Contents": [self._listed(bucket, key) for key in keys[: self.page]],
+            "MaxKeys": size,
+            "KeyCount": len(keys[:size]),
+            "IsTruncated": len(keys) > size,
+            "Contents": [self._listed(bucket, key) for key in keys[:size]],
         }
         if found["IsTruncated"]:
-            found["NextContinuationToken"] = keys[self.page - 1]
+            found["NextContinuationToken"] = keys[size - 1]
         body = _list_xml(found).encode()
         _check_shape("ListObjectsV2", found, body)
         return 200, _headers(body, "application/xml"), body
@@ -91,12 +107,18 @@ class S3:
         return {
             "Key": key,
             "Size": len(data),
+            "ETag": etag(data),
             "LastModified": datetime.fromtimestamp(modified, UTC),
         }
 
     def _check(self, key):
         if any(key.startswith(prefix) for prefix in self.denied):
             raise ServiceError(403, "AccessDenied", "Access Denied")
+
+
+def etag(data):
+    """That of an object that was put in one piece, unencrypted or with SSE-S3."""
+    return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
 
 
 def _check_shape(operation, found, body):

@@ -50,6 +50,22 @@ def rest_target(prefix, path):
     return f"{prefix}.{paths[path]}" if path in paths else f"{path.strip('/')}."
 
 
+class _Handler(BaseHTTPRequestHandler):
+    """What the services have in common."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def _begin(self, status, headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
 class FakeAws:
     """Serves `backends` ({"cloudwatch": Metrics, ...}) on loopback; use as a context manager."""
 
@@ -102,11 +118,12 @@ class FakeAws:
         body = json.dumps(_denied(path)).encode()
         return "GetObject", 403, {"Content-Length": str(len(body))}, body
 
-    def _handler(fake):  # noqa: N805 - the handler has a self of its own
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
+    def head(self, path):
+        """(status, headers) of one HEAD to S3."""
+        return self.backends["s3"].head(path) if "s3" in self.backends else (403, {})
 
+    def _handler(fake):  # noqa: N805 - the handler has a self of its own
+        class Handler(_Handler):
             def do_POST(self):
                 body = _body(self)
                 if self.path.startswith("/api/v1/"):
@@ -138,22 +155,20 @@ class FakeAws:
                     return
                 operation, status, headers, data = fake.object(self.path)
                 fake.seen.append(f"s3:{operation}")
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
+                self._begin(status, headers)
                 self.wfile.write(data)
                 # A body that is shorter than promised ends with the connection.
                 self.close_connection = len(data) < int(headers["Content-Length"])
+
+            def do_HEAD(self):
+                fake.seen.append("s3:HeadObject")
+                self._begin(*fake.head(self.path))
 
             def date_time_string(self, timestamp=None):
                 """The service's own time, where a backend has one."""
                 times = [getattr(one, "now", None) for one in fake.backends.values()]
                 known = next((one for one in times if one is not None), timestamp)
                 return super().date_time_string(known)
-
-            def log_message(self, *_):
-                pass
 
         return Handler
 

@@ -13,6 +13,7 @@ from datetime import datetime
 import numpy as np
 from fakeaws.cloudtrail import CloudTrail
 from fakeaws.metrics import Metrics
+from fakeaws.s3 import S3
 from fakeaws.sagemaker import ACCOUNT, REGION, SageMaker
 from fakeaws.server import FakeAws
 
@@ -35,9 +36,10 @@ class World:
     def __init__(self, folder, monkeypatch, *, seed=31, requests=REQUESTS, **backends):
         self.folder, self.requests = folder, requests
         self.aws, self.metrics = SageMaker(NOW), Metrics(NOW, page=5000)
-        self.trail = CloudTrail(NOW)
+        self.trail, self.s3 = CloudTrail(NOW), S3()
         self.backends = {
-            "sagemaker": self.aws, "cloudwatch": self.metrics, "cloudtrail": self.trail, **backends,
+            "sagemaker": self.aws, "cloudwatch": self.metrics, "cloudtrail": self.trail,
+            "s3": self.s3, **backends,
         }  # fmt: skip
         self.truth = {}
         self.rng = np.random.default_rng(seed)

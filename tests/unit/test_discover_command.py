@@ -24,7 +24,10 @@ class Command:
 
     def __call__(self, *arguments, **settings):
         with FakeAws(sagemaker=self.aws) as fake:
-            section = {"account": "123456789012", "region": "eu-west-1", "endpoint_url": fake.url}
+            section = {
+                "account": "123456789012", "region": "eu-west-1", "endpoint_url": fake.url,
+                "weights": False,
+            }  # fmt: skip
             document = {"data": str(self.folder / "data"), "sagemaker": [{**section, **settings}]}
             path = self.folder / "nibai.yaml"
             path.write_text(yaml.safe_dump(document), encoding="utf-8")

@@ -71,3 +71,17 @@ def test_the_policy_only_reads():
         for one in set(statement["Action"]) - SETTLED:
             reads = r"\w+:(Get|Query|List|Describe|Lookup|BatchGet|Receive|StartQuery)"
             assert re.match(reads, one), one
+
+
+def test_models_and_captures_are_read_in_their_own_buckets_only():
+    resources = {
+        (action, statement["Resource"])
+        for statement in POLICY["Statement"]
+        for action in statement["Action"]
+        if action.startswith("s3:")
+    }
+    assert resources == {
+        (action, f"arn:aws:s3:::{bucket}{path}")
+        for bucket in ("CAPTURE_BUCKET", "MODEL_BUCKET")
+        for action, path in (("s3:GetObject", "/PREFIX/*"), ("s3:ListBucket", ""))
+    }
