@@ -31,6 +31,22 @@ def percentiles_gate(sample: Sample, p: float, error: RecordingError) -> Reason 
     )
 
 
+def below_gate(sample: Sample, p: float) -> Reason | None:
+    """Of a quantile among requests below all buckets nothing is known, of those above it all is."""
+    if -math.inf not in sample.value(p):
+        return None
+    shares = " and ".join(
+        f"{share:.1%} of {role} requests"
+        for role, share in zip(("the baseline's", "the candidate's"), sample.below, strict=True)
+        if share
+    )
+    return Reason(
+        ReasonCode.RECORDED_TOO_COARSE,
+        f"{quantile_label(p)} lies at zero or below the lowest bucket that was recorded ({shares}),"
+        " where nothing tells how fast they were: record lower buckets (CloudWatch: own_range)",
+    )
+
+
 def recording_notes(sample: Sample, p: float, error: RecordingError) -> list[str]:
     """What widened the interval, and by how much; and what is an estimate of more requests."""
     traced = _who(sample, "sampled")

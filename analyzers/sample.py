@@ -30,6 +30,7 @@ from nibai.stats.recorded_sides import RecordedSides, recorded_as
 from nibai.stats.replication import RunInterval, run_interval
 from nibai.stats.sides import (
     Segments,
+    below_share,
     censored_share,
     log2_quantiles,
     pooled_segments,
@@ -93,6 +94,11 @@ class Sample:
     def censored(self) -> tuple[float, float]:
         """Share of failed, timed out or missing requests of (baseline, candidate)."""
         return censored_share(self._baseline), censored_share(self._candidate)
+
+    @property
+    def below(self) -> tuple[float, float]:
+        """Share of requests at zero or below all recorded buckets, of (baseline, candidate)."""
+        return below_share(self._baseline), below_share(self._candidate)
 
     @property
     def by_runs(self) -> bool:

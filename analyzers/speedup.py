@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from analyzers.calibration import past_gate, past_judgement, side_notes
 from analyzers.gates import first_gate, no_data, too_few_requests, verdict_of
-from analyzers.recording import percentiles_gate, recording_notes
+from analyzers.recording import below_gate, percentiles_gate, recording_notes
 from analyzers.sample import Sample, sample_of
 from analyzers.speed_evidence import estimate_of, evidence_of, no_evidence
 from analyzers.speed_reading import (
@@ -215,6 +215,7 @@ class Speedup:
         gate = (
             gate
             or percentiles_gate(sample, p, reading.error)
+            or below_gate(sample, p)
             or past_gate(past, sample.comparison)
             or self._thin(sample, p, reading)
             or support_gate(claim, sample, reading)

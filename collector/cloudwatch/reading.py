@@ -22,6 +22,7 @@ from collector.cloudwatch.cadence import (
     name,
     reached,
 )
+from collector.cloudwatch.doubtful import Doubtful
 from collector.cloudwatch.execute import CONCURRENT_CALLS, Answered, Executor, MetricsClient
 from collector.cloudwatch.pace import Pace
 from collector.cloudwatch.plan import (
@@ -40,6 +41,8 @@ from collector.cloudwatch.units import DOLLARS_PER_REQUEST, Units
 from nibai.errors import CollectError, ConfigError
 from nibai.model import Observation, Window
 from nibai.protocols import Preview, Pulled
+
+FITTED = "minutes whose buckets do not add up are fitted from percentiles"
 
 SKEW_SECONDS = 60.0
 """A clock that is further off is told."""
@@ -132,18 +135,28 @@ class CloudWatchSource:
             batch = (_without(stuck, *one) for one in planned[first : first + CONCURRENT_CALLS])
             kept = [(call, of) for call, of in batch if of]
             marks = {id(call): of for call, of in kept}
+            doubtful = Doubtful()
             for number, answered in enumerate(self._executor.run([call for call, _ in kept])):
                 brought = brought or not answered.silent
                 refused = refused or "; ".join(answered.messages)
-                part = _pulled(answered, marks[id(answered.call)], stuck)
+                part = _pulled(answered, marks[id(answered.call)], stuck, doubtful)
                 left = len(planned) - first - number - 1
                 yield replace(part, settled=number == len(kept) - 1, left=left)
+            yield from self._again(doubtful)
         if planned and not brought:
             raise CollectError(
                 f"CloudWatch answered none of {len(planned)} calls ({refused or 'no reason'}): "
                 "nothing was read, the next reading tries again",
                 retryable=True,
             )
+
+    def _again(self, doubtful: Doubtful) -> Iterator[Pulled]:
+        """Percentiles of final minutes whose buckets do not add up, a call at a time."""
+        for call in doubtful.calls(self._clock()):
+            for answered in self._executor.run([call]):
+                fitted = list(doubtful.of(answered, observations(answered, Tally())))
+                notes = {FITTED: len(fitted)} if fitted else {}
+                yield replace(_paid(answered), observations=fitted, notes=notes)
 
     def _due(self, read_until: Mapping[str, float]) -> list[Due]:
         wanted = self._wanted.values()
@@ -205,7 +218,9 @@ def _without(stuck: set[str], call: Call, ready: dict[str, Due]) -> Planned:
     return replace(call, wanted=wanted), left
 
 
-def _pulled(answered: Answered, ready: Mapping[str, Due], stuck: set[str]) -> Pulled:
+def _pulled(
+    answered: Answered, ready: Mapping[str, Due], stuck: set[str], doubtful: Doubtful
+) -> Pulled:
     """A part; series of which something is missing go no further in this reading."""
     tally = Tally()
     lacking = {
@@ -224,11 +239,13 @@ def _pulled(answered: Answered, ready: Mapping[str, Due], stuck: set[str]) -> Pu
     done = {key: one for key, one in ready.items() if key not in stuck}
     read = {one.mark: reached(one, window, answered.skew_seconds) for one in done.values()}
     whole = [key for key, one in done.items() if not is_provisional(one)]
+    final_until = {key: read[key] - REREAD_SECONDS for key in whole}
+    doubtful.add(tally, ready, final_until)
     return Pulled(
         observations=found,
         window=window,
         read_until=read,
-        final_until={key: read[key] - REREAD_SECONDS for key in whole},
+        final_until=final_until,
         brings={key: [_brought(ready[key].wanted.series)] for key in whole},
         dollars=answered.metered.billed_metrics * DOLLARS_PER_BILLED_METRIC,
         notes=_notes(tally) | _skewed(answered.skew_seconds),
@@ -260,7 +277,14 @@ def _notes(tally: Tally) -> dict[str, int]:
     counted = (
         ("minutes whose buckets do not add up to SampleCount", tally.inconsistent),
         ("minutes of which something is missing", tally.partial),
-        ("requests outside the grid", tally.outside_grid),
+        (
+            "requests faster than the lowest bucket: of quantiles among them nothing is known",
+            tally.below,
+        ),
+        (
+            "minutes without buckets: their slowest requests lie beyond the highest one",
+            tally.beyond,
+        ),
         ("failed requests, the slowest of all", tally.failed),
     )
     return notes | {text: n for text, n in counted if n}

@@ -20,7 +20,7 @@ from collector.cloudwatch.failures import failures_of, joined
 from collector.cloudwatch.plan import BASE, PERCENTILES, Detail, Wanted
 from collector.cloudwatch.points import Numbers, Points
 from collector.cloudwatch.series import Series
-from nibai.histogram import SCALE
+from nibai.histogram import SCALE, ZERO_BUCKET
 from nibai.model import Observation, Provenance, SeriesKey
 from nibai.stats.percentile_fit import rebuilt_counts
 
@@ -30,14 +30,25 @@ NO_COUNTS = np.zeros(0, dtype=np.int64)
 
 @dataclass(slots=True)
 class Tally:
-    """What was made of the answers, and what was wrong with them."""
+    """What was made of the answers, and what was wrong with them.
+
+    `doubtful` are the periods (seconds since the epoch) whose buckets do not add up, by series;
+    `below` requests are faster than the lowest bucket, those of `beyond` minutes slower than the
+    highest, and nobody knows by how much.
+    """
 
     minutes: int = 0
-    inconsistent: int = 0
     partial: int = 0
-    outside_grid: int = 0
+    below: int = 0
+    beyond: int = 0
     failed: int = 0
+    doubtful: dict[Series, list[float]] = field(default_factory=dict)
     messages: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def inconsistent(self) -> int:
+        """Periods whose buckets do not add up to what was counted."""
+        return sum(map(len, self.doubtful.values()))
 
 
 def observations(answered: Answered, tally: Tally) -> Iterator[Observation]:
@@ -149,9 +160,11 @@ def _fitted(n: int, percentiles: Mapping[float, float], low: float, high: float)
 def _trimmed_counts(
     wanted: Wanted, statistics: Mapping[str, Points], periods: Periods, tally: Tally
 ) -> dict[int, _Distribution]:
-    """The buckets of periods by row, of those where they are known and the outermost lie in reach.
+    """The buckets of periods by row, of those where they are known and the highest lies in reach.
 
-    The last bucket is open: its requests count as in it only where the maximum says so.
+    The outer buckets are open: their requests count as in them only where the extremes say so. What
+    is slower costs the minute its buckets; what is faster counts as below all buckets, so that
+    everything above stays known (there failures are often found, which are counted elsewhere).
     """
     grid = wanted.grid
     if grid is None:
@@ -163,15 +176,19 @@ def _trimmed_counts(
     numbers = np.array(grid.numbers(), dtype=np.int32)
     known = periods.counts > 0
     consistent = known & (counts.sum(axis=1) == periods.counts)
-    tally.inconsistent += int((known & ~consistent).sum())
-    tally.outside_grid += int(counts[consistent][:, [0, -1]].sum())
-    # Below the grid failures are often found, which are counted elsewhere: they cost no minute.
-    top = 2.0 ** ((numbers[-1] + 1) / 2**grid.scale)
+    doubtful = periods.times[known & ~consistent].tolist()
+    if doubtful:
+        tally.doubtful.setdefault(wanted.series, []).extend(doubtful)
+    bottom, top = (2.0 ** (edge / 2**grid.scale) for edge in (numbers[0], numbers[-1] + 1))
     kept = consistent & ((counts[:, -1] == 0) | (periods.highs <= top))
+    below = kept & (counts[:, 0] > 0) & (periods.lows <= bottom)
+    tally.below += int(counts[below, 0].sum())
+    tally.beyond += int((consistent & ~kept).sum())
     # All buckets that hold something, one period after the other.
     of, bucket = np.nonzero(counts * kept[:, None])
     ends = np.searchsorted(of, np.arange(len(kept) + 1)).tolist()
-    buckets, held = numbers[bucket], counts[of, bucket]
+    held = counts[of, bucket]
+    buckets = np.where((bucket == 0) & below[of], np.int32(ZERO_BUCKET), numbers[bucket])
     return {
         row: (buckets[start:end], held[start:end], grid.scale, Provenance.TC)
         for row, (start, end) in enumerate(itertools.pairwise(ends))

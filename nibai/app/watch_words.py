@@ -92,8 +92,9 @@ def _undecided(watch: Watch, part: Followed, track: Track, said: str) -> Reason:
     if track.blind:
         return Reason(
             ReasonCode.CENSORED,
-            f"{said}: in {track.censored} block(s) the quantile lies among failed requests, which "
-            "no ratio can stand for; audit it once over a fixed window (without --watch)",
+            f"{said}: in {track.censored} block(s) the quantile lies among failed requests or "
+            "below all buckets, which no ratio can stand for; audit it once over a fixed window "
+            "(without --watch)",
         )
     if watch.exhausted(part):
         return Reason(

@@ -160,6 +160,8 @@ def position_bounds(cdf: Float64Array, p: float) -> tuple[float, float]:
     if p > cdf[-1] + TIE:
         return math.inf, math.inf
     k = max(int(np.searchsorted(cdf, p - TIE)), 1)
+    if k == 1 and cdf[0] > 0:
+        return 0.0, 1.0  # what lies before the bucket is not known
     before = float(cdf[k - 1] - cdf[k - 2]) if k > 1 else 0.0
     after = float(cdf[k + 1] - cdf[k]) if k + 1 < len(cdf) else 0.0
     here = float(cdf[k] - cdf[k - 1])

@@ -66,6 +66,13 @@ def censored_share(segments: Segments) -> float:
     return lost / total if total else 0.0
 
 
+def below_share(segments: Segments) -> float:
+    """Share of requests in the zero bin: zero, or below the lowest bucket that was recorded."""
+    total = requests(segments)
+    low = sum(int(histograms.zero.sum()) for histograms in segments.values())
+    return low / total if total else 0.0
+
+
 def run_log2_quantiles(
     runs: Sequence[Segments], p: float, weights: Mapping[str, float] | None
 ) -> list[float]:

@@ -316,4 +316,27 @@ def test_requests_in_an_open_outer_bucket_are_not_taken_for_its_neighbours():
     tally = Tally()
     kinds = [found.provenance for found in observations(answer, tally)]
     assert kinds == [Provenance.TC, Provenance.SCALAR]
-    assert tally.outside_grid == 1
+    assert tally.beyond == 1
+
+
+@pytest.mark.parametrize(("fastest", "below"), [(0.0047, 0), (0.001, 3)])
+def test_requests_below_all_buckets_leave_what_is_above_as_exact_as_it_was(fastest, below):
+    """The grid begins at 5.07 ms, its neighbouring bucket at 4.65 ms."""
+    one = series()
+    metrics, truth = filled(one, 2)
+    (key,) = metrics.values
+    newest = max(truth)
+    raw = np.append(truth[newest], [fastest, 0.005, 0.005])
+    metrics.values[key][newest] = raw * 1e6
+    [answer] = executor(metrics).run(plan([Wanted(one)], window(2), NOW).calls)
+    tally = Tally()
+    found = list(observations(answer, tally))[-1]
+    assert (found.provenance, tally.below, tally.beyond) == (Provenance.TC, below, 0)
+    rebuilt = BlockHistograms.from_rows(
+        np.zeros(len(found.buckets)), found.buckets, found.bucket_counts, blocks=1, scale=3
+    )
+    assert (rebuilt.n.sum(), rebuilt.zero.sum()) == (43, below)
+    exact = BlockHistograms.from_values(raw, scale=3)
+    for p in (0.1, 0.5, 0.9):
+        assert rebuilt.quantile([p])[0] == pytest.approx(exact.quantile([p])[0])
+    assert np.isfinite(rebuilt.log2_quantile([0.02])[0]) == (below == 0)

@@ -38,6 +38,7 @@ class Account:
         self.stands = {"AWS/SageMaker/ModelLatency/EndpointName=chat,VariantName=blue": 0.0}
         self.stands = dict.fromkeys(self.stands, NOW - 180 - 60 * (MINUTES - 180))
         self.stored, self.notes, self.dollars, self.scalars = {}, {}, 0.0, set()
+        self.observed = {}
         self.first = int(NOW // 60) - 3 - MINUTES
         rng = np.random.default_rng(2)
         for minute in range(self.first, self.first + MINUTES):
@@ -62,6 +63,8 @@ class Account:
         try:
             for part in source.pull(self.stands):
                 self.stored |= {one.minute: one.count for one in part.observations}
+                for one in part.observations:
+                    self.observed.setdefault(one.minute, []).append(one)
                 found = [one for one in part.observations if one.provenance is Provenance.SCALAR]
                 self.scalars |= {one.minute for one in found}
                 self.stands |= part.read_until
@@ -70,6 +73,12 @@ class Account:
         except CollectError as error:
             return error
         return None
+
+    def keep_all(self, faults):
+        """Read on; every observation of every minute."""
+        self.observed = {}
+        assert self.read(faults) is None
+        return self.observed
 
     def complete(self):
         return self.stored == dict.fromkeys(range(self.first, self.first + MINUTES), 7)
@@ -130,6 +139,25 @@ def test_late_and_revised_minutes(account):
     account.publish(revised, np.ones(7))
     account.read(now=NOW + 3600)
     assert account.complete()
+
+
+def test_final_minutes_whose_counts_do_not_add_up_are_asked_again_for_percentiles(account):
+    """Two that are final and one that the next reading brings anyway."""
+    final, young = (account.first + 3, account.first + 15), account.first + MINUTES - 1
+    observed = account.keep_all(Faults(miscounted=(*final, young)))
+    assert account.complete()
+    kinds = {minute: [one.provenance for one in several] for minute, several in observed.items()}
+    for minute in final:
+        assert kinds[minute] == [Provenance.SCALAR, Provenance.PERCENTILE_FIT]
+        assert observed[minute][1].buckets.size > 1
+    assert kinds[young] == [Provenance.SCALAR]
+    others = {tuple(kinds[minute]) for minute in kinds if minute not in (*final, young)}
+    assert others == {(Provenance.TC,)}
+    assert account.notes["minutes whose buckets do not add up to SampleCount"] == 3
+    assert account.notes["minutes whose buckets do not add up are fitted from percentiles"] == 2
+    assert account.dollars == pytest.approx(account.metrics.billed_metrics * 1e-5)
+    counted = account.keep_all(Faults())
+    assert [one.provenance for one in counted[young]] == [Provenance.TC]
 
 
 @pytest.mark.parametrize("ahead", [600, -600])

@@ -144,6 +144,25 @@ def test_the_charts_intervals_are_those_of_the_verdicts(kind, recorded):
         assert ends(row.estimate) == pytest.approx(ends(asked.estimate), rel=1e-9)
 
 
+def test_of_a_quantile_below_all_buckets_nothing_is_known_and_above_it_everything():
+    values = [lognormal(seed, 20_000, median) for seed, median in ((1, 0.2), (2, 0.1))]
+    known = live(*values)
+    censored = live(values[0], np.where(values[1] < np.quantile(values[1], 0.3), 0.0, values[1]))
+    below = only(censored, "1.5x faster at p20")
+    assert (below.verdict, below.reason.code) == (
+        Verdict.INCONCLUSIVE,
+        ReasonCode.RECORDED_TOO_COARSE,
+    )
+    assert below.reason.text == (
+        "p20 lies at zero or below the lowest bucket that was recorded (30.0% of the candidate's "
+        "requests), where nothing tells how fast they were: record lower buckets (CloudWatch: "
+        "own_range)"
+    )
+    for claim in ("1.5x faster at p50", "1.5x faster at p90"):
+        found, expected = only(censored, claim), only(known, claim)
+        assert (found.estimate, found.reason) == (expected.estimate, expected.reason)
+
+
 def test_what_has_no_bound_is_drawn_without_one():
     comparison = live(lognormal(1, 12_000, 0.2), lognormal(2, 12_000, 0.12))
     shown = describe(recorded_as(comparison, fitted=12_000), level=0.95)
