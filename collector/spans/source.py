@@ -12,6 +12,7 @@ from collector.insights import Answered, Insights, logs_client
 from collector.segments import Segments
 from collector.spans.query import SpanQuery
 from collector.spans.requests import Naming, Request, minutes, unrecorded
+from collector.spans.retrieval import Retrieval, indexed_share, retrieve
 from collector.spans.xray import (
     Sampling,
     Traced,
@@ -85,7 +86,7 @@ class SpansSource:
                 yield self._answered(answered, segments)
         else:
             longest = self._chosen.window // 60 * 60
-            for traced in read_traces(self._xray, self._traces, window, longest):
+            for traced in self._read_traces(window, longest):
                 yield self._traced(traced, segments)
         if segments.joined:
             part = Part()
@@ -105,6 +106,24 @@ class SpansSource:
             return spans_are_kept(self._xray)
         except DeniedError:
             return True  # the one that needs no permission of X-Ray
+
+    def _read_traces(self, window: Window, longest: float) -> Iterator[Traced]:
+        """Summaries, which are all that X-Ray has; spans where Transaction Search keeps them."""
+        if not self._kept():
+            yield from read_traces(self._xray, self._traces, window, longest)
+            return
+        told = self._traces
+        wanted = Retrieval(
+            told.filter, told.naming, indexed_share(self._xray, told.sampling),
+            told.variant, told.variant_annotation,
+        )  # fmt: skip
+        yield from retrieve(self._xray, wanted, window, longest, clock=self._clock, wait=self._wait)
+
+    def _kept(self) -> bool:
+        try:
+            return spans_are_kept(self._xray)
+        except DeniedError:
+            return False
 
     def _answered(self, answered: Answered[Request], segments: Segments) -> Pulled:
         part = Part()

@@ -83,7 +83,7 @@ def read_traces(
     start = window.start
     while start < window.end:
         part = Window(start, min(start + longest, window.end))
-        found = [query.request(summary) for summary in _summaries(xray, query.filter, part)]
+        found = [query.request(summary) for summary in summaries(xray, query.filter, part)]
         inside = [one for one in found if one and part.start <= one.at < part.end]
         yield Traced(part, tuple(weighted(inside, query.sampling)), sum(o is None for o in found))
         start = part.end
@@ -104,7 +104,8 @@ def spans_are_kept(xray: Caller) -> bool:
     return found.get("Destination") == "CloudWatchLogs" and found.get("Status") == "ACTIVE"
 
 
-def _summaries(xray: Caller, text: str, window: Window) -> Iterator[Mapping[str, Any]]:
+def summaries(xray: Caller, text: str, window: Window) -> Iterator[Mapping[str, Any]]:
+    """Of all traces of a window that a filter expression fits."""
     request: dict[str, object] = {
         "StartTime": datetime.fromtimestamp(window.start, UTC),
         "EndTime": datetime.fromtimestamp(window.end, UTC),

@@ -4,6 +4,7 @@ Shapes: botocore's service models of CloudWatch Logs and X-Ray. Only what nibai 
 named fields, a limit, pages; the filter is not evaluated (its text is kept in `queries`).
 """
 
+import json
 import re
 from datetime import UTC, datetime
 
@@ -76,6 +77,39 @@ class XRay:
         self.traces, self.destination, self.page = list(traces), destination, page
         self.error = None
         self.requests = 0
+        self.indexed, self.polls, self.retrieval_status = 1.0, 1, "COMPLETE"
+        self.retrievals = []
+
+    def get_indexing_rules(self, **_):
+        if self.indexed is None:
+            raise ServiceError(403, "AccessDeniedException", "no")
+        rule = {"Probabilistic": {"DesiredSamplingPercentage": self.indexed}}
+        return {"IndexingRules": [{"Name": "Default", "Rule": rule}]}
+
+    def start_trace_retrieval(self, **request):
+        """Of traces with `spans`, which lie in CloudWatch Logs only with Transaction Search."""
+        if self.destination != "CloudWatchLogs":
+            raise ServiceError(400, "InvalidRequestException", "Transaction Search is not enabled")
+        assert len(request["TraceIds"]) <= 100
+        self.retrievals.append([set(request["TraceIds"]), self.polls])
+        return {"RetrievalToken": str(len(self.retrievals) - 1)}
+
+    def list_retrieved_traces(self, **request):
+        """Nothing until the retrieval is over, then five traces a page."""
+        wanted = self.retrievals[int(request["RetrievalToken"])]
+        if self.retrieval_status != "COMPLETE" or wanted[1]:
+            wanted[1] -= 1
+            status = "RUNNING" if wanted[1] >= 0 else self.retrieval_status
+            return {"RetrievalStatus": status, "TraceFormat": "OTEL", "Traces": []}
+        found = [one for one in self.traces if one["Id"] in wanted[0]]
+        first = int(request.get("NextToken", 0))
+        documents = [
+            {"Id": one["Id"], "Spans": [
+                {"Id": f"s{i}", "Document": json.dumps(span)} for i, span in enumerate(one["spans"])
+            ]} for one in found[first : first + 5]
+        ]  # fmt: skip
+        page = {"RetrievalStatus": "COMPLETE", "TraceFormat": "OTEL", "Traces": documents}
+        return page | ({"NextToken": str(first + 5)} if first + 5 < len(found) else {})
 
     def get_trace_segment_destination(self):
         if self.error is not None:
@@ -87,6 +121,7 @@ class XRay:
         start, end = request["StartTime"], request["EndTime"]
         found = [one for one in self.traces if start <= one["StartTime"] <= end]
         first = int(request.get("NextToken", 0))
-        page = {"TraceSummaries": found[first : first + self.page]}
+        told = [{k: v for k, v in one.items() if k != "spans"} for one in found]
+        page = {"TraceSummaries": told[first : first + self.page]}
         more = first + self.page < len(found)
         return page | ({"NextToken": str(first + self.page)} if more else {})

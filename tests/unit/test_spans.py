@@ -253,3 +253,74 @@ def test_the_finding_says_that_traces_are_a_sample(account):
     [claim] = json.loads(out)["claims"]
     assert claim["estimate"]["value"] == pytest.approx(2.0, rel=0.05)
     assert any("estimated from traces of some requests" in n for n in claim["evidence"]["notes"])
+
+
+# -- traces whose spans lie in CloudWatch Logs -----------------------------------------------------
+
+
+def with_spans(i, at, seconds, **more):
+    """A caller's trace: the call of the model lies within what the summary tells."""
+    nano = int(at * 1e9)
+    call = {
+        "traceId": f"1-{i}",
+        "spanId": "b",
+        "parentSpanId": "a",
+        "status": {"code": "UNSET"},
+        "startTimeUnixNano": nano,
+        "durationNano": int(seconds * 1e9),
+        "attributes": {"gen_ai.request.model": "nova", "gen_ai.usage.input_tokens": 100},
+    }
+    whole = {"traceId": f"1-{i}", "spanId": "a", "startTimeUnixNano": nano, "attributes": {},
+             "durationNano": int((seconds + 5) * 1e9)}  # fmt: skip
+    return {"Id": f"1-{i}", "StartTime": datetime.fromtimestamp(at, UTC), "Duration": seconds + 5,
+            "spans": [whole, call | more]}  # fmt: skip
+
+
+def test_where_transaction_search_keeps_spans_indexed_traces_are_retrieved(account):
+    rng = np.random.default_rng(9)
+    values = rng.lognormal(0, 0.4, 250)
+    at = rng.uniform(FIRST, LAST, 250)
+    made = [with_spans(i, *one) for i, one in enumerate(zip(at, values, strict=True))]
+    made.append(with_spans("bad", FIRST + 5, 1.0, durationNano=None))
+    made.append(with_spans("failed", FIRST + 6, 1.0, status={"code": "ERROR"}))
+    account.xray = XRay(made, destination="CloudWatchLogs", page=30)
+    account.xray.indexed = 2.0
+    code, out, err = account.collect(source="xray", window="30m")
+    assert code == 0, err
+    assert "1 traces that are not over" in out
+    assert "251 traces read" in out
+    assert "12,550 requests that they stand for" in out
+    found = account.found()["in=<=128"]
+    assert (found.n.sum(), found.overflow.sum()) == (251 * 50, 50)
+    assert found.quantile([0.5])[0] == pytest.approx(np.median([*values, 9]), rel=0.03)
+    assert max(len(ids) for ids, _ in account.xray.retrievals) == 100
+    assert account.collect(source="xray")[0] == 0
+    assert account.found()["in=<=128"].n.sum() == 251 * 50, "every minute is asked for once"
+
+
+def test_a_share_that_nobody_may_look_up_is_the_told_one(account):
+    made = [with_spans(i, FIRST + i, 1.0) for i in range(10)]
+    account.xray = XRay(made, destination="CloudWatchLogs")
+    account.xray.indexed = None
+    rule = {"reservoir": 0, "rate": 0.1}
+    code, out, err = account.collect(source="xray", sampling=rule)
+    assert code == 0, err
+    assert "100 requests that they stand for" in out
+
+
+@pytest.mark.parametrize(
+    ("status", "polls", "said"),
+    [("FAILED", 0, "is failed after 0 s"), ("RUNNING", 10**9, "is running after 12")],
+)
+def test_a_retrieval_that_does_not_end_well_is_asked_again(
+    account, monkeypatch, status, polls, said
+):
+    account.xray = XRay([with_spans(1, FIRST + 1, 1.0)], destination="CloudWatchLogs")
+    account.xray.retrieval_status, account.xray.polls = status, polls
+    monkeypatch.setattr("time.sleep", lambda s: setattr(account, "now", account.now + s))
+    code, _, err = account.collect(source="xray")
+    assert code == 5
+    assert f"X-Ray: the retrieval of traces {said}" in err
+    account.xray.retrieval_status, account.xray.polls, account.now = "COMPLETE", 0, NOW
+    assert account.collect(source="xray")[0] == 0
+    assert account.found()["in=<=128"].n.sum() == 100
