@@ -10,6 +10,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +27,9 @@ from nibai.protocols import Preview, Pulled, Puller
 
 REST_SECONDS = 60.0
 """A file that nobody wrote to for so long has ended: its last minute is whole."""
+
+PRINT_BYTES = 1024
+"""Before the place where reading stopped: a file that has others there is another file."""
 
 TOO_LONG = "too long"
 Fetch = Callable[[str], str]
@@ -47,6 +51,7 @@ class NeuronSource:
         self._fetch = fetch
         self._name = f"neuron|{chosen.path or chosen.url}"
         self._since = f"{self._name}|since"
+        self._print = f"{self._name}|before|"
 
     @property
     def series(self) -> Sequence[str]:
@@ -101,7 +106,8 @@ class NeuronSource:
     ) -> Pulled:
         about = path.stat()
         start = int(read_until.get(self._name, 0.0))
-        if about.st_size < start:
+        print_before = [mark for mark in read_until if mark.startswith(self._print)]
+        if about.st_size < start or not self._is_the_same(path, start, print_before):
             part.notes["files that began again"] += 1
             start = 0
         placed = self._lines_from(path, start, part)
@@ -118,7 +124,18 @@ class NeuronSource:
             _add(one.report, moment, minutes)
             offset = one.offset
         part.read_until[self._name] = float(offset)
+        mark = self._print + _digest(path, offset)
+        part.read_until[mark] = float(offset)
+        part.finished += [one for one in print_before if one != mark]
         return self._taken(part, minutes, float("inf"))
+
+    def _is_the_same(self, path: Path, start: int, known: Sequence[str]) -> bool:
+        """Whether what was read last stands where it stood: a new file may be longer, too.
+
+        The end of what was read is looked at, not the file's head or inode: heads of two runs may
+        be alike, and a copied file has another inode.
+        """
+        return not known or not start or self._print + _digest(path, start) in known
 
     def _lines_from(self, path: Path, start: int, part: Part) -> list[_Placed]:
         """Whole lines only: the last one may still be written."""
@@ -167,6 +184,13 @@ class NeuronSource:
             final_until={self._since: minutes.since},
             brings={self._since: keys},
         )
+
+
+def _digest(path: Path, end: int) -> str:
+    """Of the bytes of a file before a place."""
+    with path.open("rb") as file:
+        file.seek(max(end - PRINT_BYTES, 0))
+        return blake2b(file.read(min(end, PRINT_BYTES)), digest_size=8).hexdigest()
 
 
 def _report(line: Line, part: Part, name: str) -> Report | None:

@@ -64,6 +64,8 @@ class Reading:
     def __call__(self, puller):
         for part in puller.pull(dict(self.read_until)):
             self.read_until |= part.read_until
+            for mark in part.finished:
+                del self.read_until[mark]
             self.found += part.observations
             self.notes |= part.notes
         return self
@@ -126,6 +128,29 @@ def test_a_file_that_began_again_is_read_from_its_start(tmp_path):
         os.utime(path, (end, end))
         reading(source(end + 100, path=str(path)))
     assert "files that began again" in reading.notes
+
+
+def test_a_file_in_whose_place_a_longer_one_was_put_is_read_from_its_start(tmp_path):
+    path, reading = tmp_path / "monitor.jsonl", Reading()
+
+    def put(values, end, mode):
+        with path.open(mode, encoding="utf-8") as file:
+            file.write("".join(report([one] * 9) for one in values))
+        os.utime(path, (end, end))
+        reading(source(end + 100, path=str(path)))
+        return [one.count for one in reading.of("model_latency")]
+
+    assert put([0.1, 0.2], T0, "w") == [18]
+    assert put([0.3], T0 + 600, "a") == [18, 9]
+    assert "files that began again" not in reading.notes
+    # A copy of the same file is the same one, whatever its inode.
+    path.with_suffix(".copy").write_bytes(path.read_bytes())
+    path.with_suffix(".copy").replace(path)
+    assert put([0.4], T0 + 1200, "a") == [18, 9, 9]
+    assert put([0.1, 0.3, 0.1, 0.3, 0.5, 0.6], T0 + 1800, "w") == [18, 9, 9, 54]
+    assert reading.notes["files that began again"] == 1
+    assert len([mark for mark in reading.read_until if "|before|" in mark]) == 1
+    assert put([0.7], T0 + 2400, "a")[-1] == 9
 
 
 def test_a_line_that_is_still_written_waits(tmp_path):
