@@ -157,9 +157,10 @@ class Desk:
             reads=self.reads(change.endpoint),
         )
 
-    def reads(self, endpoint: str) -> Reads:
-        """Until when an endpoint was read."""
-        return Reads(watermarks(self.state, endpoint), self.clock(), self.every_seconds)
+    def reads(self, endpoint: str, now: float | None = None) -> Reads:
+        """Until when an endpoint was read (as it is at a moment)."""
+        now = self.clock() if now is None else now
+        return Reads(watermarks(self.state, endpoint), now, self.every_seconds)
 
     def others(self, judged: Change) -> list[Disturbance]:
         """What else moved the endpoint's traffic, as far as it is known."""

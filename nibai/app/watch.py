@@ -30,6 +30,7 @@ from nibai.stats.verdict import Part, conjunction
 from nibai.store.disturbances import moments
 from nibai.store.engine import Engine
 from nibai.store.paired_blocks import PairedBlocks, Read
+from nibai.store.watermarks import Watermark
 from nibai.store.windows import require_sides
 
 SETTLED = (Verdict.CONFIRMED, Verdict.REFUTED)
@@ -99,11 +100,13 @@ class Watch:
         self.level = level
         self._desk = desk
         self._others = others
+        self._looked_at = desk.clock()
         self.parts = tuple(Followed(claim, None) for claim in _claims(change.sentences))
 
     # -- looking ----------------------------------------------------------------------------
     def look(self, now: float) -> None:
         """Read all blocks that closed since the last look, in the order of time."""
+        self._looked_at = now
         known = self.finality()
         if self.parts and not any(self._may_have_closed(part, now, known) for part in self.parts):
             return
@@ -123,6 +126,13 @@ class Watch:
     def finality(self) -> Finality:
         """Until when minutes are final; ask before `sources`, or something may come in between."""
         return finality(self._desk.state, self.change.endpoint)
+
+    def behind(self, part: Followed) -> Watermark | None:
+        """How far the source of a part was read, where it is behind and the part waits for it."""
+        if part.pairs is None or part.track is None:
+            return None
+        reads = self._desk.reads(self.change.endpoint, self._looked_at)
+        return reads.late(part.metric, part.pairs.end(part.track.last))
 
     def revised(self, part: Followed) -> int:
         """Final minutes that changed after the part's blocks were read: counted, never applied."""

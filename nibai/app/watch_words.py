@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from nibai.app.watch import Followed, Watch
 from nibai.claims import print_claim, quantile_label
 from nibai.conventions import METRICS
+from nibai.document import iso
 from nibai.model import Claim, Promise, Reason, ReasonCode, Verdict
 from nibai.stats.following import Track
 
@@ -95,6 +96,13 @@ def _undecided(watch: Watch, part: Followed, track: Track, said: str) -> Reason:
             f"{said}: in {track.censored} block(s) the quantile lies among failed requests or "
             "below all buckets, which no ratio can stand for; audit it once over a fixed window "
             "(without --watch)",
+        )
+    behind = watch.behind(part)
+    if behind is not None:
+        return Reason(
+            ReasonCode.NO_DATA,
+            f"{said}, undecided: no data since {iso(behind.read_until)}: {behind.source} was read "
+            "until then, and later blocks wait for it (nibai collect --once says why)",
         )
     if watch.exhausted(part):
         return Reason(

@@ -55,27 +55,66 @@ def announce(state: State, source: str, revised: Sequence[Revised]) -> None:
     """Before rows of a source are stored: which minutes they change."""
     table = REVISIONS
     with state.begin() as connection:
-        for one in revised:
-            key = dict(zip(("endpoint", "variant", "metric", "minute"), one.place, strict=True))
-            own = [table.c[name] == value for name, value in key.items()]
-            known = connection.execute(sa.select(table).where(*own)).first()
-            if known is not None and known.brought_by == one.brought_by:
-                continue
-            before = (0, 0, 0)
-            if known is not None:
-                before = known.revision, known.after_final, known.number
-            row = {
-                "revision": before[0] + 1,
-                "after_final": before[1] + one.after_final,
-                "source": source,
-                "brought_by": one.brought_by,
-                "number": before[2],
-                "waiting": 1,
-            }
-            if known is None:
-                connection.execute(table.insert().values({**key, **row}))
-            else:
-                connection.execute(table.update().where(*own).values(row))
+        known = _known(connection, revised)
+        changed = [
+            (one, known.get(one.place, _NEVER))
+            for one in revised
+            if known.get(one.place, _NEVER).brought_by != one.brought_by
+        ]
+        rows = [_row(source, one, before) for one, before in changed]
+        for one, before in changed:
+            if before is not _NEVER:
+                own = [table.c[name] == value for name, value in _key(one.place).items()]
+                connection.execute(table.delete().where(*own))
+        if rows:
+            connection.execute(table.insert(), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is kept of a minute."""
+
+    revision: int = 0
+    after_final: int = 0
+    number: int = 0
+    brought_by: str = ""
+
+
+_NEVER = _Kept()
+
+
+def _known(connection: sa.Connection, revised: Sequence[Revised]) -> dict[Place, _Kept]:
+    """What is kept of the minutes: those of a metric lie close together and are read in one go."""
+    stretches: dict[tuple[str, str, str], tuple[int, int]] = {}
+    for one in revised:
+        *series, minute = one.place
+        key = (str(series[0]), str(series[1]), str(series[2]))
+        first, last = stretches.get(key, (minute, minute))
+        stretches[key] = min(first, minute), max(last, minute)
+    table, found = REVISIONS, dict[Place, _Kept]()
+    for (endpoint, variant, metric), (first, last) in stretches.items():
+        own = (table.c.endpoint == endpoint, table.c.variant == variant, table.c.metric == metric)
+        query = sa.select(table).where(*own, table.c.minute.between(first, last))
+        for row in connection.execute(query):
+            kept = _Kept(row.revision, row.after_final, row.number, row.brought_by)
+            found[endpoint, variant, metric, row.minute] = kept
+    return found
+
+
+def _key(place: Place) -> dict[str, str | int]:
+    return dict(zip(("endpoint", "variant", "metric", "minute"), place, strict=True))
+
+
+def _row(source: str, one: Revised, before: _Kept) -> dict[str, str | int]:
+    return {
+        **_key(one.place),
+        "revision": before.revision + 1,
+        "after_final": before.after_final + one.after_final,
+        "source": source,
+        "brought_by": one.brought_by,
+        "number": before.number,
+        "waiting": 1,
+    }
 
 
 def settle(state: State, source: str, now: float) -> None:

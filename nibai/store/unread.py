@@ -42,8 +42,7 @@ class Reads:
         mark = self._mark(metric, spans)
         if mark is None:
             return list(spans)
-        late = max(LATE_SECONDS, 2 * self.every_seconds.get(mark.source, 0.0))
-        last = int((self.now - late) // 60) - 1
+        last = int(self._due(mark) // 60) - 1
         return [replace(span, last_minute=max(span.last_minute, last)) for span in spans]
 
     def gate(self, metric: str, spans: Sequence[SeriesSpan], until: float) -> Reason | None:
@@ -57,6 +56,17 @@ class Reads:
             f"judged of {metric} goes on until {iso(until)}: read on (nibai collect --once), or "
             "judge windows that were read (--baseline START/END --candidate START/END)",
         )
+
+    def late(self, metric: str, passed: float) -> Watermark | None:
+        """The mark of a metric whose source is behind; None where minutes went on after it."""
+        mark = self.marks.get(metric)
+        if mark is None or passed > mark.read_until or mark.read_until >= self._due(mark):
+            return None
+        return mark
+
+    def _due(self, mark: Watermark) -> float:
+        """Until when a source should have been read at least."""
+        return self.now - max(LATE_SECONDS, 2 * self.every_seconds.get(mark.source, 0.0))
 
     def notes(self, metric: str, windows: Sequence[Window]) -> list[str]:
         """That the newest minutes may still change."""

@@ -11,7 +11,7 @@ from nibai.app.watch_audit import findings_of
 from nibai.app.watch_on import go_on
 from nibai.claims import parse
 from nibai.histogram import bucket_index
-from nibai.model import Change, Observation, SeriesKey, Window
+from nibai.model import Change, Observation, ReasonCode, SeriesKey, Verdict, Window
 from nibai.protocols import Pulled
 from nibai.store.engine import Engine
 from nibai.store.ingest import Ingest, MemoryLedger
@@ -166,6 +166,20 @@ def test_a_final_minute_that_changes_is_counted_and_said_and_never_applied(sourc
     assert again.revised(again.parts[0]) == 0
     # So does what goes on after the verdict.
     assert go_on(again, source.state, source.now)[0].read_at == ((0, 3),)
+
+
+def test_a_watch_whose_source_is_behind_says_until_when_it_was_read(source):
+    watch = Watch(source.desk, source.declared("1.02x faster at p50"), 0.95)
+    source.read(CUT + 5 * HOUR)
+    for hours, code in ((8.9, ReasonCode.TOO_FEW_BLOCKS), (9.1, ReasonCode.NO_DATA)):
+        source.now = CUT + hours * HOUR
+        looked(source, watch)
+        (finding,) = findings_of(watch)
+        assert (finding.verdict, finding.reason.code) == (Verdict.INCONCLUSIVE, code)
+    assert finding.reason.text.endswith(
+        "undecided: no data since 2022-01-12T05:00:00Z: cloudwatch-123456789012-eu-west-1 was read "
+        "until then, and later blocks wait for it (nibai collect --once says why)"
+    )
 
 
 def test_a_revision_that_is_told_twice_counts_once(source):
