@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from collector.aws.session import AwsClient, Caller
@@ -19,8 +20,9 @@ from collector.capabilities import (
     traces,
     weights,
 )
+from collector.capabilities.fixtures import Fixtures
 from collector.prices.aws import PRICING_REGION
-from collector.promql.client import PromqlClient, urllib3_http
+from collector.promql.client import Http, PromqlClient, urllib3_http
 from collector.promql.cloudwatch import sigv4
 from collector.sagemaker.describe import Described, Describer
 from collector.sagemaker.permitted import Permitted
@@ -58,12 +60,14 @@ class AwsExaminer:
         clock: Callable[[], float],
         wait: Callable[[float], None],
         promql: Callable[[Place], PromqlClient] | None = None,
+        http: Callable[[], Http] = urllib3_http,
     ) -> None:
         self._places = tuple(places)
         self._services = services
         self._clock = clock
         self._wait = wait
         self._promql = promql or self._prometheus
+        self._http = http
 
     def effort(self) -> Iterable[Effort]:
         """What every place will be asked, at most."""
@@ -90,7 +94,7 @@ class AwsExaminer:
 
     def _prometheus(self, place: Place) -> PromqlClient:
         url = place.endpoint_url or f"https://monitoring.{place.region}.amazonaws.com"
-        return PromqlClient(url, urllib3_http(), sigv4(place.region), self._wait, tries=2)
+        return PromqlClient(url, self._http(), sigv4(place.region), self._wait, tries=2)
 
     def _place(self, place: Place) -> Iterator[Capability]:
         made: dict[str, Caller] = {}
@@ -154,12 +158,20 @@ def build(options: Mapping[str, object]) -> Examiner:
     """All accounts of the configuration, or one endpoint of them."""
     import time  # noqa: PLC0415 - the plug-in's own clock
 
+    folder = options.get("save_fixtures")
+    saved = None if folder is None else Fixtures(Path(str(folder)))
+
     def service(place: Place, name: str) -> Caller:
-        return _client(name, place.region, place.endpoint_url)
+        client = _client(name, place.region, place.endpoint_url)
+        return client if saved is None else saved.watching(name, client)
 
     config: Any = options.get("config") or {}
     return AwsExaminer(
-        places(config, options.get("endpoint")), service, clock=time.time, wait=time.sleep
+        places(config, options.get("endpoint")),
+        service,
+        clock=time.time,
+        wait=time.sleep,
+        http=urllib3_http if saved is None else lambda: saved.http(urllib3_http()),
     )
 
 

@@ -24,9 +24,15 @@ class Finding:
     before: Known | None
 
 
-def examiners(config: Config, endpoint: str | None = None) -> list[Examiner]:
+def examiners(
+    config: Config, endpoint: str | None = None, save_fixtures: str | None = None
+) -> list[Examiner]:
     """Every installed examiner, given the whole configuration."""
-    options = {"config": config.model_dump(mode="json"), "endpoint": endpoint}
+    options = {
+        "config": config.model_dump(mode="json"),
+        "endpoint": endpoint,
+        "save_fixtures": save_fixtures,
+    }
     found = []
     for entry in plugins.registered("nibai.examiners"):
         one = plugins.load("nibai.examiners", entry.name, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,9 +20,22 @@ if TYPE_CHECKING:
 
 @click.command("doctor")
 @click.option("--endpoint", metavar="NAME", help="Only this endpoint (default: the first three).")
+@click.option(
+    "--save-fixtures",
+    "folder",
+    metavar="FOLDER",
+    help="Also save AWS's answers here, every name replaced, to be sent with a report.",
+)
 @format_option
 @data_options
-def command(*, endpoint: str | None, form: str, config_file: str | None, data: str | None) -> int:
+def command(
+    *,
+    endpoint: str | None,
+    folder: str | None,
+    form: str,
+    config_file: str | None,
+    data: str | None,
+) -> int:
     """Find out what the configured sources can give, and how to fix what they cannot.
 
     Only reads, says first what its own questions cost, and switches nothing on. Everything is
@@ -35,17 +49,28 @@ def command(*, endpoint: str | None, form: str, config_file: str | None, data: s
     )
 
     config = configuration(config_file, data)
-    chosen = examiners(config, endpoint)
+    chosen = examiners(config, endpoint, folder)
     said = efforts(chosen)
     if form == "text":
         click.echo("\n".join(effort_lines(said)))
     found = list(examine(config, chosen, time.time))
+    if folder is not None:
+        click.echo(saved_line(folder), err=True)
     if form == "json":
         document = doctor_document(said, found, time.time())
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return 0
     click.echo("\n".join(lines(found)))
     return 0
+
+
+def saved_line(folder: str) -> str:
+    """Where the answers are, and what to do before they leave the house."""
+    saved = len(list(Path(folder).glob("*.json")))
+    return (
+        f"{saved} answers are saved in {folder}: names, accounts and addresses are replaced, "
+        "payloads left out; read them before you send them"
+    )
 
 
 def effort_lines(said: Sequence[Effort]) -> list[str]:

@@ -48,7 +48,8 @@ class Examiner(Protocol):
     """Looks at one system and only reads (entry point group `nibai.examiners`).
 
     `build(options)` gets {"config": the whole configuration as plain data, "endpoint": a name or
-    None} and returns an examiner that has nothing to do where its section is missing.
+    None, "save_fixtures": a new folder for redacted answers or None} and returns an examiner that
+    has nothing to do where its section is missing.
     """
 
     def effort(self) -> Iterable[Effort]:

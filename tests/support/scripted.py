@@ -1,9 +1,11 @@
 """AWS services in one process: answers by operation, each checked against botocore's model."""
 
+from botocore import xform_name
 from botocore.validate import validate_parameters
+from fakeaws.metrics import ServiceError
 from fakeaws.server import service_model
 
-from collector.aws.errors import DeniedError, action
+from collector.aws.errors import DeniedError, action, translated
 
 
 class Scripted:
@@ -30,3 +32,21 @@ class Scripted:
         found = answer(**request) if callable(answer) else answer
         validate_parameters(found, model.output_shape)
         return found
+
+
+class InProcess(Scripted):
+    """A fake's backend asked directly."""
+
+    def __init__(self, service, backend):
+        super().__init__(service)
+        self.backend = backend
+
+    def call(self, operation, **request):
+        self.asked.append((operation, request))
+        try:
+            return getattr(self.backend, xform_name(operation))(**request)
+        except ServiceError as error:
+            response = {"Error": {"Code": error.code, "Message": error.message}}
+            raise translated(
+                f"{self.service}:{operation}", response, action(self.service, operation)
+            ) from None

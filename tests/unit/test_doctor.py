@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from botocore import xform_name
 from fakeaws.metrics import Metrics
 from fakeaws.sagemaker import SageMaker, variant
 from support.sagemaker import NOW
-from support.scripted import Scripted
+from support.scripted import InProcess, Scripted
 
 from collector.capabilities.source import AwsExaminer, Place, places
 from collector.capabilities.traces import WANTED
@@ -28,28 +27,6 @@ from nibai.store.state import open_state
 
 ROOT = Path(__file__).parents[2]
 PLACE = Place("123456789012", "eu-west-1", ("chat*",))
-
-
-class InProcess(Scripted):
-    """A fake's backend asked directly."""
-
-    def __init__(self, service, backend):
-        super().__init__(service)
-        self.backend = backend
-
-    def call(self, operation, **request):
-        from fakeaws.metrics import ServiceError  # noqa: PLC0415
-
-        from collector.aws.errors import action, translated  # noqa: PLC0415
-
-        self.asked.append((operation, request))
-        try:
-            return getattr(self.backend, xform_name(operation))(**request)
-        except ServiceError as error:
-            response = {"Error": {"Code": error.code, "Message": error.message}}
-            raise translated(
-                f"{self.service}:{operation}", response, action(self.service, operation)
-            ) from None
 
 
 def account():
