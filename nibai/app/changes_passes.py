@@ -41,13 +41,40 @@ def passes(
     *,
     closed: float,
     looked: float | None,
+    read_until: Mapping[str, float] | None = None,
 ) -> list[Pass]:
     """The readings of a look, blocks that were closed at `closed` at most.
 
-    `looked`: up to when an earlier look took in new series of known endpoints.
+    `looked`: up to when an earlier look took in new series of known endpoints. `read_until`: until
+    when a pulled source has read an endpoint: what it has not read is not empty, and waits.
     """
+    groups: dict[float, set[str]] = {}
+    for endpoint in wanted:
+        read = min(closed, (read_until or {}).get(endpoint, closed))
+        groups.setdefault(read - read % recent.block_seconds, set()).add(endpoint)
+    return [
+        one
+        for end, together in sorted(groups.items())
+        for one in _together(
+            recent,
+            together,
+            {key: state for key, state in kept.items() if key[0] in together},
+            end=min(recent.window.end, end),
+            looked=looked,
+        )
+    ]
+
+
+def _together(
+    recent: Scope,
+    wanted: set[str],
+    kept: Mapping[Key, SeriesWatch],
+    *,
+    end: float,
+    looked: float | None,
+) -> list[Pass]:
+    """The readings of endpoints whose blocks are closed up to the same end."""
     seconds = recent.block_seconds
-    end = min(recent.window.end, closed - closed % seconds)
     block, week = round(end / seconds), round(WEEK_SECONDS / seconds)
     learning = {key for key, one in kept.items() if one.detector is None and one.begun}
     waiting = {key for key in learning if kept[key].waits(block, week)}

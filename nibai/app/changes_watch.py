@@ -39,6 +39,7 @@ from nibai.store.detections import put_alarms
 from nibai.store.detectors import Position, detectors, put_detectors
 from nibai.store.engine import Engine
 from nibai.store.history import LakeHistory, Scope, scope_of
+from nibai.store.watermarks import read_marks
 
 SCHEMA = "nibai.watched-changes/1"
 GRACE_SECONDS = 300.0
@@ -108,9 +109,10 @@ def watch_changes(
     recent = scope_of(engine, block_seconds=block_seconds, endpoint=endpoint)
     mark = f"{LOOKED}:{block_seconds:g}"
     looked = desk.state.watermark(mark)
+    read = read_marks(desk.state, desk.clock())
     readings = [
         (one, LakeHistory(engine, one.scope, max_rows=MAX_ROWS))
-        for one in _passes(recent, wanted, kept, desk.clock(), looked)
+        for one in _passes(recent, wanted, kept, desk.clock(), (looked, read))
     ]
     names = {_key(*name) for one, history in readings for name in history.names()}
     series = len(names | kept.keys())
@@ -126,7 +128,9 @@ def watch_changes(
                 learning[key] = state.cursor
     until = None if recent is None else _closed(recent, desk.clock())
     if until is not None and endpoint is None and readings:
-        desk.state.set_watermark(mark, repr(until))
+        # New series of an endpoint that was read less far are looked for from there.
+        taken_in = min([until, *(at for name, at in read.items() if name in wanted)])
+        desk.state.set_watermark(mark, repr(taken_in))
     new = bool(readings) or any(one.cursor * block_seconds < (until or 0) for one in kept.values())
     return Look(
         series=series,
@@ -146,12 +150,14 @@ def _passes(
     wanted: set[str],
     kept: Mapping[Key, SeriesWatch],
     now: float,
-    looked: str | None,
+    before: tuple[str | None, Mapping[str, float]],
 ) -> list[Pass]:
     if recent is None:
         return []
+    looked, read = before
     since = None if looked is None else float(looked)
-    return passes(recent, wanted, kept, closed=now - GRACE_SECONDS, looked=since)
+    closed = now - GRACE_SECONDS
+    return passes(recent, wanted, kept, closed=closed, looked=since, read_until=read)
 
 
 def _closed(recent: Scope, now: float) -> float:

@@ -95,6 +95,20 @@ def final_marks(state: State, source: str) -> dict[Brought, float]:
     return found
 
 
+def read_marks(state: State, now: float) -> dict[str, float]:
+    """Until when every endpoint of a pulled source was read, all its metrics; by endpoint.
+
+    What was not read for a day is waited for no longer.
+    """
+    table = WATERMARKS
+    query = sa.select(table.c.endpoint, sa.func.min(table.c.read_until)).where(
+        table.c.read_until >= now - LEFT_BEHIND_SECONDS
+    )
+    with state.begin() as connection:
+        rows = connection.execute(query.group_by(table.c.endpoint))
+        return {str(endpoint): float(read) for endpoint, read in rows}
+
+
 def watermarks(state: State, endpoint: str) -> dict[str, Watermark]:
     """The watermark of every metric of an endpoint that a pulled source brings."""
     table = WATERMARKS

@@ -76,6 +76,19 @@ def test_after_an_older_nibai_everything_since_the_oldest_cursor_is_read():
     assert plan == [(["a"], NOW - 50, [x])]
 
 
+def test_what_a_pulled_source_has_not_read_is_not_taken_for_empty():
+    x, y = ("pushed", "x"), ("pulled", "y")
+    kept = {x: followed(NOW - 1), y: followed(NOW - 12)}
+    read = {"pulled": (NOW - 9) * BLOCK + 30, "other": 0.0}
+    late, news = passes(
+        RECENT, {"pushed", "pulled"}, kept, closed=NOW * BLOCK + 10, looked=(NOW - 12) * BLOCK,
+        read_until=read,
+    )  # fmt: skip
+    assert late.scope.window == Window((NOW - 12) * BLOCK, (NOW - 9) * BLOCK)
+    assert (late.scope.among, late.expected) == ({"pulled"}, {y})
+    assert (news.scope.window.end, news.expected) == (NOW * BLOCK, {x})
+
+
 def test_only_the_wanted_endpoints_are_read():
     x, y = ("a", "x"), ("b", "y")
     kept = {x: followed(NOW - 2), y: followed(NOW - 9)}
