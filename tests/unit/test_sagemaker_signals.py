@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from fakeaws.cloudtrail import CloudTrail
@@ -223,3 +224,125 @@ def test_a_message_about_an_endpoint_that_could_not_be_read_comes_again(account)
     [change] = account.changes()
     assert change.started_at == began
     assert account.queue.messages == {}
+
+
+# -- messages as queues deliver them -------------------------------------------------------------
+
+
+class Post:
+    """What EventBridge and SQS do to messages: lost, delivered again, late and in any order."""
+
+    def __init__(self, queue, rng):
+        self.queue, self.rng = queue, rng
+        self.underway, self.heard = [], set()
+
+    def send(self, event, at):
+        if self.rng.random() < 0.3:
+            return
+        for _ in range(1 + int(self.rng.random() < 0.4)):
+            self.underway.append((at + self.rng.uniform(0, 900), at, event))
+
+    def deliver(self, now):
+        """Put what has arrived into the queue, in the order of its arrival."""
+        arrived = sorted((one for one in self.underway if one[0] <= now), key=lambda one: one[0])
+        self.underway = [one for one in self.underway if one[0] > now]
+        for _, sent, event in arrived:
+            self.queue.put(event)
+            if event["detail"]["EndpointStatus"] == "UPDATING":
+                self.heard.add(sent)
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_lost_repeated_late_and_disordered_messages_change_no_change(service, seed):
+    """Whoever polls only finds the same changes; messages that came in time date their start."""
+    rng, account = np.random.default_rng(seed), Heard(*service)
+    aws, kinds = account.aws, ("ml.g5.xlarge", "ml.g6.xlarge", "ml.p4d.24xlarge", "ml.g5.2xlarge")
+    aws.config("c0", variant("blue", aws.model("m1"), kind=kinds[0]))
+    aws.endpoint("chat", "c0")
+    post, polled = Post(account.queue, rng), Account(service[0], service[1]["sagemaker"])
+    service[0].backends["sagemaker"] = polled.aws = aws
+    found, alone, begun, timely = [], [], [], []
+
+    def looked():
+        post.deliver(aws.now + 60)
+        new = account.changes()
+        found.extend(new)
+        alone.extend(polled.changes(after=0.0))
+        timely.extend(begun[len(timely)] in post.heard for _ in new)
+
+    looked()
+    for number, kind in enumerate(kinds[1:], 1):
+        for _ in range(int(rng.integers(2, 15))):
+            looked()
+        aws.now += rng.uniform(0, 60)
+        aws.config(f"c{number}", variant("blue", "m1", kind=kind))
+        aws.begin("chat", f"c{number}")
+        begun.append(aws.now)
+        post.send(endpoint_event("chat", "UPDATING", aws.now), aws.now)
+        for _ in range(int(rng.integers(0, 4))):
+            looked()
+        aws.now += 400.0
+        aws.finish("chat")
+        post.send(endpoint_event("chat", "IN_SERVICE", aws.now), aws.now)
+    for _ in range(30):
+        looked()
+    told = [[(one.kinds, one.description, one.effective_at) for one in s] for s in (found, alone)]
+    assert told[0] == told[1]
+    assert len(found) == 3
+    for one, other, began, heard in zip(found, alone, begun, timely, strict=True):
+        assert one.started_at == pytest.approx(began if heard else other.started_at, abs=0.001)
+        assert other.started_at <= began + 0.001
+    assert account.queue.messages == {}
+
+
+def test_a_message_that_comes_after_its_change_was_seen_dates_no_other(account):
+    """The endpoint is deployed twice within ten minutes; of the first the message is late."""
+    first = account.aws.now + 10
+    for number, kind in enumerate(("ml.g6.xlarge", "ml.p4d.24xlarge"), 2):
+        account.aws.config(f"c{number}", variant("blue", "m1", kind=kind))
+        account.aws.now += 10
+        account.aws.update("chat", f"c{number}", 60.0)
+        if number == 3:
+            account.queue.put(endpoint_event("chat", "UPDATING", first))
+        [change] = account.changes(after=200.0)
+    assert change.started_at > first + 60
+
+
+def test_cloudtrail_rebuilds_what_polling_saw(service):
+    """Three deployments: one account looked all the time, another one looks at the end."""
+    account, late = Heard(*service), Heard(*service)
+    service[0].backends["sagemaker"] = late.aws = account.aws
+    service[0].backends["cloudtrail"] = late.trail = account.trail
+    aws, trail, seen = account.aws, account.trail, []
+    aws.model("m2", env={"OPTION_QUANTIZE": "fp8"})
+    container = {"image": "repo/vllm:1", "modelDataUrl": "s3://models/base/"}
+    for name, env in (("m1", {}), ("m2", {"OPTION_QUANTIZE": "fp8"})):
+        trail.record("CreateModel", aws.now - 60, {
+            "modelName": name, "primaryContainer": {**container, "environment": env}})  # fmt: skip
+    aws.model("m1")
+    for number, (kind, model) in enumerate(
+        (("ml.g5.xlarge", "m1"), ("ml.g6.xlarge", "m1"), ("ml.g6.xlarge", "m2")),
+    ):
+        aws.now += 3600
+        aws.config(f"c{number}", variant("blue", model, kind=kind))
+        variants = [{"variantName": "blue", "modelName": model, "instanceType": kind}]
+        trail.record("CreateEndpointConfig", aws.now, {
+            "endpointConfigName": f"c{number}", "productionVariants": variants})  # fmt: skip
+        call = "UpdateEndpoint" if number else "CreateEndpoint"
+        trail.record(call, aws.now, {
+            "endpointName": "chat", "endpointConfigName": f"c{number}"})  # fmt: skip
+        # Refused or about another endpoint: no deployment.
+        trail.record(call, aws.now + 1, {"endpointName": "chat", "endpointConfigName": "no"},
+                     errorCode="ValidationException")  # fmt: skip
+        if number:
+            aws.update("chat", f"c{number}")
+        else:
+            aws.endpoint("chat", "c0")
+        seen += account.changes()
+    [sighting] = late.look(since=NOW - 3600)
+    rebuilt = sighting.changes
+    assert [one.kinds for one in rebuilt] == [one.kinds for one in seen]
+    assert [one.started_at for one in rebuilt] == [one.started_at for one in seen]
+    assert sighting.deployment.fingerprint == account.known[f"{SCOPE}chat"].fingerprint
+    for one, other in zip(rebuilt, seen, strict=True):
+        assert one.description.split(" (")[0] == other.description.split(" (")[0]
