@@ -162,6 +162,8 @@ def _configure(out: Path, terminal: str, alertmanager: int | None) -> Path:
     }
     config = {
         "rules": str((out / "rules.yaml").resolve()),
+        # The change is declared when all of its past is there: nothing has to be waited for.
+        "otlp": {"past_wait": "0s"},
         "schedule": {"follow": {"every": "15s"}, "reports": [], "fleet": None, "changes": None,
                      "outputs": None, "jitter": "0s"},
     }  # fmt: skip

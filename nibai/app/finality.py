@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from nibai.model import Change
 from nibai.stats.day_pairs import ClockPairs
 from nibai.stats.following import Track
+from nibai.store.backfills import is_filling
 from nibai.store.revisions import Revision, newest_number, revised_since
 from nibai.store.state import State
 from nibai.store.watermarks import Watermark, watermarks
@@ -26,11 +27,13 @@ SETTLE_SECONDS = 300.0
 class Finality:
     """What is known of an endpoint's minutes, asked before the lake is read.
 
-    `marks` by metric, of pulled sources; `revision` is the newest of a minute that was final.
+    `marks` by metric, of pulled sources; `revision` is the newest of a minute that was final;
+    while past is being pushed (`filling`) nothing counts.
     """
 
     marks: Mapping[str, Watermark]
     revision: int
+    filling: bool = False
 
     def lag_seconds(self, now: float) -> float:
         """How old minutes are at least when they count."""
@@ -40,6 +43,8 @@ class Finality:
 
     def until(self, metric: str, newest: float, now: float) -> float:
         """Until when the minutes of a metric count, of which the lake holds some up to `newest`."""
+        if self.filling:
+            return 0.0
         settled = min(now - SETTLE_SECONDS, newest + SETTLE_SECONDS)
         mark = self.marks.get(metric)
         # Minutes of long after a mark came another way: its source is not read any more.
@@ -48,9 +53,13 @@ class Finality:
         return min(settled, mark.final_until)
 
 
-def finality(state: State, endpoint: str) -> Finality:
+def finality(state: State, endpoint: str, now: float) -> Finality:
     """What is known now."""
-    return Finality(watermarks(state, endpoint), newest_number(state, endpoint))
+    return Finality(
+        watermarks(state, endpoint),
+        newest_number(state, endpoint),
+        is_filling(state, endpoint, now),
+    )
 
 
 def revised_minutes(

@@ -66,7 +66,7 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
     with ExitStack() as stack:
         state = open_state(config.state_address)
         stack.callback(state.close)
-        late = LatePushes(state, config.collector_id, clock)
+        late = LatePushes(state, config.collector_id, clock, config.otlp.past_wait)
         ingest = Ingest(
             config.data,
             config.collector_id,

@@ -19,7 +19,7 @@ from nibai.claims import print_claim
 from nibai.conventions import REQUEST_METRICS
 from nibai.document import decode
 from nibai.errors import UsageError
-from nibai.model import Change, Claim, Promise, Reason, Sentence, Verdict
+from nibai.model import Change, Claim, Promise, Reason, ReasonCode, Sentence, Verdict
 from nibai.stats.block_values import BlockReading
 from nibai.stats.clock import WEEK_DAYS
 from nibai.stats.day_pairs import ClockPairs
@@ -33,6 +33,10 @@ from nibai.store.paired_blocks import PairedBlocks, Read
 from nibai.store.watermarks import Watermark
 from nibai.store.windows import require_sides
 
+FILLING = Reason(
+    ReasonCode.NO_DATA,
+    "the past is still being pushed: it is read some time after the last of it (otlp.past_wait)",
+)
 SETTLED = (Verdict.CONFIRMED, Verdict.REFUTED)
 
 
@@ -107,12 +111,12 @@ class Watch:
     def look(self, now: float) -> None:
         """Read all blocks that closed since the last look, in the order of time."""
         self._looked_at = now
-        known = self.finality()
+        known = self.finality(now)
         if self.parts and not any(self._may_have_closed(part, now, known) for part in self.parts):
             return
         sources = self.sources()
         self.parts = tuple(
-            dataclasses.replace(self._prepared(part.claim, source), metric=source.metric)
+            dataclasses.replace(self._prepared(part.claim, source, known), metric=source.metric)
             for part, source in zip(self.parts, sources, strict=True)
         )
         for one in sorted(self._closed(sources, now, known), key=lambda one: one.order):
@@ -123,9 +127,9 @@ class Watch:
                 self.parts = (*self.parts[: one.part], changed, *self.parts[one.part + 1 :])
         self.parts = tuple(self._stored(part) for part in self.parts)
 
-    def finality(self) -> Finality:
+    def finality(self, now: float) -> Finality:
         """Until when minutes are final; ask before `sources`, or something may come in between."""
-        return finality(self._desk.state, self.change.endpoint)
+        return finality(self._desk.state, self.change.endpoint, now)
 
     def behind(self, part: Followed) -> Watermark | None:
         """How far the source of a part was read, where it is behind and the part waits for it."""
@@ -175,13 +179,16 @@ class Watch:
         closed = pairs.closed(now - known.lag_seconds(now))
         return self.is_open(part) and closed > track.last + 1
 
-    def _prepared(self, claim: Claim, source: PairedBlocks) -> Followed:
+    def _prepared(self, claim: Claim, source: PairedBlocks, known: Finality) -> Followed:
         """As stored, or planned now."""
         if claim.promise in LATER:
             return Followed(claim, None, planned=True)
         document = self._desk.state.watch(self.change.id, self.key(claim))
         if document is not None:
             return Followed(claim, decode(Track, document), planned=True, replicas=source.replicas)
+        if known.filling:
+            # What a plan rests on is the past, and it is made once.
+            return Followed(claim, None, FILLING, waiting=True, planned=True)
         plan = plan_part(self.change, claim, source, self.level_of(claim))
         if isinstance(plan, FollowPlan):
             return self._stored(
@@ -254,7 +261,7 @@ class Watch:
 
     def next_close(self, now: float) -> float | None:
         """When the next block of an open part will count, None when there is none."""
-        lag = self.finality().lag_seconds(now)
+        lag = self.finality(now).lag_seconds(now)
         ends = [
             part.pairs.end(part.pairs.closed(now - lag)) + lag
             for part in self.parts

@@ -9,7 +9,15 @@ from pydantic import (
     model_validator,
 )
 
-from nibai.config.fields import Address, Patience, SecretReference, Section, Size, is_loopback
+from nibai.config.fields import (
+    Address,
+    Duration,
+    Patience,
+    SecretReference,
+    Section,
+    Size,
+    is_loopback,
+)
 from nibai.conventions import PREDICTION_ATTRIBUTES, SERIES_ATTRIBUTES
 
 
@@ -69,7 +77,8 @@ class Tls(Section):
 class Otlp(Section):
     """The OTLP receiver: over HTTP at `listen`, and where it is given over gRPC at `grpc`.
 
-    A collector to which nobody has sent for `quiet_after` has gone quiet.
+    A collector to which nobody has sent for `quiet_after` has gone quiet. A watch goes on so long
+    after the last push of an endpoint's past (`past_wait`).
     """
 
     listen: Address = "127.0.0.1:4318"
@@ -78,6 +87,7 @@ class Otlp(Section):
     tls: Tls | None = None
     max_body: Size = 16 * 1024**2
     quiet_after: Patience = "learned"
+    past_wait: Duration = 900.0
     max_series_per_minute: int = Field(default=10_000, ge=1)
     mapping: MappingRules = MappingRules()
 

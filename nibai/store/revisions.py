@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from nibai.store.backfills import WAIT_SECONDS, note_pushed
 from nibai.store.migrations import REVISIONS
 from nibai.store.state import State
 
@@ -170,8 +171,15 @@ def _newest(connection: sa.Connection) -> int:
 class LatePushes:
     """Records pushed rows whose minutes were whole already (`nibai.store.ingest.Late`)."""
 
-    def __init__(self, state: State, collector: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        state: State,
+        collector: str,
+        clock: Callable[[], float],
+        past_wait: float = WAIT_SECONDS,
+    ) -> None:
         self._state = state
+        self._past_wait = past_wait
         self._collector = collector
         self._clock = clock
         self.minutes = 0
@@ -186,6 +194,9 @@ class LatePushes:
         names = ["endpoint", "variant", "metric", "minute"]
         places = late.group_by(names).aggregate([]).to_pylist()
         brought_by = f"{self._collector} {sequence}"
+        oldest = late.group_by("endpoint").aggregate([("minute", "min")]).to_pylist()
+        began = {str(one["endpoint"]): one["minute_min"] * 60.0 for one in oldest}
+        note_pushed(self._state, began, self._clock(), self._past_wait)
         announce(
             self._state,
             self._collector,

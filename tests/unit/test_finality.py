@@ -13,6 +13,7 @@ from nibai.claims import parse
 from nibai.histogram import bucket_index
 from nibai.model import Change, Observation, ReasonCode, SeriesKey, Verdict, Window
 from nibai.protocols import Pulled
+from nibai.store.backfills import Backfill, is_filling, note_pushed
 from nibai.store.engine import Engine
 from nibai.store.ingest import Ingest, MemoryLedger
 from nibai.store.lake import Lake
@@ -224,3 +225,100 @@ def test_what_is_pushed_late_revises_its_minute_once(tmp_path):
     counts = Engine(Lake(tmp_path / "lake")).endpoints()
     assert [row[-1] for row in counts] == [4], "nothing is lost"
     state.close()
+
+
+# -- past that is pushed -----------------------------------------------------------------------
+
+
+class Pushed:
+    """An endpoint whose past is pushed while its change is followed already."""
+
+    def __init__(self, folder):
+        self.state, self.now = open_state(folder / "pushed.sqlite"), CUT + HOURS * HOUR
+        clock = lambda: self.now  # noqa: E731 - one clock for all
+        late = LatePushes(self.state, "main", clock)
+        self.ingest = Ingest(folder / "pushed", "main", self.state, clock=clock, late=late)
+        self.desk = Desk(self.state, Lake(folder / "pushed" / "lake"), clock)
+        self.minutes, self.seconds = traffic()
+        sentences = (parse("1.9x faster at p50"),)
+        self.change = self.desk.declare(Change("", ENDPOINT, effective_at=CUT, sentences=sentences))
+
+    def push(self, start, end):
+        """Requests of a stretch; those after the change are twice as fast."""
+        chosen = (self.minutes * 60 >= start) & (self.minutes * 60 < end)
+        faster = np.where(self.minutes[chosen] * 60 >= CUT, 2.2, 1.0)
+        seconds = self.seconds[chosen] / faster[:, None]
+        minutes = np.repeat(self.minutes[chosen], PER_STEP).astype(np.int32)
+        self.ingest.append(batch(seconds.ravel(), endpoint=ENDPOINT, minute=minutes))
+        self.now += 60
+        self.ingest.fold()
+
+
+@pytest.fixture
+def pushed(tmp_path):
+    made = Pushed(tmp_path)
+    yield made
+    made.ingest.close()
+    made.state.close()
+
+
+def test_past_that_is_pushed_in_any_order_is_read_once_it_is_whole(pushed):
+    watch = Watch(pushed.desk, pushed.change, 0.95)
+    end = CUT + HOURS * HOUR
+    # The newest first, as whoever looks at now does it; a look falls between any two of them.
+    for start, until in (
+        (end - HOUR, end),
+        (MONDAY, CUT),
+        (CUT + HOUR, end - HOUR),
+        (CUT, CUT + HOUR),
+    ):
+        pushed.push(start, until)
+        watch.look(pushed.now)
+        assert watch.parts[0].track is None
+        (finding,) = findings_of(watch)
+        assert finding.reason.text == (
+            "the past is still being pushed: it is read some time after the last of it "
+            "(otlp.past_wait)"
+        )
+    pushed.now += 899
+    watch.look(pushed.now)
+    assert watch.parts[0].track is None
+    pushed.now += 1
+    watch.look(pushed.now)
+    track = watch.parts[0].track
+    assert (track.last, track.thin) == (2 * HOURS - 1, 0), "no block was taken for an empty one"
+
+
+def test_while_past_is_pushed_blocks_that_were_not_read_wait_for_it(pushed):
+    pushed.push(MONDAY, CUT + 3 * HOUR)
+    pushed.now += 1000
+    watch = Watch(pushed.desk, pushed.change, 0.95)
+    watch.look(pushed.now)
+    assert watch.parts[0].track.last == 5
+    for start, end in ((CUT + 5 * HOUR, CUT + HOURS * HOUR), (CUT + 3 * HOUR, CUT + 5 * HOUR)):
+        pushed.push(start, end)
+        watch.look(pushed.now)
+        assert watch.parts[0].track.last == 5, "the hole is still being filled"
+    pushed.now += 1000
+    watch.look(pushed.now)
+    track = watch.parts[0].track
+    assert (track.last, track.thin) == (2 * HOURS - 1, 0)
+
+
+def test_an_endpoint_that_always_sends_its_past_is_waited_for_once():
+    one, waited = Backfill(0.0, 900.0), []
+    for at in range(600, 12 * 3600, 600):
+        one = one.after(float(at))
+        waited.append(one.goes_on(float(at)))
+    assert waited.count(True) == 35
+    assert not any(waited[35:])
+    assert one.after(12 * HOUR + 900).goes_on(12 * HOUR + 900), "after a silence it is news again"
+
+
+def test_spans_that_are_merely_late_are_no_backfill(pushed):
+    note_pushed(pushed.state, {ENDPOINT: pushed.now - 1800.0}, pushed.now)
+    assert not is_filling(pushed.state, ENDPOINT, pushed.now)
+    note_pushed(pushed.state, {ENDPOINT: pushed.now - 1801.0}, pushed.now)
+    assert is_filling(pushed.state, ENDPOINT, pushed.now)
+    assert not is_filling(pushed.state, ENDPOINT, pushed.now + 900)
+    assert not is_filling(pushed.state, "another", pushed.now)
