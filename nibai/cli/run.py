@@ -43,8 +43,11 @@ def _listening(config: Config, listen: str) -> Config:
     from nibai.config import Otlp  # noqa: PLC0415 - pydantic
 
     try:
-        otlp = Otlp.model_validate({**config.otlp.model_dump(), "listen": listen})
+        # Who guards the address decides what it may be; durations are not written as they are read.
+        guards = config.otlp.model_dump(include={"grpc", "token", "tls"}, exclude_unset=True)
+        checked = Otlp.model_validate({**guards, "listen": listen})
     except ValidationError as error:
         fact = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ConfigError(f"--listen {listen!r}: {fact}") from error
+    otlp = config.otlp.model_copy(update={"listen": checked.listen})
     return config.model_copy(update={"otlp": otlp})

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from nibai import cli
+from nibai.cli.run import _listening
 from nibai.config import Config, is_loopback, load_config, resolve_secret
 from nibai.errors import ConfigError
 
@@ -35,6 +36,18 @@ def test_an_open_address_needs_a_token(tmp_path, monkeypatch, capsys):
     (tmp_path / "nibai.yaml").write_text("otlp: {listen: '0.0.0.0:4318', token: 'env:T'}\n")
     reference = load_config(None, {}).otlp.token
     assert reference == "env:T"
+
+
+def test_another_address_leaves_the_rest_of_the_section_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nibai.yaml").write_text(
+        "otlp: {past_wait: 5m, quiet_after: 2h, tls: {certificate: a.crt, key: a.key}}\n"
+    )
+    config = _listening(load_config(None, {}), "127.0.0.1:1")
+    assert (config.otlp.listen, config.otlp.past_wait, config.otlp.quiet_after) == (
+        "127.0.0.1:1", 300.0, 7200.0,
+    )  # fmt: skip
+    assert str(config.otlp.tls.key) == "a.key"
 
 
 def test_a_secret_is_a_reference_and_never_shown(tmp_path, monkeypatch, capsys):
