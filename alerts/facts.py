@@ -84,7 +84,7 @@ def collector_facts(standing: CollectorStanding) -> dict[str, str]:
     facts = {"collector": figures.one_line(standing.collector)}
     if standing.quiet_since is not None:
         facts["quiet_since"] = figures.moment(standing.quiet_since)
-        facts["reason"] = f"no final minute since {facts['quiet_since']}"
+        facts["reason"] = f"no new minute since {facts['quiet_since']}"
     elif standing.unsent_since is not None:
         facts["quiet_since"] = figures.moment(standing.unsent_since)
         usual = figures.duration(standing.usual_seconds or 0.0)

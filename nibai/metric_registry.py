@@ -96,7 +96,7 @@ REGISTRY: dict[str, Exported] = {
             "nibai_latency_quantile_seconds",
             "s",
             (*_SERIES, "metric", "quantile"),
-            "Quantile of the newest five final minutes, from the lake",
+            "Quantile of the newest five minutes in the lake, provisional ones too",
             f"{_PER_SERIES} × metrics × 3",
         ),
         Exported(

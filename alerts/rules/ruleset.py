@@ -192,7 +192,7 @@ class Group(Section):
 
 
 class Quiet(Section):
-    """The dead man's switch: a collector without a new final minute for longer than it explains."""
+    """The dead man's switch: a collector without a new minute for longer than it explains."""
 
     severity: Severity = Severity.WARNING
     after: Duration = 0.0

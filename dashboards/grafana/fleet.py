@@ -69,7 +69,7 @@ def _tiles() -> list[Panel]:
     )
     stale = tile(
         "Stale collectors",
-        "Collectors whose newest final minute is older than how often they read explains, or to "
+        "Collectors whose newest minute is older than how often they read explains, or to "
         "which nobody sends.",
         "nibai_collector_lag_seconds",
         now(f"sum(clamp_max(({lag} > bool {limit}) + (({silent}) or 0 * {lag}), 1))"),

@@ -16,7 +16,7 @@ class Standing:
 
     `findings` are those of its parts, with estimate, interval and evidence; they hold at any number
     of looks. `decided_at` is the end of the block that decided, `audit` the id of the audit stored
-    then; both None before. `no_data_since`: the endpoint's newest final minute, where that is
+    then; both None before. `no_data_since`: the endpoint's newest minute, where that is
     older than it should be. `superseded_by` is a newer change of the same endpoint, which takes
     this one back where it is `rolled_back`. Times are seconds since the epoch.
     """
@@ -37,9 +37,9 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class CollectorStanding:
-    """One collector: how old its newest final minute is, and what is wrong with it.
+    """One collector: how old its newest minute is, and what is wrong with it.
 
-    `quiet_since` is set where the newest final minute is older than the collector's interval
+    `quiet_since` is set where the newest minute is older than the collector's interval
     explains; `problem` is the reason of the last failed reading, None when that went well. Where
     others send to it, `unsent_since` is set once nobody has for longer than `usual_seconds`.
     """

@@ -106,5 +106,5 @@ class Board:
         )
 
     def lag_limit_seconds(self, reading: Reading) -> float:
-        """How old the newest final minute may be: as often as it is read, twice, and patience."""
+        """How old the newest minute may be: as often as it is read, twice, and patience."""
         return self._quiet + 2 * reading.every_seconds
