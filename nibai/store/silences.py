@@ -38,6 +38,13 @@ def silences_of(state: State, collector: str) -> Silences:
     )
 
 
+def newest_arrival(state: State) -> float | None:
+    """When anybody last sent to any collector of the state."""
+    with state.begin() as connection:
+        found = connection.execute(sa.select(sa.func.max(PUSH_SILENCES.c.last_at))).scalar()
+    return None if found is None else float(found)
+
+
 def put_silence(state: State, collector: str, last_at: float, seconds: float) -> None:
     """Somebody sent again after so long; days more than four weeks ago are forgotten."""
     table, t, day = PUSH_SILENCES, PUSH_SILENCES.c, int(last_at // DAY_SECONDS)

@@ -26,7 +26,7 @@ def run(program, *arguments, cwd=DEPLOY):
 def test_prometheus_takes_the_configuration_and_the_rules():
     folder = DEPLOY / "prometheus"
     run("promtool", "check", "config", "--syntax-only", "prometheus.yml", cwd=folder)
-    assert "5 rules found" in run("promtool", "check", "rules", "nibai-rules.yml", cwd=folder)
+    assert "6 rules found" in run("promtool", "check", "rules", "nibai-rules.yml", cwd=folder)
 
 
 def test_each_rule_fires_when_it_should_and_not_before():

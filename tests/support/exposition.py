@@ -47,6 +47,7 @@ VALUES = {
     "state": ("pending", "firing", "done", "skipped"),
     "notifier": ("slack",),
     "moved": ("worse", "answers"),
+    "after_final": ("true", "false"),
 }
 SAMPLE = np.random.default_rng(7).lognormal(np.log(0.12), 0.5, 400)
 """Latencies in seconds that every histogram holds, again and again."""

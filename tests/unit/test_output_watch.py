@@ -10,9 +10,12 @@ import time_machine
 from support.output_hours import label_table
 
 from nibai import cli
+from nibai.model import Moved
 from nibai.stats.output_watch import HourlyCounts, follow
+from nibai.store.detections import alarms_since
 from nibai.store.lake import Lake
 from nibai.store.rows import TABLES
+from nibai.store.state import open_state
 
 LEARNED = 4 * 168
 END = 456_000  # an hour in January 2022
@@ -96,6 +99,13 @@ def test_each_alarm_is_told_once_and_learned_anew(lake, capsys):
     assert "1 learning until " in err
     assert err.endswith("a false alarm of all in 30 days has a chance of at most 5 %\n")
     assert look(lake, capsys)[1] == ""
+    state = open_state(lake / "state.sqlite")
+    (alarm,) = alarms_since(state, 0.0)
+    state.close()
+    assert (alarm.endpoint, alarm.moved) == (ENDPOINT, Moved.ANSWERS)
+    assert alarm.text.startswith("v1: outputs moved: label “")
+    assert alarm.tolerated == "a chance of at most 5% for one of all series in 30 days"
+    assert "--baseline-variant v1 --candidate-variant v1" in alarm.declare
 
 
 def test_a_look_as_json(lake, capsys):

@@ -1,16 +1,21 @@
 """The dead man's switch of a push collector: usual rests are quiet, a lasting silence is not."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
+from nibai.app.onwatch.keeper import Keeper
 from nibai.app.onwatch.silence import Arrivals
 from nibai.app.onwatch.standing import Board, Reading
+from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
+from nibai.store.ingest import IngestStats
 from nibai.store.silences import silences_of
 from nibai.store.state import open_state
 
 HOUR, DAY = 3600.0, 86_400.0
 MONDAY = 19_002 * DAY
-SENT_EVERY = 3600.0
 
 
 @pytest.fixture
@@ -20,32 +25,26 @@ def state():
     found.close()
 
 
-def awake(now, *, weekends):
-    """Senders sleep from 20:00 to 06:00, and at weekends where they have them."""
-    hour = now % DAY / HOUR
-    return 6 <= hour < 20 and (not weekends or (now - MONDAY) % (7 * DAY) < 5 * DAY)
-
-
-def live(arrivals, begin, end, *, weekends, alarms=None):
-    """Time passes; the moments at which the switch would fire."""
-    found = [] if alarms is None else alarms
-    now, last = begin, None
-    while now < end:
-        if awake(now, weekends=weekends):
-            last = now
-        arrivals.saw(last)
-        silence, limit = arrivals.silence_seconds(now), arrivals.limit_seconds
-        if silence is not None and limit is not None and silence > limit:
-            found.append(now)
-        now += SENT_EVERY
-    return found
+def live(arrivals, begin, days, *, weekends):
+    """Senders send at 6:00, 13:00 and 20:00 UTC; the moments at which the switch would fire."""
+    fired = []
+    for day in range(days):
+        if weekends and day % 7 >= 5:
+            continue
+        for hour in (6, 13, 20):
+            now = begin + day * DAY + hour * HOUR
+            silence, limit = arrivals.silence_seconds(now), arrivals.limit_seconds
+            if silence is not None and silence > limit:
+                fired.append(now)
+            arrivals.saw(now, now)
+    return fired
 
 
 @pytest.mark.parametrize("weekends", [False, True])
 def test_nights_and_weekends_are_no_alarm_and_a_lasting_silence_is(state, weekends):
     arrivals = Arrivals(state, "main", MONDAY)
-    assert live(arrivals, MONDAY, MONDAY + 40 * DAY, weekends=weekends) == []
-    usual = (59 if weekends else 11) * HOUR  # from the last hour of a day to the next first
+    assert live(arrivals, MONDAY, 23, weekends=weekends) == []
+    usual = (58 if weekends else 10) * HOUR
     assert arrivals.limit_seconds == pytest.approx(1.5 * usual, rel=1e-9)
     last = arrivals.last_at
     silent = last + arrivals.limit_seconds
@@ -55,10 +54,10 @@ def test_nights_and_weekends_are_no_alarm_and_a_lasting_silence_is(state, weeken
 
 def test_nobody_ever_sent_is_no_silence_and_never_means_never(state):
     arrivals = Arrivals(state, "main", MONDAY)
-    arrivals.saw(None)
+    arrivals.saw(None, MONDAY)
     assert (arrivals.silence_seconds(MONDAY + 9 * DAY), arrivals.limit_seconds) == (None, None)
     never = Arrivals(state, "main", MONDAY, "never")
-    never.saw(MONDAY + 60)
+    never.saw(MONDAY + 60, MONDAY + 60)
     assert never.limit_seconds is None
     fixed = Arrivals(state, "main", MONDAY, 7200.0)
     assert fixed.limit_seconds == 7200.0
@@ -66,28 +65,64 @@ def test_nobody_ever_sent_is_no_silence_and_never_means_never(state):
 
 def test_an_outage_teaches_nothing(state):
     arrivals = Arrivals(state, "main", MONDAY)
-    live(arrivals, MONDAY, MONDAY + 20 * DAY, weekends=False)
+    live(arrivals, MONDAY, 16, weekends=False)
     before = arrivals.limit_seconds
-    arrivals.saw(arrivals.last_at + 4 * DAY)
+    back = arrivals.last_at + 4 * DAY
+    arrivals.saw(back, back)
     assert arrivals.limit_seconds == before
 
 
 def test_time_in_which_nibai_was_down_is_no_silence(state):
     first = Arrivals(state, "main", MONDAY)
-    live(first, MONDAY, MONDAY + 20 * DAY, weekends=False)
+    live(first, MONDAY, 16, weekends=False)
     back = MONDAY + 25 * DAY
     again = Arrivals(state, "main", back)
     assert again.last_at == first.last_at
     assert again.silence_seconds(back + 60) == 60
-    again.saw(back + HOUR)
+    again.saw(back + HOUR, back + HOUR)
     days = dict(silences_of(state, "main").longest)
     assert days[int((back + HOUR) // DAY)] == HOUR
+
+
+def test_senders_that_moved_to_another_process_are_not_silent(state):
+    one, two = Arrivals(state, "one", MONDAY), Arrivals(state, "two", MONDAY)
+    one.saw(MONDAY + 60, MONDAY + 60)
+    later = MONDAY + 5 * DAY
+    two.saw(later, later)
+    one.saw(MONDAY + 60, later + 30)
+    assert one.silence_seconds(later + 30) == 30
+    # What is configured is about this one alone.
+    alone = Arrivals(state, "one", MONDAY, 3600.0)
+    alone.saw(None, later + 30)
+    assert alone.silence_seconds(later + 30) == 5 * DAY - 30
+
+
+def test_the_keeper_says_how_long_nobody_sent(state, tmp_path):
+    now = [MONDAY]
+    stats = [IngestStats(1, 1, 0, 0, 0, MONDAY, MONDAY)]
+    config = Config.model_validate({"data": str(tmp_path), "otlp": {"quiet_after": "2h"}})
+    board = Board(900.0, MONDAY)
+    ingest = SimpleNamespace(stats=lambda: stats[0], fold=lambda: 0)
+    keeper = Keeper(
+        config, ingest, state, SimpleNamespace(minutes=0), owner="o", board=board, tally=Tally(),
+        clock=lambda: now[0],
+    )  # fmt: skip
+    keeper._round()
+    now[0] += 3 * HOUR
+    keeper._round()
+    board.read("main", replace(keeper._reading(), read_until=now[0]))
+    (standing,) = board.health(now[0]).collectors
+    assert (standing.unsent_since, standing.usual_seconds) == (MONDAY, 2 * HOUR)
+    stats[0] = replace(stats[0], last_batch_seconds=now[0])
+    keeper._round()
+    board.read("main", replace(keeper._reading(), read_until=now[0]))
+    assert not board.health(now[0]).collectors[0].quiet
 
 
 def test_days_are_forgotten_after_four_weeks_and_collectors_are_apart(state):
     arrivals = Arrivals(state, "main", MONDAY)
     for day in range(40):
-        arrivals.saw(MONDAY + day * DAY + 60)
+        arrivals.saw(MONDAY + day * DAY + 60, MONDAY + day * DAY + 60)
     assert len(silences_of(state, "main").longest) == 28
     assert silences_of(state, "other").longest == ()
 

@@ -190,7 +190,7 @@ class Exporter:
         families.add("nibai_otlp_spans_total", float(stats.rows), result="kept")
         families.add("nibai_otlp_spans_total", float(stats.repeated), result="repeated")
         for name, reading in self._board.readings().items():
-            lag = None if reading.read_until is None else max(now - reading.read_until, 0.0)
+            lag = self._board.lag_seconds(reading, now)
             families.add("nibai_collector_lag_seconds", lag, collector=name)
             limit = self._board.lag_limit_seconds(reading)
             families.add("nibai_collector_lag_limit_seconds", limit, collector=name)

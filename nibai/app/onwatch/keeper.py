@@ -153,7 +153,7 @@ class Keeper:
         if self._arrivals is None:
             patience = self._config.otlp.quiet_after
             self._arrivals = Arrivals(self._state, name, self._started, patience)
-        self._arrivals.saw(self._ingest.stats().last_batch_seconds)
+        self._arrivals.saw(self._ingest.stats().last_batch_seconds, now)
         if now - self._maintained >= MAINTAIN_EVERY_SECONDS:
             self._maintained = now
             self._maintain(now)

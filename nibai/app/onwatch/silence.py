@@ -3,15 +3,18 @@
 Which silence is usual is learned from the last four weeks, so that nightly and weekly rests are
 none of its business: half as long again as the second longest of the days' longest silences (one
 outage teaches nothing), and at least an hour. Two weekends have to be seen first. What passed while
-nibai itself was down is no silence.
+nibai itself was down is no silence, nor what others who share the state received meanwhile: behind
+a load balancer senders may have moved to another process. A limit that is configured is this
+collector's alone.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
-from nibai.store.silences import Silences, put_silence, silences_of
+from nibai.store.silences import Silences, newest_arrival, put_silence, silences_of
 from nibai.store.state import State
 
 LEAST_SECONDS = 3600.0
@@ -40,9 +43,14 @@ class Arrivals:
         self._since = since
         self._allowed = allowed
         self._known = silences_of(state, collector)
+        self._others_at = -math.inf
+        self._asked_at = -math.inf
 
-    def saw(self, last_at: float | None) -> None:
+    def saw(self, last_at: float | None, now: float) -> None:
         """The newest batch of this process came then; None: none has come yet."""
+        if self._allowed == "learned" and now - self._asked_at >= NOTED_EVERY_SECONDS:
+            self._asked_at = now
+            self._others_at = newest_arrival(self._state) or -math.inf
         known = self._known.last_at
         if last_at is None or (known is not None and last_at - known < NOTED_EVERY_SECONDS):
             return
@@ -65,7 +73,9 @@ class Arrivals:
     def silence_seconds(self, now: float) -> float | None:
         """How long nobody has sent while this process listened; None: nobody ever did."""
         last = self._known.last_at
-        return None if last is None else max(now - max(last, self._since), 0.0)
+        if last is None:
+            return None
+        return max(now - max(last, self._since, self._others_at), 0.0)
 
 
 def usual(known: Silences) -> float:

@@ -105,6 +105,11 @@ class Board:
             usual_seconds=usual,
         )
 
+    def lag_seconds(self, reading: Reading, now: float) -> float:
+        """How old a collector's newest minute is; one that never read is as old as the process."""
+        until = reading.read_until if reading.read_until is not None else self._since
+        return max(now - until, 0.0)
+
     def lag_limit_seconds(self, reading: Reading) -> float:
         """How old the newest minute may be: as often as it is read, twice, and patience."""
         return self._quiet + 2 * reading.every_seconds

@@ -16,6 +16,8 @@ from nibai.app.onwatch.jobs import TELL_EVERY_SECONDS, configured_jobs
 from nibai.schedule import pause_of
 from nibai.store.watermarks import put_watermarks
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3600.0
 INTERVAL = 300.0
 """Of the audit, as it is by default."""
