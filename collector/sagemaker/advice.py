@@ -15,6 +15,7 @@ from collector.aws.session import Caller, pages
 from collector.sagemaker.describe import PAGE
 from collector.sagemaker.diff import Step
 from collector.sagemaker.facts import text
+from collector.sagemaker.jobs import inside, weights
 from collector.sagemaker.permitted import Permitted
 from nibai.claims import parse
 from nibai.errors import UsageError
@@ -68,7 +69,8 @@ class Advice:
             "figures of Inference Recommender are not turned into claims",
         )
         recommended = self._permitted.ask(
-            lambda: self._recommended(*types), "figures of AI recommendation jobs are not read"
+            lambda: self._recommended(step, *types),
+            "figures of AI recommendation jobs are not read",
         )
         return [*(recommender or ()), *(recommended or ())]
 
@@ -94,7 +96,9 @@ class Advice:
             found += recommended_ratios(self._described[name], old, new)
         return found
 
-    def _recommended(self, old: str, new: str) -> list[Figure]:
+    def _recommended(self, step: Step, old: str, new: str) -> list[Figure]:
+        """Of jobs about these weights: the list tells the model of none of them."""
+        own = [*weights(step.before), *weights(step.after)]
         listed = pages(
             self._caller, "ListAIRecommendationJobs", "AIRecommendationJobs",
             StatusEquals="Completed", MaxResults=PAGE,
@@ -106,7 +110,11 @@ class Advice:
                 self._described[name] = self._caller.call(
                     "DescribeAIRecommendationJob", AIRecommendationJobName=name
                 )
-            found += expected_ratios(self._described[name], old, new)
+            source = str(
+                self._described[name].get("ModelSource", {}).get("S3", {}).get("S3Uri", "")
+            )
+            if source and any(inside(at, source) or inside(source, at) for at in own):
+                found += expected_ratios(self._described[name], old, new)
         return found
 
     def _benchmarks(self, endpoint: str) -> list[str]:

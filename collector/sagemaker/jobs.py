@@ -50,14 +50,14 @@ class Job:
         """Whether a unit serves what the job made."""
         if self.made_model and self.made_model == unit.names.get("model"):
             return True
-        return bool(self.made_at) and any(_inside(at, self.made_at) for at in weights(unit))
+        return bool(self.made_at) and any(inside(at, self.made_at) for at in weights(unit))
 
     def took(self, unit: Unit) -> bool:
         """Whether the job started from what a unit serves."""
         if self.from_model and self.from_model == unit.names.get("model"):
             return True
         return bool(self.from_at) and any(
-            _inside(at, self.from_at) or _inside(self.from_at, at) for at in weights(unit)
+            inside(at, self.from_at) or inside(self.from_at, at) for at in weights(unit)
         )
 
 
@@ -177,6 +177,6 @@ def compilation(told: Raw) -> Job:
     )
 
 
-def _inside(where: str, folder: str) -> bool:
+def inside(where: str, folder: str) -> bool:
     """Whether an S3 address is a folder's or lies in it."""
     return where == folder or where.startswith(f"{folder.rstrip('/')}/")

@@ -213,7 +213,7 @@ def with_claims(change: Change, claims: Sequence[str]) -> Change:
     sentences = tuple(parse(claim) for claim in claims) or change.sentences
     if not sentences:
         raise UsageError(
-            f"change {change.id} was declared without a claim: give one (--claim “2x faster”)"
+            f"change {change.id} comes without a claim: give one (--claim “2x faster”)"
         )
     return replace(change, sentences=sentences)
 

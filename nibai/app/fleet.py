@@ -166,8 +166,7 @@ def selected_changes(
         require_sides(change)
         if not change.sentences:
             raise UsageError(
-                f"change {change.id} was declared without a claim: "
-                "give one for all (--claim “2x faster”)"
+                f"change {change.id} comes without a claim: give one for all (--claim “2x faster”)"
             )
     return found, notes
 

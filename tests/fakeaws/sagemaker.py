@@ -232,6 +232,8 @@ class SageMaker:
             {**_only(one, "JobName", "JobType", "JobArn", "Status", "CreationTime", "RoleArn",
                      "LastModifiedTime"), "JobDescription": ""}
             for one in _asked_for(self.recommendations, request, "Status")
+            if request.get("ModelNameEquals", one["InputConfig"]["ModelName"])
+            == one["InputConfig"]["ModelName"]
         ]  # fmt: skip
         return _page("InferenceRecommendationsJobs", rows, request)
 
@@ -289,6 +291,46 @@ def variant(name="blue", model=None, kind="ml.g5.xlarge", count=2, weight=1.0, *
     if kind is not None:
         found |= {"InstanceType": kind, "InitialInstanceCount": count}
     return found if model is None else {**found, "ModelName": model}
+
+
+def recommender(name, model, figures):
+    """A finished job of Inference Recommender: (latency in ms, cost) by instance type."""
+    return {
+        "JobName": name, "JobType": "Default", "JobArn": arn("inference-recommendations-job", name),
+        "RoleArn": arn("role", "somebody-who-recommends"), "Status": "COMPLETED",
+        "CreationTime": at(0), "LastModifiedTime": at(0),
+        "InputConfig": {"ModelName": model},
+        "InferenceRecommendations": [
+            {
+                "EndpointConfiguration": {
+                    "EndpointName": "test", "VariantName": "v", "InstanceType": kind,
+                    "InitialInstanceCount": 1,
+                },
+                "ModelConfiguration": {},
+                "Metrics": {"ModelLatency": latency, "CostPerInference": cost},
+            }
+            for kind, (latency, cost) in figures.items()
+        ],
+    }  # fmt: skip
+
+
+def ai_recommendation(name, source, figures):
+    """A finished AI recommendation job about weights: time to first token by instance type."""
+    return {
+        "AIRecommendationJobName": name, "AIRecommendationJobArn": arn("ai-job", name),
+        "AIRecommendationJobStatus": "Completed", "CreationTime": at(0),
+        "ModelSource": {"S3": {"S3Uri": source}}, "RoleArn": arn("role", "somebody-who-advises"),
+        "OutputConfig": {"S3OutputLocation": "s3://advice/"}, "AIWorkloadConfigIdentifier": "w",
+        "Recommendations": [
+            {
+                "DeploymentConfiguration": {"InstanceType": kind},
+                "ExpectedPerformance": [
+                    {"Metric": "ttft-ms", "Stat": "p50", "Value": str(value), "Unit": "ms"}
+                ],
+            }
+            for kind, value in figures.items()
+        ],
+    }  # fmt: skip
 
 
 def _found(what, name, kind):

@@ -33,13 +33,15 @@ def check_judged(world, case, within):
     [change] = world.known[case.name]
     audit = world.audit(change["id"])
     for claim in audit["claims"]:
+        if claim["metric"] != "model_latency":
+            continue
         truth = world.ratio(case.name, case.units, audit, claim["quantile"])
         estimate = claim["estimate"]
         assert estimate["value"] == pytest.approx(truth, rel=within[claim["quantile"]])
     keeps = 1 / case.factor > TRUE
-    assert [one["verdict"] for one in audit["sentences"]] == [
-        "confirmed" if keeps else "refuted", "refuted",
-    ]  # fmt: skip
+    told = [(one["text"], one["verdict"]) for one in audit["sentences"]]
+    assert [verdict for _, verdict in told[:2]] == ["confirmed" if keeps else "refuted", "refuted"]
+    assert tuple(told[2:]) == case.promised, [one["reason"] for one in audit["claims"]]
     assert audit["verdict"] == ("partly" if keeps else "refuted")
     confounded = f"confounded: {', '.join(case.kinds)} changed together"
     assert (confounded in audit["reason"]) is (len(case.kinds) > 1)

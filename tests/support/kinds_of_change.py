@@ -7,7 +7,7 @@ request's time.
 from dataclasses import dataclass
 
 import yaml
-from fakeaws.sagemaker import at, variant
+from fakeaws.sagemaker import ai_recommendation, at, recommender, variant
 
 from support.aws_world import DAY, PLACE
 from support.sagemaker import NOW
@@ -37,6 +37,8 @@ class Case:
     """Another unit whose requests are the new ones (`unit` serves on beside it)."""
     said: str = ""
     told: str = "start told by SageMaker"
+    promised: tuple[tuple[str, str], ...] = ()
+    """AWS's own figures as claims, and their verdicts."""
 
     @property
     def units(self):
@@ -116,6 +118,23 @@ def _update_component(aws):
     aws.components["llama"]["InferenceComponentStatus"] = "Updating"
 
 
+def _recommended(aws):
+    """Inference Recommender measured both types: too hopeful about time, right about money."""
+    served("instance")(aws)
+    aws.recommendations["r1"] = recommender("r1", "instance-m1", {"ml.g5.xlarge": (50, 0.0036),
+                                                   "ml.g6.xlarge": (20, 0.003)})  # fmt: skip
+
+
+def _advised(aws):
+    """AI recommendations about this model's weights, and about other ones."""
+    aws.config("canary-1", variant("blue", aws.model("canary-m1", url="s3://models/canary/")))
+    aws.endpoint("canary", "canary-1")
+    for name, source, ttft in (("own", "s3://models/canary/", 60), ("other", "s3://others/", 10)):
+        aws.advice[name] = ai_recommendation(
+            name, source, {"ml.g5.xlarge": 120, "ml.g6.xlarge": ttft}
+        )
+
+
 def _canary(aws):
     aws.config("canary-2", variant("blue", "canary-m1", kind="ml.g6.xlarge"))
     aws.begin("canary", "canary-2")
@@ -147,15 +166,18 @@ AMI = "al2-ami-sagemaker-inference-gpu-"
 ROUTED = {"RoutingStrategy": "RANDOM"}, {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}
 
 CASES = (
-    Case("instance", served("instance"), moved("instance", kind="ml.g6.xlarge"),
-         ("instance_type",), said="ml.g5.xlarge -> ml.g6.xlarge"),
+    Case("instance", _recommended, moved("instance", kind="ml.g6.xlarge"),
+         ("instance_type",), said="ml.g5.xlarge -> ml.g6.xlarge",
+         promised=(("model_latency 2.5x faster at p50", "refuted"),
+                   ("1.2x cheaper", "confirmed"))),
     Case("quantized", served("quantized"), moved("quantized", _quantized),
          ("precision",), said="optimization job quantize-llama: precision (fp8)"),
     Case("image", _latest, _push_image, ("container",),
          said="sha256:00000000 -> latest@sha256:11111111"),
     Case("parts", _holding, _update_component, ("precision",), unit="ic:llama",
          said="OPTION_DTYPE fp16 -> fp8", told="start known only as after"),
-    Case("canary", served("canary"), _canary, ("instance_type",), said="ml.g6.xlarge"),
+    Case("canary", _advised, _canary, ("instance_type",), said="ml.g6.xlarge",
+         promised=(("ttft 2x faster at p50", "inconclusive"),)),
     Case("shadowed", served("shadowed"), _shadow, ("instance_type",), after="dark",
          said="ml.g5.xlarge -> ml.g6.xlarge", told=""),
     Case("serverless", served("serverless", **_memory(2048)),
@@ -189,6 +211,7 @@ def configuration(cases, detail, quantiles):
         "cloudwatch": [{**PLACE, "endpoints": endpoints, "metrics": ["ModelLatency"],
                         "errors": False, "detail": detail}],
         "sagemaker": [{**PLACE, "claims": claims}],
+        "cost": {"instance_types": {"ml.g5.xlarge": 1.6, "ml.g6.xlarge": 1.2}},
     }  # fmt: skip
 
 

@@ -165,7 +165,7 @@ def test_nothing_to_audit_is_said(desk):
     with pytest.raises(UsageError, match="nothing was claimed"):
         audit_fleet(desk, Selection(at=AT))
     declared(desk, "a", sentences=())
-    with pytest.raises(UsageError, match="declared without a claim"):
+    with pytest.raises(UsageError, match="comes without a claim"):
         audit_fleet(desk, Selection())
 
 

@@ -113,6 +113,15 @@ def test_the_only_change_needs_no_id_and_another_claim_can_be_judged(nibai):
 
 
 @pytest.mark.usefixtures("filled")
+def test_a_change_of_which_nothing_is_claimed_is_judged_by_a_claim_that_is_given(nibai):
+    change = declare(nibai, "--at", AT)
+    code, _, err = nibai("audit")
+    said = f"nibai: change {change} comes without a claim: give one (--claim “2x faster”)"
+    assert (code, err.strip()) == (2, said)
+    assert nibai("audit", "--claim", "1.8x faster at p50")[0] == 0
+
+
+@pytest.mark.usefixtures("filled")
 def test_windows_can_be_given(nibai):
     declare(nibai, "--at", AT, "--claim", "1.8x faster at p50")
     same = "2022-01-10T00:00Z/2022-01-11T00:00Z"

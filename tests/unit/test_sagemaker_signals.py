@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 from fakeaws.cloudtrail import CloudTrail
-from fakeaws.sagemaker import arn, at, variant
+from fakeaws.sagemaker import arn, at, recommender, variant
 from fakeaws.server import FakeAws
 from fakeaws.sqs import Queue, endpoint_event
 from support.sagemaker import NOW, SCOPE, Account
@@ -168,24 +168,9 @@ def test_the_past_is_rebuilt_from_cloudtrail_even_of_what_was_deleted(service):
 
 
 def test_awss_own_figures_become_claims_labelled_as_awss(account):
-    def recommendation(kind, latency, cost):
-        return {
-            "EndpointConfiguration": {
-                "EndpointName": "test", "VariantName": "v", "InstanceType": kind,
-                "InitialInstanceCount": 1,
-            },
-            "ModelConfiguration": {},
-            "Metrics": {"ModelLatency": latency, "CostPerInference": cost},
-        }  # fmt: skip
-
-    account.aws.recommendations["r1"] = {
-        "JobName": "r1", "JobType": "Default", "JobArn": arn("inference-recommendations-job", "r1"),
-        "RoleArn": arn("role", "somebody-who-recommends"), "Status": "COMPLETED",
-        "CreationTime": at(NOW), "LastModifiedTime": at(NOW), "InputConfig": {},
-        "InferenceRecommendations": [
-            recommendation("ml.g5.xlarge", 50, 0.002), recommendation("ml.g6.xlarge", 20, 0.003),
-        ],
-    }  # fmt: skip
+    figures = {"ml.g5.xlarge": (50, 0.002), "ml.g6.xlarge": (20, 0.003)}
+    account.aws.recommendations["r1"] = recommender("r1", "m1", figures)
+    account.aws.recommendations["r2"] = recommender("r2", "m2", figures)
     account.aws.benchmarks["bench"] = {
         "AIBenchmarkJobName": "bench", "AIBenchmarkJobArn": arn("ai-benchmark-job", "bench"),
         "AIBenchmarkJobStatus": "Completed", "CreationTime": at(NOW),
