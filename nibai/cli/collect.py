@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import click
 
 from nibai.cli.common import configuration, data_options
+from nibai.cli.progress import progress
 from nibai.errors import CollectError
 
 if TYPE_CHECKING:
@@ -67,25 +67,13 @@ def _read(
     """Read all sources; what went wrong with single ones."""
     from nibai.app.collect import collect  # noqa: PLC0415 - see command
 
+    problems: list[str] = []
     ahead = {source.name: preview.calls for source, preview in planned}
-    # On a terminal a bar with the time left; elsewhere a line per source is enough.
-    with click.progressbar(
-        length=sum(ahead.values()),
-        label="reading",
-        hidden=not sys.stderr.isatty(),
-        show_eta=True,
-        show_pos=True,
-        file=sys.stderr,
-    ) as bar:
+    with progress(ahead, time.time) as made:
 
         def tick(source: Source, part: Pulled) -> None:
-            # What was planned is an upper bound until it is known which buckets hold something.
-            left = max(ahead[source.name] - 1, 0) if part.left is None else part.left
-            bar.length = (bar.length or 0) + left + 1 - ahead[source.name]
-            ahead[source.name] = left
-            bar.update(1)
+            made(source.name, part.left)
 
-        problems: list[str] = []
         for source, done in collect(config, sources, clock=time.time, tick=tick):
             click.echo(done_line(source, done))
             for change in done.changes:

@@ -1,9 +1,12 @@
 """CloudWatch through a real boto3 client and HTTP: answers, errors in words, nothing secret."""
 
+import json
+
 import pytest
 from fakeaws.metrics import Faults, Metrics, ServiceError
 from fakeaws.server import FakeAws
 
+from collector.cloudwatch.answer import read_at_once
 from collector.cloudwatch.client import CloudWatchClient
 from collector.cloudwatch.execute import Executor
 from collector.cloudwatch.pace import Pace
@@ -71,3 +74,55 @@ def test_nobody_answering_is_worth_another_try():
     with pytest.raises(CollectError, match="not reached") as caught:
         client.get_metric_data(MetricDataQueries=[], StartTime=NOW, EndTime=NOW)
     assert caught.value.retryable
+
+
+# -- the answer, read at once -----------------------------------------------------------------
+
+
+def read(body, status=200):
+    answer = {}
+    response = {"status_code": status, "body": body}
+    read_at_once(response, answer)
+    return answer, response["body"]
+
+
+def test_an_answer_is_read_as_it_is_documented():
+    results = [
+        {"Id": "q0", "Label": 'a "Values": [1] ü', "Timestamps": [60, 120.0, 1.8e2],
+         "Values": [1, 2.5e-3, -4.0], "StatusCode": "Complete",
+         "Messages": [{"Code": "c", "Value": "v"}]},
+        {"Id": "q1", "Timestamps": [], "Values": [], "StatusCode": "PartialData"},
+        {"Id": "q2", "Timestamps": [60, 120.0, 1.8e2], "Values": [0, 0, 0]},
+        {"Id": "q3"},
+    ]  # fmt: skip
+    document = {"MetricDataResults": results, "NextToken": "t", "Messages": [{"Code": "m"}]}
+    for text in (json.dumps(document), json.dumps(document, indent=1)):
+        answer, body = read(text.encode())
+        assert body == b"{}", "nothing is left to botocore"
+        assert (answer["NextToken"], answer["Messages"]) == ("t", [{"Code": "m"}])
+        found = answer["MetricDataResults"]
+        assert [one["Id"] for one in found] == ["q0", "q1", "q2", "q3"]
+        assert found[0]["Label"] == 'a "Values": [1] ü'
+        assert found[0]["Messages"] == [{"Code": "c", "Value": "v"}]
+        assert [one["Values"].tolist() for one in found] == [[1, 0.0025, -4], [], [0, 0, 0], []]
+        assert [one["Timestamps"].tolist() for one in found] == [
+            [60, 120, 180],
+            [],
+            [60, 120, 180],
+            [],
+        ]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"not JSON", 200),
+        (b'{"MetricDataResults": [{"Timestamps": ["2026-03-01T00:00:00Z"], "Values": [1]}]}', 200),
+        (b'{"MetricDataResults": [{"Timestamps": [60], "Values": [1', 200),
+        (b'{"MetricDataResults": 1}', 200),
+        (b'{"__type": "Throttling", "message": "Values"}', 400),
+        ('{"MetricDataResults": [{"Values": [\u0661]}]}'.encode(), 200),
+    ],
+)
+def test_an_answer_of_another_form_is_left_to_botocore(body, status):
+    assert read(body, status) == ({}, body)
