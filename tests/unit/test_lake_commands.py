@@ -114,7 +114,7 @@ def test_the_only_change_needs_no_id_and_another_claim_can_be_judged(nibai):
 
 @pytest.mark.usefixtures("filled")
 def test_a_change_of_which_nothing_is_claimed_is_judged_by_a_claim_that_is_given(nibai):
-    change = declare(nibai, "--at", AT)
+    change = declare(nibai, "--at", AT)[1].strip()
     code, _, err = nibai("audit")
     said = f"nibai: change {change} comes without a claim: give one (--claim “2x faster”)"
     assert (code, err.strip()) == (2, said)
