@@ -108,7 +108,7 @@ def detection_facts(detection: Detection) -> dict[str, str]:
     noticed = figures.moment(detection.raised_at)
     reason = f"noticed {noticed}, begun about {figures.moment(detection.at)}; no verdict"
     if detection.suspect:
-        reason += f"; it may come from {detection.suspect}, of which nothing is claimed"
+        reason += f"; it may come from {detection.suspect}"
     facts = {
         "endpoint": detection.endpoint,
         "reason": reason,

@@ -78,6 +78,13 @@ def test_each_segment_is_a_claim_raw_is_another_than_adjusted_and_alerts_are_apa
     assert value["1.5x faster at p50 for model=b"] == pytest.approx(1.0, rel=0.05)
     assert value["3x faster at p50"] == pytest.approx(2.06, rel=0.05), "at the usual 80 to 20"
     assert value["3x faster at p50 raw"] > 3.2
+    # Fixed windows over the lake judge the same claims the same way.
+    audit = watch.desk.audit(watch.office.claimed(watch.desk.changes()[0]), keep=False)
+    raw, adjusted = (f for s in audit.sentences[3:] for f in s.findings)
+    assert raw.claim.raw
+    assert raw.estimate.value == pytest.approx(value["3x faster at p50 raw"], rel=0.05)
+    assert adjusted.estimate.value == pytest.approx(value["3x faster at p50"], rel=0.05)
+    assert adjusted.evidence.raw_ratio == pytest.approx(raw.estimate.value, rel=1e-6)
     # Told as alerts apart, by the names of their rules.
     watch.board.looked(watch.clock.now, standings)
     seen = watch.board.round(watch.clock.now)

@@ -87,6 +87,31 @@ def test_declared_claims_are_followed_in_their_segments_too(lake, tmp_path):
     watch.desk.state.close()
 
 
+def test_segments_are_read_once_they_are_settled_and_never_of_old_changes(lake, tmp_path):
+    watch = watched(tmp_path, lake, RULES[0])
+    change = declared(watch.desk, endpoint=ENDPOINT)
+    segments = watch.told.alerting.segments
+    asked = []
+    engine = watch.desk.engine()
+    real = type(engine).pooled
+
+    def pooled(self, *arguments):
+        asked.append(arguments)
+        return real(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(engine), "pooled", pooled)
+        for seconds, reads in ((0, 1), (60, 1), (700, 2), (86_400, 3), (8 * 86_400, 3)):
+            watch.clock.now = CUT + 12 * HOUR + seconds
+            assert segments.values(change, "latency", "model") == ["a", "b"]
+            assert len(asked) == reads
+        assert segments.values(change, "latency", "tier") == ["gold"]
+        watch.clock.now = CUT + 31 * 86_400
+        assert segments.values(change, "latency", "model") == []
+        assert len(asked) == 3
+    watch.desk.state.close()
+
+
 def test_exported_rules_are_about_every_segment():
     rules = RuleSet.model_validate(document(*RULES))
     first, _, raw, *_ = of_group(rules, rules.groups[0])

@@ -18,6 +18,9 @@ from nibai.store.engine import Blocks
 
 DAY_SECONDS = 86400.0
 BEFORE_SECONDS = 14 * DAY_SECONDS
+LATE_SECONDS = 8 * DAY_SECONDS
+"""An endpoint without a request by then has no segments."""
+
 READ_EVERY_SECONDS = 600.0
 MOST_VALUES = 20
 """The largest ones of each name: every value is a claim, and all of them share one error rate."""
@@ -25,9 +28,13 @@ MOST_VALUES = 20
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """Segments of changes, read from a desk's lake once they cannot grow any more."""
+    """Segments of changes, read from a desk's lake once they cannot grow any more.
+
+    Changes older than `horizon_seconds` are followed no longer and are not asked about.
+    """
 
     desk: Desk
+    horizon_seconds: float = math.inf
     _read: dict[tuple[str, str], tuple[float, Counter[str]]] = field(default_factory=dict)
 
     def values(self, change: Change, metric: str, name: str) -> Sequence[str]:
@@ -43,8 +50,10 @@ class Segments:
 
     def _labels(self, change: Change, metric: str) -> Counter[str]:
         now, begun = self.desk.clock(), watched_since(change)
+        if now - begun > self.horizon_seconds:
+            return Counter()
         read_at, known = self._read.get((change.id, metric), (-math.inf, Counter[str]()))
-        settled = bool(known) and read_at >= begun + DAY_SECONDS
+        settled = read_at >= begun + (DAY_SECONDS if known else LATE_SECONDS)
         if settled or now - read_at < READ_EVERY_SECONDS:
             return known
         window = Window(begun - BEFORE_SECONDS, begun + DAY_SECONDS)

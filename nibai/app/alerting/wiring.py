@@ -30,8 +30,11 @@ def alerting_of(
     def count(notifier: str, result: str) -> None:
         tally.add("nibai_notifications_total", notifier=notifier, result=result)
 
+    horizon = max(config.schedule.follow_for, config.minute_horizon)
     around = Surroundings(environment, charts(desk), desk.clock)
-    return Counted(open_alerting(config.rules, desk.state, around, count), tally, Segments(desk))
+    return Counted(
+        open_alerting(config.rules, desk.state, around, count), tally, Segments(desk, horizon)
+    )
 
 
 @dataclass(frozen=True, slots=True)
