@@ -224,6 +224,13 @@ REGISTRY: dict[str, Exported] = {
             f"{_PER_CHANGE} × features × 3",
         ),
         _gauge(
+            "nibai_drift_threshold_ratio",
+            "1",
+            (*_CHANGE, "kind", "feature"),
+            "Distance that is allowed (pairs), or usual when nothing changed (score)",
+            f"{_PER_CHANGE} × features",
+        ),
+        _gauge(
             "nibai_prediction_flip_ratio",
             "1",
             (*_CHANGE, "segment", "bound"),

@@ -33,6 +33,7 @@ from dashboards.grafana.queries import now, over_time, rows
 from dashboards.grafana.sdk import dashboard
 
 UID = "nibai-drift"
+THRESHOLD = "nibai_drift_threshold_ratio"
 SEGMENT = 'segment=~"$segment"'
 TOP = 20
 
@@ -167,15 +168,17 @@ def _distance() -> Panel:
     name = "nibai_drift_distance_ratio"
     panel = lines(
         "Distance of the chosen feature or output",
-        "Between before and after, 0 is the same and 1 is apart; with its interval.",
+        "Between before and after, 0 is the same and 1 is apart; with its interval. Dashed: what "
+        "is allowed, or for a score what is usual when nothing changed.",
         name,
         *[
             over_time(f"max({series(name, **ONE_CHANGE, feature='$feature', bound=bound)})", legend)
             for bound, legend in zip(BOUNDS, ("distance", "low", "high"), strict=True)
         ],
+        over_time(f"max({series(THRESHOLD, **ONE_CHANGE, feature='$feature')})", "threshold"),
         unit="percentunit",
     )
-    return band(panel, "low", "distance", "high")
+    return promise(band(panel, "low", "distance", "high"), "threshold")
 
 
 def _top() -> Panel:
@@ -185,13 +188,14 @@ def _top() -> Panel:
         )
         for bound, name in zip(BOUNDS, ("Distance", "Low", "High"), strict=True)
     }
+    columns["Threshold"] = latest("kind, feature", series(THRESHOLD, **ONE_CHANGE))
     largest = f"topk({TOP}, {columns['Distance']})"
     panel = grid(
         "What drifted most",
-        f"The {TOP} largest distances among features and outputs.",
+        f"The {TOP} largest distances among features and outputs, beside their thresholds.",
         "nibai_drift_distance_ratio",
         rows(largest),
-        *[rows(f"{columns[name]} and on (kind, feature) {largest}") for name in ("Low", "High")],
+        *[rows(f"{columns[name]} and on (kind, feature) {largest}") for name in list(columns)[1:]],
         unit="percentunit",
         width=12,
     )

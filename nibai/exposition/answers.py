@@ -29,15 +29,16 @@ def answer_gauges(
         if distance.metric == "length_ratio":
             _interval(families, "nibai_response_length_ratio", distance.mean, **labels)
         elif distance.mean.value is not None and 0 <= distance.mean.value <= 1:
-            _interval(
-                families, "nibai_drift_distance_ratio", distance.mean, kind="pairs",
-                feature=distance.metric, **labels,
-            )  # fmt: skip
+            about = {"kind": "pairs", "feature": distance.metric, **labels}
+            _interval(families, "nibai_drift_distance_ratio", distance.mean, **about)
+            families.add("nibai_drift_threshold_ratio", distance.margin, **about)
     for score in found.scores:
-        families.add(
-            "nibai_drift_distance_ratio", score.value if 0 <= score.value <= 1 else None,
-            kind="score", feature=score.name, bound=Bound.ESTIMATE.value, **labels,
-        )  # fmt: skip
+        if not 0 <= score.value <= 1:
+            continue
+        about = {"kind": "score", "feature": score.name, **labels}
+        estimate = Bound.ESTIMATE.value
+        families.add("nibai_drift_distance_ratio", score.value, bound=estimate, **about)
+        families.add("nibai_drift_threshold_ratio", score.null_high, **about)
 
 
 def _flips(families: Families, labels: Mapping[str, str], found: PredictionEvidence) -> None:

@@ -10,6 +10,7 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from support.audits import mixed
+from support.exposition import VALUES
 
 from nibai.exposition import (
     ChangeView,
@@ -227,3 +228,7 @@ def test_a_refuted_claim_is_minus_one_with_its_ratio_and_bounds(families):
     shares = [float(v) for v in re.findall(r'change_ecdf_ratio\{.*side="baseline".*\} (\S+)', text)]
     assert 10 < len(shares) <= 41
     assert max(shares) <= 1.0
+
+
+def test_the_exposition_that_real_programs_are_tested_with_has_every_family():
+    assert {label for family in REGISTRY.values() for label in family.labels} <= VALUES.keys()

@@ -121,3 +121,7 @@ def test_distances_between_pairs_are_exported_with_their_interval():
     pairs = {bound for kind, _, bound in distances if kind == "pairs"}
     assert pairs == {"estimate", "low", "high"}
     assert all(0 <= value <= 1 for value in distances.values())
+    # Of pairs what the claim allows, of a score what is usual when nothing changed.
+    thresholds = series(found, "nibai_drift_threshold_ratio")
+    assert thresholds["pairs", "kl"] == 0.01
+    assert thresholds["score", "psi"] == 0.03
