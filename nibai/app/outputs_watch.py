@@ -27,6 +27,7 @@ from nibai.stats.output_watch import (
 )
 from nibai.store.detections import Alarmed, put_alarms
 from nibai.store.detectors import Position, detectors, put_detectors
+from nibai.store.freshness import answers_until
 from nibai.store.output_history import HOUR_SECONDS, OutputHistory, output_history
 
 SCHEMA = "nibai.watched-outputs/1"
@@ -85,8 +86,11 @@ def watch_outputs(desk: Desk, *, endpoint: str | None = None) -> OutputsLook:
         state = kept.get(key, {})
         begin = max(int(state.get("from", 0)), _first_answer(one))
         told_until = int(state.get("cursor", 0))
-        begin, moved, learned = _followed(one, begin, end, streams - _streams(one))
-        document = {"cursor": end, "from": begin}
+        there = _all_there(desk, one.endpoint, end)
+        if there <= begin:
+            continue
+        begin, moved, learned = _followed(one, begin, there, streams - _streams(one))
+        document = {"cursor": there, "from": begin}
         new = [
             MovedOutputs(one.endpoint, one.variant, each) for each in moved if each.at >= told_until
         ]
@@ -99,6 +103,12 @@ def watch_outputs(desk: Desk, *, endpoint: str | None = None) -> OutputsLook:
             name = "  ".join(part for part in (one.endpoint, one.variant) if part)
             learning.append((name, (begin + LEARNED_HOURS) * HOUR_SECONDS))
     return OutputsLook(len(found), end * HOUR_SECONDS, tuple(learning), tuple(alarms))
+
+
+def _all_there(desk: Desk, endpoint: str, end: int) -> int:
+    """The first hour of which answers may be missing: those of a later look would come too late."""
+    until = answers_until(desk.state, endpoint, desk.clock())
+    return end if until is None else min(end, int(until // HOUR_SECONDS))
 
 
 def outputs_alarm(alarm: MovedOutputs, series: str) -> Alarmed:

@@ -14,6 +14,7 @@ CAPTURES = "data_capture"
 BEDROCK = "bedrock"
 FORGOTTEN_SECONDS = 3 * 86400.0
 """A series so far behind its source's others is not read any more: it was renamed or removed."""
+UNREAD_SECONDS = 86400.0
 FILLING_SECONDS = 2 * 3600.0
 """Captures are kept as read up to the hour from which they are listed again."""
 
@@ -36,6 +37,24 @@ def read_until(state: State, endpoint: str) -> tuple[str, float] | None:
         newest[source] = max(until, newest.get(source, until))
     read = [one for one in found if newest[one[0]] - one[1] <= FORGOTTEN_SECONDS]
     return min(read, key=lambda one: one[1], default=None)
+
+
+def answers_until(state: State, endpoint: str, now: float) -> float | None:
+    """Until when the answers of an endpoint are all there; None: no pulled source brings any.
+
+    Captures and invocation logs arrive for hours. What was not read for a day is not waited for.
+    """
+    account, name = _account_and_name(endpoint)
+    bedrock = endpoint.startswith(BEDROCK)
+    source = f"{BEDROCK}-{account}" if bedrock else f"{CAPTURES}-{account}-{name}"
+    found = [
+        until
+        for told, series, until in _marks(state)
+        if account and told == source and series.startswith(("s3://", "log group "))
+        if series.endswith("/") or not series.startswith("s3://")
+        if until >= now - UNREAD_SECONDS
+    ]
+    return min(found, default=None)
 
 
 def _account_and_name(endpoint: str) -> tuple[str, str]:

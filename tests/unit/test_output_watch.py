@@ -59,20 +59,26 @@ def test_rare_labels_are_followed_together():
 # -- the command ----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def lake(tmp_path):
-    """Five weeks of answers to `END`; in the last 60 hours label a has 15 points more."""
+def answers(folder, endpoint=ENDPOINT, first=0, last=5 * 168, sequence=1):
+    """Of five weeks of answers to `END` some hours; the last 60 give label a 15 points more."""
     hours = 5 * 168
     table = label_table(6, hours, moved=0.15, at=hours - 60)
     rows = [
-        {"endpoint": ENDPOINT, "variant": "v1", "replica": "", "segment": "", "key": key,
+        {"endpoint": endpoint, "variant": "v1", "replica": "", "segment": "", "key": key,
          "metric": "prediction", "provenance": "exact", "minute": (END - hours + hour) * 60 + 7,
          "day": datetime.fromtimestamp((END - hours + hour) * 3600, UTC).date(), "count": int(n)}
         for hour, row in enumerate(table.counts)
+        if first <= hour < last
         for key, n in zip(table.classes, row, strict=True)
     ]  # fmt: skip
     schema = TABLES["category"]
-    Lake(tmp_path / "lake").commit("category", pa.Table.from_pylist(rows, schema), "test", 1)
+    rows_ = pa.Table.from_pylist(rows, schema)
+    Lake(folder / "lake").commit("category", rows_, "test", sequence)
+
+
+@pytest.fixture
+def lake(tmp_path):
+    answers(tmp_path)
     return tmp_path
 
 
@@ -106,6 +112,22 @@ def test_each_alarm_is_told_once_and_learned_anew(lake, capsys):
     assert alarm.text.startswith("v1: outputs moved: label “")
     assert alarm.tolerated == "a chance of at most 5% for one of all series in 30 days"
     assert "--baseline-variant v1 --candidate-variant v1" in alarm.declare
+
+
+def test_answers_that_arrive_for_hours_are_waited_for_and_their_alarm_is_not_lost(tmp_path, capsys):
+    """An hour of captures is there three hours later; what moved shows 56 hours before the end."""
+    endpoint, hours = "sagemaker/123456789012.eu-west-1/chat", 5 * 168
+    source, place = "data_capture-123456789012-eu-west-1-chat", "s3://bucket/chat/v1/"
+    first, said = 0, []
+    for sequence, back in enumerate((57, 20), 1):
+        answers(tmp_path, endpoint, first, hours - back, sequence)
+        state = open_state(tmp_path / "state.sqlite")
+        state.set_read_until(source, {place: (END - back) * 3600.0})
+        state.close()
+        said.append(look(tmp_path, capsys, at=END - back + 3)[1])
+        first = hours - back
+    assert said[0] == ""
+    assert "outputs moved: label “" in said[1]
 
 
 def test_a_look_as_json(lake, capsys):
