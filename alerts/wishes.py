@@ -115,9 +115,10 @@ def _ended(standing: Standing) -> Resolution | None:
 
 def _verdict(rule: ClaimRule, standing: Standing) -> Verdict:
     """The verdict at the rule's level: one that is reached at a lower level is undecided."""
-    if rule.level <= standing.level or standing.verdict is not Verdict.REFUTED:
+    level = standing.sentence.shared(rule.level)
+    if level <= standing.level or standing.verdict is not Verdict.REFUTED:
         return standing.verdict
-    needed = -math.log(1 - rule.level)
+    needed = -math.log(1 - level)
     strong = any(
         f.verdict is Verdict.REFUTED and (f.evidence.log_e_value or 0.0) >= needed
         for f in standing.findings

@@ -225,11 +225,11 @@ class Watch:
             part = known[claim]
             p = None if part.track is None else part.track.p_refute
             found.append(Part(part.verdict, p))
-        return conjunction(found, alpha=(1 - shared(self.level, sentence)) / 2).verdict
+        return conjunction(found, alpha=(1 - sentence.shared(self.level)) / 2).verdict
 
     def level_of(self, claim: Claim) -> float:
         """The level of a part: higher where several sentences share one error rate."""
-        return min(shared(self.level, s) for s in self.change.sentences if claim in s.parts)
+        return min(s.shared(self.level) for s in self.change.sentences if claim in s.parts)
 
     def is_open(self, part: Followed) -> bool:
         """Whether more blocks of this part can still decide a sentence."""
@@ -272,15 +272,6 @@ class Watch:
     def key(self, claim: Claim) -> str:
         """Under which name the state keeps a part."""
         return f"{claim.metric} | {print_claim(claim)} | {self.level_of(claim):g}"
-
-
-def shared(level: float, sentence: Sentence) -> float:
-    """The level at which a sentence is watched: its family's error rate is divided by its size.
-
-    >>> round(shared(0.95, Sentence("2x faster for m=a", (), family=10)), 4)
-    0.995
-    """
-    return level if sentence.family == 1 else 1 - (1 - level) / sentence.family
 
 
 def closed_blocks(

@@ -64,6 +64,14 @@ class Sentence:
     parts: tuple[Claim, ...]
     family: int = field(default=1, compare=False)
 
+    def shared(self, level: float) -> float:
+        """The level at which it counts where its family's error rate is that of one claim.
+
+        >>> round(Sentence("2x faster for m=a", (), family=10).shared(0.95), 4)
+        0.995
+        """
+        return level if self.family == 1 else 1 - (1 - level) / self.family
+
 
 class ChangeKind(StrEnum):
     """Kinds of optimization; several at once are confounded."""

@@ -10,7 +10,6 @@ import yaml
 from support.onwatch import CUT, DAYS, DAYS_BEFORE, MONDAY, declared, on_watch
 from support.spans import batch
 
-from nibai.app.watch import shared
 from nibai.model import AlertState, Verdict
 from nibai.store.alerts import alerts as stored_alerts
 from nibai.store.ingest import Ingest, MemoryLedger
@@ -68,7 +67,7 @@ def test_each_segment_is_a_claim_raw_is_another_than_adjusted_and_alerts_are_apa
     found = {one.sentence.text: (one.verdict, one.level) for one in standings}
     assert found == {
         "1.5x faster at p50": (CONFIRMED, 0.95),
-        "1.5x faster at p50 for model=a": (CONFIRMED, shared(0.95, standings[1].sentence)),
+        "1.5x faster at p50 for model=a": (CONFIRMED, standings[1].sentence.shared(0.95)),
         "1.5x faster at p50 for model=b": (REFUTED, 0.975),
         "3x faster at p50 raw": (CONFIRMED, 0.95),
         "3x faster at p50": (REFUTED, 0.95),

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from nibai.app.watch import shared
 from nibai.model import Sentence
 from nibai.stats.sequential import BlockSums, MixtureTest
 
@@ -25,7 +24,7 @@ def test_one_of_ten_true_claims_is_refuted_as_rarely_as_one_alone():
     """Exactly true claims, independent blocks, 48 looks; 0.05 is allowed at two sides."""
     rng = np.random.default_rng(6)
     found = {}
-    for name, level in (("alone", 0.95), ("shared", shared(0.95, Sentence("", (), SEGMENTS)))):
+    for name, level in (("alone", 0.95), ("shared", Sentence("", (), SEGMENTS).shared(0.95))):
         wrong = sum(
             any(refuted(rng.normal(0, 1, LOOKS), level) for _ in range(SEGMENTS))
             for _ in range(REPETITIONS)

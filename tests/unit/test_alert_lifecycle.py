@@ -1,5 +1,7 @@
 """Pending, firing, resolved: what rules make of standings."""
 
+from dataclasses import replace
+
 import pytest
 from support.standings import (
     DAY,
@@ -401,3 +403,12 @@ def test_a_collector_that_nobody_sends_to_is_quiet_until_somebody_does():
     assert watch.look(7 * HOUR, collectors=[collector("main")]) == [
         ("CollectorQuiet", "resolved", Resolution.DATA_RETURNED)
     ]
+
+
+def test_a_rule_of_a_higher_level_divides_its_error_rate_among_segments_too():
+    rule = {"claim": "2x faster at p50", "level": 0.99, "segments": ["m"]}
+    one = standing(change(), "2x faster at p50 for m=a", REFUTED, level=0.995)
+    family = replace(one, sentence=replace(one.sentence, family=10))
+    # The evidence of a standing here is e^3.4: enough for 0.95, not for 1 - 0.01 / 10.
+    assert Watch(rule).look(HOUR, one) == [("ClaimRefuted", "firing", None)]
+    assert Watch(rule).look(HOUR, family) == [("ClaimRefuted", "pending", None)]

@@ -15,7 +15,7 @@ from nibai.app.audit import Desk
 from nibai.app.compare import load_analyzers
 from nibai.app.onwatch.names import WATCH, name_of
 from nibai.app.resting import resting
-from nibai.app.watch import SETTLED, Watch, shared
+from nibai.app.watch import SETTLED, Watch
 from nibai.app.watch_audit import Followers, findings_of, watched_audit
 from nibai.app.watch_plan import LATER
 from nibai.audit import judge
@@ -225,7 +225,7 @@ def _standing(watch: Watch, result: SentenceResult, audit: Audit | None) -> Stan
         verdict=result.verdict,
         reason=result.reason,
         findings=result.findings,
-        level=shared(watch.level, result.sentence),
+        level=result.sentence.shared(watch.level),
         watched_since=watched_since(watch.change),
         decided_at=_decided_at(watch, result, audit) if settled else None,
         audit=audit.id if settled and audit is not None else None,
