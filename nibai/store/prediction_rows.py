@@ -23,7 +23,7 @@ from nibai.conventions import (
 from nibai.histogram import SCALE, bucket_index
 from nibai.predictions import PredictionRecord
 from nibai.store.connection import connect
-from nibai.store.rows import PREDICTION_SCHEMA, TABLES, WAL_SCHEMA, column, numbers
+from nibai.store.rows import PREDICTION_SCHEMA, TABLES, WAL_SCHEMA, column, no_rows, numbers
 
 MAX_LABELS = 50
 """Labels of one variant counted by name in one fold; rarer ones are joined as "other"."""
@@ -91,7 +91,7 @@ class FoldedPredictions:
 def fold_predictions(answers: pa.Table) -> FoldedPredictions:
     """Answers of one segment as rows of the lake."""
     if answers.num_rows == 0:
-        return FoldedPredictions({}, WAL_SCHEMA.empty_table())
+        return FoldedPredictions({}, no_rows(WAL_SCHEMA))
     connection = connect()
     connection.register("answers", answers)
     tables = {

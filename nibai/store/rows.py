@@ -110,6 +110,11 @@ def numbers(column: pa.ChunkedArray) -> np.ndarray:
     return np.concatenate(chunks) if chunks else np.zeros(0, dtype=column.type.to_pandas_dtype())
 
 
+def no_rows(schema: pa.Schema) -> pa.Table:
+    """A table without rows; `Schema.empty_table` imports pandas (0.5 s) to make its columns."""
+    return pa.Table.from_arrays([pa.nulls(0, one.type) for one in schema], schema=schema)
+
+
 def column(values: np.ndarray, kind: pa.DataType) -> pa.Array:
     """An array as a column without a copy; `pa.array` imports pandas (0.5 s) to look at it."""
     buffer = pa.py_buffer(np.ascontiguousarray(values, dtype=kind.to_pandas_dtype()))

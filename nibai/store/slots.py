@@ -7,8 +7,10 @@ PostgreSQL, however many processes try.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from nibai.store.migrations import AUDIT_SLOTS
 from nibai.store.state import State
@@ -16,6 +18,15 @@ from nibai.store.state import State
 RUNNING, FAILED, SKIPPED = "running", "failed", "skipped"
 KEPT_SECONDS = 35 * 86400.0
 """Finished slots older than that go when a newer one of the same job ends."""
+
+
+def _insert(connection: sa.Connection, row: Mapping[str, object]) -> sa.Insert:
+    """A new slot, nothing where it is there."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(AUDIT_SLOTS).values(row).on_conflict_do_nothing()
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - 0.1 s, and most have SQLite
+
+    return postgresql.insert(AUDIT_SLOTS).values(row).on_conflict_do_nothing()
 
 
 class Slots:
@@ -46,10 +57,7 @@ class Slots:
             .values(owner=owner, lease_until=until, state=RUNNING, attempts=t.attempts + 1)
         )
         with self._state.begin() as connection:
-            insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-            if connection.execute(
-                insert(AUDIT_SLOTS).values(row).on_conflict_do_nothing()
-            ).rowcount:
+            if connection.execute(_insert(connection, row)).rowcount:
                 return 1
             if not connection.execute(again).rowcount:
                 return 0

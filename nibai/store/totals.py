@@ -17,14 +17,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nibai.store.appended import appended
 from nibai.store.connection import connect
 from nibai.store.engine import unreadable
 from nibai.store.lake import Lake
+from nibai.store.rows import column, no_rows, numbers
 from nibai.store.sql import literal
 
 # Every name stands once: hundreds of rows belong to one series.
@@ -97,9 +98,9 @@ class Totals:
         self._folder = folder
         self._metrics = ", ".join(literal(metric) for metric in metrics)
         self._lock = threading.Lock()
-        self._tables = {name: schema.empty_table() for name, schema in _SCHEMAS.items()}
+        self._tables = {name: no_rows(schema) for name, schema in _SCHEMAS.items()}
         self._versions: dict[str, int | None] = dict.fromkeys(_SCHEMAS)
-        self._recent = RECENT.empty_table()
+        self._recent = no_rows(RECENT)
         self._number = 0
         self._begun = False
 
@@ -117,7 +118,7 @@ class Totals:
     def _begin(self, now: float) -> None:
         for table, schema in _SCHEMAS.items():
             with contextlib.suppress(OSError, pa.ArrowException, KeyError, ValueError):
-                kept = pq.read_table(self._file(table))
+                kept = pq.ParquetFile(self._file(table)).read()  # `read_table` imports pandas
                 self._versions[table] = int(kept.schema.metadata[_VERSION])
                 self._tables[table] = _as(schema, kept)
             if self._versions[table] is None:
@@ -125,7 +126,7 @@ class Totals:
                 newest, _ = appended(self._lake, table, None)
                 self._versions[table] = -1 if newest is None else newest
         days = [datetime.fromtimestamp(t, UTC).date() for t in (now - RECENT_SECONDS, now + 86400)]
-        self._recent = self._newest(RECENT.empty_table(), self._lake.file_uris("hist", *days), now)
+        self._recent = self._newest(no_rows(RECENT), self._lake.file_uris("hist", *days), now)
         self._begun = True
 
     def _grow(self, table: str, now: float) -> bool:
@@ -148,10 +149,12 @@ class Totals:
 
     def _forget(self, now: float) -> bool:
         """Minutes grow old also where nothing comes any more."""
-        young = pc.greater(self._recent["minute"], int((now - RECENT_SECONDS) // 60))
-        kept = self._recent.filter(young)
-        self._recent, before = kept, self._recent
-        return bool(kept.num_rows < before.num_rows)
+        oldest = int((now - RECENT_SECONDS) // 60)
+        young = np.flatnonzero(numbers(self._recent["minute"]) > oldest)
+        if len(young) == self._recent.num_rows:
+            return False
+        self._recent = self._recent.take(column(young, pa.int64()))
+        return True
 
     def _newest(self, known: pa.Table, files: Sequence[str], now: float) -> pa.Table:
         """The newest minutes of every series, those that were known included."""

@@ -12,9 +12,6 @@ import signal
 import sys
 from pathlib import Path
 
-# pyarrow imports pandas when it first makes an array: once here, not in every fork.
-import pandas  # noqa: F401, ICN001
-
 from nibai.store import wal
 from nibai.store.ingest import Ingest
 from nibai.store.maintenance import maintain
@@ -112,6 +109,9 @@ def work(job):
 
 
 def main():
+    # pyarrow imports pandas when it first makes an array: once here, not in every fork.
+    import pandas  # noqa: F401, ICN001, PLC0415
+
     gc.freeze()  # else every fork copies what the collector touches: all of the imports
     for line in sys.stdin:
         pid = os.fork()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nibai.conventions import DEFAULT_QUANTILES, METRICS
 from nibai.exposition import Families, HistogramValue
 from nibai.histogram import BlockHistograms, merge
+from nibai.store.rows import numbers
 from nibai.store.totals import Seen
 
 Series = tuple[str, str, str]
@@ -40,7 +41,7 @@ def lake_families(families: Families, seen: Seen) -> None:
 def histograms(table: pa.Table) -> Iterator[tuple[Series, BlockHistograms]]:
     """Every series of a table that is sorted by endpoint, variant and metric, in one block."""
     encoded = [_encoded(table[name]) for name in ("endpoint", "variant", "metric")]
-    scale, bucket, count = (table[name].to_numpy() for name in ("scale", "bucket", "count"))
+    scale, bucket, count = (numbers(table[name]) for name in ("scale", "bucket", "count"))
     if not len(scale):
         return
     changes = [codes[1:] != codes[:-1] for codes, _ in encoded]
@@ -62,7 +63,7 @@ def _encoded(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[str]]:
     whole = column.unify_dictionaries().combine_chunks()
     if isinstance(whole, pa.ChunkedArray):
         whole = pa.concat_arrays(whole.chunks)
-    return whole.indices.to_numpy(), whole.dictionary.to_pylist()
+    return numbers(pa.chunked_array([whole.indices])), whole.dictionary.to_pylist()
 
 
 def _cells(table: pa.Table) -> dict[Series, dict[str, float]]:
