@@ -46,7 +46,7 @@ def read_at_once(
         rest, texts = _cut(response_dict["body"])
         document, lists = json.loads(rest), _lists(texts)
         results = [_with_arrays(one, lists) for one in document.get("MetricDataResults") or ()]
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, LookupError):
         return
     customized_response_dict |= {key: document[key] for key in MEMBERS if document.get(key)}
     customized_response_dict["MetricDataResults"] = results

@@ -66,6 +66,7 @@ def collected(tmp_path, monkeypatch, capsys):
     return collect
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "verdict"), [(0.01, "refuted"), (0.0002, "confirmed")])
 def test_a_claim_about_numbers_is_judged(collected, share, verdict):
     nibai = collected(share)
