@@ -17,6 +17,8 @@ from fakeaws.s3 import S3
 from fakeaws.sagemaker import ACCOUNT, REGION, SageMaker
 from fakeaws.server import FakeAws
 
+from collector.cloudwatch.cadence import name
+from collector.cloudwatch.series import PUBLISHED, variant_series
 from nibai import cli
 from nibai.store.state import open_state
 from support.sagemaker import NOW, SCOPE
@@ -41,6 +43,7 @@ class World:
             "sagemaker": self.aws, "cloudwatch": self.metrics, "cloudtrail": self.trail,
             "s3": self.s3, **backends,
         }  # fmt: skip
+        self.aws.s3 = self.s3
         self.truth = {}
         self.rng = np.random.default_rng(seed)
         monkeypatch.setattr("time.time", lambda: self.now)
@@ -56,6 +59,16 @@ class World:
 
     def wait(self, seconds):
         self.aws.now += seconds
+
+    def read_until(self, units, moment):
+        """CloudWatch was read up to here, as by a collector that has been running."""
+        state = open_state(self.folder / "nibai-data" / "state.sqlite")
+        account = f"{ACCOUNT}.{REGION}"
+        series = [variant_series(PUBLISHED[0], account, endpoint, unit)
+                  for endpoint, names in units.items() for unit in names]  # fmt: skip
+        source = f"cloudwatch-{ACCOUNT}-{REGION}"
+        state.set_read_until(source, {name(one): moment for one in series}, ())
+        state.close()
 
     # -- traffic --------------------------------------------------------------------------
     def minutes(self, count, factors, every=1):

@@ -135,6 +135,22 @@ def _advised(aws):
         )
 
 
+WEIGHTS = "models", "rewritten.tar.gz"
+
+
+def _rewritten(aws):
+    """Weights that are written again behind their address, and then deployed."""
+    aws.s3.put(*WEIGHTS, b"fp16", aws.now)
+    model = aws.model("rewritten-m1", url="s3://models/rewritten.tar.gz")
+    aws.config("rewritten-1", variant("blue", model))
+    aws.endpoint("rewritten", "rewritten-1")
+
+
+def _rewrite(aws):
+    aws.s3.put(*WEIGHTS, b"fp8", aws.now)
+    aws.begin("rewritten", "rewritten-1")
+
+
 def _canary(aws):
     aws.config("canary-2", variant("blue", "canary-m1", kind="ml.g6.xlarge"))
     aws.begin("canary", "canary-2")
@@ -170,6 +186,8 @@ CASES = (
          ("instance_type",), said="ml.g5.xlarge -> ml.g6.xlarge",
          promised=(("model_latency 2.5x faster at p50", "refuted"),
                    ("1.2x cheaper", "confirmed"))),
+    Case("rewritten", _rewritten, _rewrite, ("weights",),
+         said="contents of ModelDataUrl etag "),
     Case("quantized", served("quantized"), moved("quantized", _quantized),
          ("precision",), said="optimization job quantize-llama: precision (fp8)"),
     Case("image", _latest, _push_image, ("container",),
@@ -202,10 +220,8 @@ CASES = (
 )  # fmt: skip
 
 
-def configuration(cases, detail, quantiles):
-    """nibai.yaml for the cases and the bystanders."""
-    units = {case.name: list(dict.fromkeys(case.units)) for case in cases}
-    endpoints = units | {name: [unit] for name, unit in BYSTANDERS}
+def configuration(endpoints, detail, quantiles):
+    """nibai.yaml for endpoints and their units."""
     claims = [f"model_latency {ratio}x faster at {quantiles}" for ratio in (TRUE, FALSE)]
     return {
         "cloudwatch": [{**PLACE, "endpoints": endpoints, "metrics": ["ModelLatency"],
@@ -215,31 +231,36 @@ def configuration(cases, detail, quantiles):
     }  # fmt: skip
 
 
-def lived(world, cases, *, detail, quantiles, every=1):
+def lived(world, cases, bystanders, *, detail, quantiles, every=1):
     """Six hours, a day later a deployment everywhere, six hours more, and what nibai found of it.
 
     All are deployed at once, so that both windows of every audit are the same hours. There is
     traffic in one minute of `every`.
     """
     aws = world.aws
-    document = yaml.safe_dump(configuration(cases, detail, quantiles))
+    units = {case.name: list(dict.fromkeys(case.units)) for case in cases}
+    units |= {name: [unit] for name, unit in bystanders}
+    document = yaml.safe_dump(configuration(units, detail, quantiles))
     (world.folder / "nibai.yaml").write_text(document, encoding="utf-8")
     for case in cases:
         case.make(aws)
-    for name, _ in BYSTANDERS:
+    for name, _ in bystanders:
         served(name)(aws)
-    before = {(case.name, case.unit): 1.0 for case in cases} | dict.fromkeys(BYSTANDERS, 1.0)
+    before = {(case.name, case.unit): 1.0 for case in cases} | dict.fromkeys(bystanders, 1.0)
     aws.now = NOW - DEPLOYMENT_SECONDS
     world.nibai("changes", "discover", "--once")
+    world.read_until(units, aws.now)
     world.minutes(HOURS * 60 + DEPLOYMENT_SECONDS // 60, before, every)
     aws.now = NOW + DAY - DEPLOYMENT_SECONDS
     world.nibai("changes", "discover", "--once")
     world.began = aws.now
     for case in cases:
         case.deploy(aws)
-    aws.config("undone-2", variant("blue", "undone-m1", kind="ml.g6.xlarge"))
-    aws.begin("undone", "undone-2")
-    aws.scale("scaled", 4)
+    if ROLLED_BACK in bystanders:
+        aws.config("undone-2", variant("blue", "undone-m1", kind="ml.g6.xlarge"))
+        aws.begin("undone", "undone-2")
+    if SCALED in bystanders:
+        aws.scale("scaled", 4)
     # Both fleets answer; the old one is overloaded while it is drained.
     moving = dict.fromkeys(before, (6.0, 0.5))
     world.minutes(DEPLOYMENT_SECONDS // 120, moving, every)
@@ -250,12 +271,13 @@ def lived(world, cases, *, detail, quantiles, every=1):
             aws.finish(case.name)
     for component in aws.components.values():
         component |= {"InferenceComponentStatus": "InService", "LastModifiedTime": at(aws.now)}
-    aws.roll_back("undone")
+    if ROLLED_BACK in bystanders:
+        aws.roll_back("undone")
     world.over = aws.now
     world.discovered = world.nibai("changes", "discover", "--once")
     after = {(case.name, case.units[1]): case.factor for case in cases}
     beside = {(case.name, case.unit): 1.0 for case in cases if case.after}
-    after |= beside | dict.fromkeys(BYSTANDERS, 1.0)
+    after |= beside | dict.fromkeys(bystanders, 1.0)
     world.minutes(HOURS * 60 + every, after, every)
     world.wait(240)
     world.collected = world.nibai("collect", "--once")
