@@ -14,11 +14,12 @@ from collector.capabilities.asking import Judged, Services, asked
 from collector.hourly.objects import DOLLARS_A_GET, DOLLARS_A_LIST, listed, object_lines
 from collector.hourly.places import Place
 from collector.lines import Line
+from collector.sagemaker.facts import text
 from collector.sagemaker.snapshot import Role, Snapshot
 from nibai.protocols import Capability, Standing
 
-READS = 4
-DOLLARS = 2 * DOLLARS_A_LIST + 2 * DOLLARS_A_GET
+READS = 5
+DOLLARS = 3 * DOLLARS_A_LIST + 2 * DOLLARS_A_GET
 MOST_LINES = 2000
 LAST_HOURS = 2
 PILE = 0.05
@@ -51,6 +52,7 @@ def captures(services: Services, snapshot: Snapshot, now: float) -> Iterator[Cap
             samples[variant] = _sample(services, place, hour)
         return samples[variant]
 
+    yield asked(topic, "folders of captures", lambda: _folders(services, destination, snapshot))
     if shadows and production:
         yield asked(
             topic, "events equal in production and shadow captures",
@@ -60,6 +62,21 @@ def captures(services: Services, snapshot: Snapshot, now: float) -> Iterator[Cap
         yield asked(
             topic, "a cap of captured payloads", lambda: cap(sample(production[0])), number=15
         )
+
+
+def _folders(services: Services, destination: str, snapshot: Snapshot) -> Judged:
+    """Where captures really lie: of inference components no document says it."""
+    place = Place.of(destination, snapshot.name)
+    page = services("s3").call(
+        "ListObjectsV2", Bucket=place.bucket, Prefix=place.prefix, Delimiter="/"
+    )
+    found = [
+        text(str(one["Prefix"]).removeprefix(place.prefix).strip("/"))
+        for one in page.get("CommonPrefixes", ())
+    ]
+    if not found:
+        return Standing.ABSENT, f"nothing below {text(place.name)} yet"
+    return Standing.PRESENT, f"{', '.join(found)} (data_capture: folders, where named otherwise)"
 
 
 def _sample(services: Services, place: Place, hour: float) -> Sample:

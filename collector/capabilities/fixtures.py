@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from collector.aws.errors import DeniedError
 from collector.aws.session import Caller
+from collector.aws.watched import Watched
 from collector.capabilities.redacted import Redaction
 from collector.promql.client import Http
-from nibai.errors import CollectError, UsageError
+from nibai.errors import UsageError
 
 OWN = frozenset({"error", "action"})
 """What AWS calls a refusal, and the permission that lacks."""
@@ -40,7 +41,7 @@ class Fixtures:
 
     def watching(self, service: str, caller: Caller) -> Caller:
         """The same client, every answer of which is saved."""
-        return _Watched(self, service, caller)
+        return Watched(caller, partial(self.save, service))
 
     def http(self, asked: Http) -> Http:
         """The same for PromQL."""
@@ -78,27 +79,6 @@ class Fixtures:
         text = json.dumps(document, indent=1, ensure_ascii=False, sort_keys=False)
         path = self._folder / f"{self._number:03d}-{service}-{operation}.json"
         path.write_text(f"{text}\n", encoding="utf-8")
-
-
-class _Watched:
-    """A caller that saves what it is answered."""
-
-    def __init__(self, fixtures: Fixtures, service: str, caller: Caller) -> None:
-        self._fixtures = fixtures
-        self._service = service
-        self._caller = caller
-
-    def call(self, operation: str, **request: object) -> Mapping[str, Any]:
-        """As asked for."""
-        try:
-            answer = self._caller.call(operation, **request)
-        except CollectError as error:
-            action = {"action": error.action} if isinstance(error, DeniedError) else {}
-            said = {"error": error.reason, **action, "message": str(error)}
-            self._fixtures.save(self._service, operation, request, said)
-            raise
-        self._fixtures.save(self._service, operation, request, {"response": answer})
-        return answer
 
 
 def _without(answer: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collector.cloudwatch.series import COMPONENT
 from collector.data_capture.answers import Extraction
 from collector.data_capture.coverage import Captured
 from collector.data_capture.variant import Variant
@@ -21,12 +22,20 @@ def variants(chosen: DataCapture) -> list[Variant]:
     named = [(name, "") for name in chosen.variants] + [(name, SHADOW) for name in chosen.shadow]
     return [
         Variant(
-            Place.of(chosen.destination, chosen.endpoint, name),
+            Place.of(chosen.destination, chosen.endpoint, folder_of(chosen, name)),
             PredictionRecord("", "", 0.0, endpoint, name, source=source),
             Captured(endpoint, chosen.endpoint, name, share),
         )
         for name, source in named
     ]
+
+
+def folder_of(chosen: DataCapture, name: str) -> str:
+    """Where captures of a variant lie below the endpoint's folder.
+
+    Of inference components no document says it: their own name is taken where nothing is given.
+    """
+    return chosen.folders.get(name, name.removeprefix(COMPONENT)).strip("/")
 
 
 def extraction(chosen: DataCapture) -> Extraction:

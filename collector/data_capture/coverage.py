@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from collector.aws.session import Caller
+from collector.cloudwatch.series import SAGEMAKER, Kind, Published, variant_series
 from nibai.errors import CollectError
 from nibai.model import ExpectedAnswers, Window
 
 HOUR = 3600
 QUERIES_A_CALL = 500
 DOLLARS_A_METRIC = 1e-5
+INVOCATIONS = Published(SAGEMAKER, "Invocations", "invocations", Kind.COUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,11 @@ def dollars(variants: int) -> float:
 
 
 def _query(number: int, one: Captured) -> dict[str, object]:
-    dimensions = {"EndpointName": one.name, "VariantName": one.variant}
+    series = variant_series(INVOCATIONS, "", one.name, one.variant)
     metric = {
-        "Namespace": "AWS/SageMaker",
-        "MetricName": "Invocations",
-        "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+        "Namespace": INVOCATIONS.namespace,
+        "MetricName": INVOCATIONS.name,
+        "Dimensions": [{"Name": name, "Value": value} for name, value in series.dimensions],
     }
     stat = {"Metric": metric, "Period": HOUR, "Stat": "Sum"}
     return {"Id": f"q{number}", "MetricStat": stat, "ReturnData": True}

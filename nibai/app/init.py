@@ -120,14 +120,23 @@ def _capture(found: Survey, endpoint_url: str | None) -> str:
             "# here where captures lie (docs/data-capture.md).\n"
         )
     destination, share = found.capture
+    names = [*found.components] or [*found.variants]
     lines = [
         "# Answers of live requests: are they the same as before? Payloads are not kept.",
         "data_capture:",
         *_account(found, endpoint_url),
         f"    endpoint: {_quoted(found.name)}",
         f"    destination: {_quoted(destination)}",
-        f"    variants: [{', '.join(_quoted(name) for name in found.variants)}]",
+        f"    variants: [{', '.join(_quoted(name) for name in names)}]",
     ]
+    if found.components:
+        lines.append(
+            "    # Where captures of components lie is not documented: nibai doctor lists it."
+        )
+        lines += [
+            "    folders:",
+            *(f"      {_quoted(n)}: {_quoted(n.removeprefix('ic:'))}" for n in names),
+        ]
     if found.shadows:
         lines.append(f"    shadow: [{', '.join(_quoted(name) for name in found.shadows)}]")
     lines += [

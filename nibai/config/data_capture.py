@@ -60,7 +60,11 @@ class Redact(Section):
 
 
 class DataCapture(Section):
-    """Captures of one endpoint's variants; `shadow` ones answered copies of live requests."""
+    """Captures of one endpoint's variants; `shadow` ones answered copies of live requests.
+
+    Inference components are written as ic:NAME. `folders` says where captures of a variant lie
+    below the endpoint's folder, where that is not its name.
+    """
 
     account: str = Field(pattern=r"^\d{12}$")
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
@@ -68,6 +72,7 @@ class DataCapture(Section):
     destination: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")
     variants: tuple[str, ...] = ()
     shadow: tuple[str, ...] = ()
+    folders: Mapping[str, str] = Field(default_factory=dict)
     sampling_percentage: float = Field(default=100.0, gt=0, le=100)
     answer: CapturedAnswer = CapturedAnswer()
     input: CapturedInput = CapturedInput()
@@ -85,6 +90,9 @@ class DataCapture(Section):
             raise ValueError(f"variants: {both[0]} is a shadow, too: name it once")
         if not self.variants and not self.shadow:
             raise ValueError("variants: name at least one")
+        strange = sorted(set(self.folders) - set(self.variants) - set(self.shadow))
+        if strange:
+            raise ValueError(f"folders: {strange[0]} is none of the variants")
         return self
 
     @property

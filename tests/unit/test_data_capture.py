@@ -6,12 +6,17 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+from support.scripted import Scripted
 
 from collector.data_capture.answers import Extraction, answers_of
+from collector.data_capture.configured import variants
+from collector.data_capture.coverage import expected_answers
 from collector.hourly.places import Place, settled_until
 from collector.redact import Redaction
 from collector.replay.rows import RejectedError, made
 from collector.segments import Segments
+from nibai.config import DataCapture
+from nibai.model import Window
 from nibai.outputs import OutputKind, OutputSpec
 from nibai.predictions import PredictionRecord
 from nibai.stats.coverage import falls_short
@@ -208,3 +213,31 @@ def test_hours_are_found_in_keys_and_listed_again_while_they_fill():
 )
 def test_an_hour_is_short_beyond_a_tenth_and_chance(captured, requests, share, short):
     assert falls_short(captured, requests, share) is short
+
+
+def captured_components(**folders):
+    return DataCapture.model_validate({
+        "account": "123456789012", "region": "eu-west-1", "endpoint": "chat",
+        "destination": "s3://captures/prod", "variants": ["ic:llama", "ic:qwen"],
+        "folders": folders,
+    })  # fmt: skip
+
+
+def test_captures_of_components_lie_in_a_folder_of_their_name_or_where_it_is_said():
+    chosen = captured_components(**{"ic:qwen": "all/qwen/"})
+    found = variants(chosen)
+    assert [one.place.name for one in found] == [
+        "s3://captures/prod/chat/llama/", "s3://captures/prod/chat/all/qwen/",
+    ]  # fmt: skip
+    assert [one.series.variant for one in found] == ["ic:llama", "ic:qwen"]
+    with pytest.raises(ValueError, match="folders: blue is none of the variants"):
+        captured_components(blue="x")
+
+
+def test_requests_of_a_component_are_counted_by_its_own_dimension():
+    cloudwatch = Scripted("cloudwatch", GetMetricData={"MetricDataResults": []})
+    captured = [one.captured for one in variants(captured_components())]
+    assert list(expected_answers(cloudwatch, captured, Window(0.0, 3600.0))) == []
+    [(_, request)] = cloudwatch.asked
+    dimensions = [q["MetricStat"]["Metric"]["Dimensions"] for q in request["MetricDataQueries"]]
+    assert dimensions[0] == [{"Name": "InferenceComponentName", "Value": "llama"}]

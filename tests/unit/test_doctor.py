@@ -224,8 +224,10 @@ def prices():
 def captured():
     """The same event under both variants' prefixes."""
 
-    def objects(Bucket, Prefix, **_):
+    def objects(Bucket, Prefix, Delimiter=None, **_):
         del Bucket
+        if Delimiter:
+            return {"CommonPrefixes": [{"Prefix": f"{Prefix}{name}/"} for name in ("blue", "dark")]}
         key, when = f"{Prefix}00-1.jsonl", datetime.fromtimestamp(NOW, UTC)
         return {"Contents": [{"Key": key, "Size": 90, "LastModified": when}]}
 
