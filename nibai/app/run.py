@@ -33,7 +33,7 @@ from nibai.app.onwatch.sources import SourceThreads
 from nibai.app.onwatch.standing import Board
 from nibai.app.onwatch.tally import Tally
 from nibai.app.onwatch.telemetry import telemeter
-from nibai.config import Config, environment, resolve_secret
+from nibai.config import Config, environment, hide_password, resolve_secret
 from nibai.errors import PluginError
 from nibai.protocols import Listener, Receiver
 from nibai.schedule import Turns, Waker
@@ -58,6 +58,7 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
     Raises StoreError when another process writes to the data folder.
     """
     log_as_json()
+    hide_password(config.state)
     # Jobs compute in threads of this process: who asks waits for a turn of each, not five times it.
     sys.setswitchinterval(TURN_SECONDS)
     certificates = _certificates(config)
@@ -79,7 +80,7 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
         bound_memory(config.query_memory, config.data / "spill" / config.collector_id)
         owner = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(2)}"
         board, tally = Board(config.schedule.quiet_after, clock()), Tally()
-        telemetry = telemeter(config.telemetry, tally)
+        telemetry = telemeter(config.telemetry, tally, _secret(config.telemetry.token))
         if telemetry is not None:
             stack.callback(telemetry.stop)
         keeper = Keeper(

@@ -125,21 +125,6 @@ def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
         raise ConfigError("\n".join(_problems(chosen, error))) from error
 
 
-def resolve_secret(reference: str, environment: Mapping[str, str]) -> str:
-    """The secret behind a reference; ConfigError names the reference, never the value."""
-    kind, _, where = reference.partition(":")
-    if kind == "env":
-        found = environment.get(where)
-    else:
-        try:
-            found = Path(where).read_text(encoding="utf-8").strip()
-        except OSError:
-            found = None
-    if not found:
-        raise ConfigError(f"the secret {reference} is empty or missing: set it")
-    return found
-
-
 def environment() -> Mapping[str, str]:
     """The process environment; the only place that reads it."""
     return os.environ

@@ -1,4 +1,7 @@
-"""Structured logs: one JSON object per line, with the trace it belongs to where there is one."""
+"""Structured logs: one JSON object per line, with the trace it belongs to where there is one.
+
+Secrets that were read are in none of them, whoever wrote the text.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import json
 import logging
 import sys
 import time
+
+from nibai.config import redacted
 
 
 class JsonLines(logging.Formatter):
@@ -17,11 +22,28 @@ class JsonLines(logging.Formatter):
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redacted(record.getMessage()),
+            **_trace(),
         }
         if record.exc_info:
-            entry["error"] = self.formatException(record.exc_info)
+            entry["error"] = redacted(self.formatException(record.exc_info))
         return json.dumps(entry, ensure_ascii=False)
+
+
+def _trace() -> dict[str, str]:
+    """The span that is open here; nothing where own telemetry was never loaded."""
+    if "opentelemetry.sdk.trace" not in sys.modules:
+        return {}
+    from opentelemetry.trace import (  # noqa: PLC0415 - loaded already, or not wanted
+        format_span_id,
+        format_trace_id,
+        get_current_span,
+    )
+
+    found = get_current_span().get_span_context()
+    if not found.is_valid:
+        return {}
+    return {"trace_id": format_trace_id(found.trace_id), "span_id": format_span_id(found.span_id)}
 
 
 def log_as_json() -> None:

@@ -66,8 +66,11 @@ class Telemeter:
         self._meters.shutdown(SHUTDOWN_MILLISECONDS)
 
 
-def telemeter(config: Telemetry, tally: Tally) -> Telemeter | None:
-    """Own telemetry as it is configured; from now on the tally's spans go there too."""
+def telemeter(config: Telemetry, tally: Tally, token: str | None = None) -> Telemeter | None:
+    """Own telemetry as it is configured; from now on the tally's spans go there too.
+
+    `token` is what the section's reference stands for.
+    """
     if config.endpoint is None:
         return None
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415 - 0.3 s
@@ -82,11 +85,12 @@ def telemeter(config: Telemetry, tally: Tally) -> Telemeter | None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - same
 
     base = config.endpoint.rstrip("/")
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
     reader = PeriodicExportingMetricReader(
-        OTLPMetricExporter(endpoint=f"{base}/v1/metrics"),
+        OTLPMetricExporter(endpoint=f"{base}/v1/metrics", headers=headers),
         export_interval_millis=config.every * 1000,
     )
-    processor = BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{base}/v1/traces"))
+    processor = BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{base}/v1/traces", headers=headers))
     return Telemeter(processor, reader, tally)
 
 
