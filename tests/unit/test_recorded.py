@@ -122,8 +122,15 @@ def two_segments(seed, speed):
     }
 
 
-@pytest.mark.parametrize("recorded", [{"scale": 1}, {"fitted": 4000}, {"unbinned": 300}])
-@pytest.mark.parametrize("kind", ["one", "segments", "higher is better", "runs"])
+@pytest.mark.parametrize(
+    ("kind", "recorded"),
+    [
+        ("one", {"unbinned": 300}),
+        ("segments", {"scale": 1}),
+        ("higher is better", {"fitted": 4000}),
+        ("runs", {"scale": 1}),
+    ],
+)
 def test_the_charts_intervals_are_those_of_the_verdicts(kind, recorded):
     comparison = live(lognormal(1, 12_000, 0.2), lognormal(2, 12_000, 0.12))
     if kind == "segments":
