@@ -25,7 +25,9 @@ from nibai.document import iso
 from nibai.model import Change, Window
 from nibai.store.engine import Blocks, Engine
 from nibai.store.lake import Lake
+from nibai.store.metered import bill
 from nibai.store.state import open_state
+from nibai.store.watermarks import watermarks
 
 NOW = 1_764_000_000.0 // 3600 * 3600 + 180
 MINUTES = 6 * 60
@@ -133,6 +135,11 @@ def test_what_is_collected_is_the_request_level_truth(finely_read, collected):
         assert found.n.sum() == len(raw)
         for p, off in ((0.5, 0.01), (0.9, 0.02), (0.99, 0.03)):
             assert found.quantile([p])[0] == pytest.approx(np.quantile(raw, p), rel=off)
+    state = open_state(account.folder / "data" / "state.sqlite")
+    mark = watermarks(state, ENDPOINT)["model_latency"]
+    assert (mark.read_until, mark.final_until) == (NOW - 180, NOW - 180 - 3 * 3600)
+    assert bill(state, mark.source, "2025-11").dollars > 0
+    state.close()
 
 
 def test_the_plan_is_said_first_and_the_meter_agrees(account):
