@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from nibai.model import Verdict
 from nibai.stats.block_values import BlockReading
@@ -144,19 +145,18 @@ class Track:
         """
         if number <= self.last:
             return self
-        seen = replace(self, last=number)
+        changes: dict[str, Any] = {"last": number}
         if revision != self.revision_known(number):
-            seen = replace(seen, read_at=(*self.read_at, (number, revision)))
+            changes["read_at"] = (*self.read_at, (number, revision))
         if math.isnan(reading.value):
-            return replace(seen, thin=self.thin + 1)
-        seen = replace(
-            seen,
-            baseline=self.baseline.merge(reading.baseline),
-            candidate=self.candidate.merge(reading.candidate),
-        )
+            return replace(self, thin=self.thin + 1, **changes)
+        changes["baseline"] = self.baseline.merge(reading.baseline)
+        changes["candidate"] = self.candidate.merge(reading.candidate)
         if math.isinf(reading.value):
-            return replace(seen, censored=self.censored + 1)
-        return seen if self.blind else _judged(_advanced(seen, reading))
+            return replace(self, censored=self.censored + 1, **changes)
+        if self.blind:
+            return replace(self, **changes)
+        return _judged(replace(self, **changes, **_advance(self, number, reading)))
 
     def blocks_needed(self) -> int | None:
         """Roughly how many blocks in all decide if things go on as they are; None: no idea."""
@@ -177,31 +177,32 @@ def new_track(plan: FollowPlan) -> Track:
     return Track(plan, rates=RateSequence(plan.level))
 
 
-def _advanced(track: Track, reading: BlockReading) -> Track:
+def _advance(track: Track, number: int, reading: BlockReading) -> dict[str, Any]:
+    """What one more block with a value changes, before anything is judged."""
     plan = track.plan
     sequence = ConfidenceSequence(plan.test, track.sums, track.block_low, track.block_high)
-    sequence = sequence.look(track.last, reading.value)
+    sequence = sequence.look(number, reading.value)
     rates = track.rates
     if plan.shares:  # sides swapped: fewer failures of the candidate are better
-        rates = rates.look(track.last, reading.candidate, reading.baseline)
-    return replace(
-        track,
-        sums=sequence.sums,
-        block_low=sequence.low,
-        block_high=sequence.high,
-        rates=rates,
-        below=track.below + reading.error.below,
-        above=track.above + reading.error.above,
-    )
+        rates = rates.look(number, reading.candidate, reading.baseline)
+    return {
+        "sums": sequence.sums,
+        "block_low": sequence.low,
+        "block_high": sequence.high,
+        "rates": rates,
+        "below": track.below + reading.error.below,
+        "above": track.above + reading.error.above,
+    }
 
 
 def _judged(track: Track) -> Track:
     threshold = track.plan.threshold
-    after, against = track, track.log_e_value(threshold, above=False)
+    changes: dict[str, Any] = {}
+    against = track.log_e_value(threshold, above=False)
     if against > track.log_e_refute:
-        after = replace(after, log_e_refute=against, refuted=track.last)
+        changes |= {"log_e_refute": against, "refuted": track.last}
     verdict = decide(track.low, track.high, threshold).verdict
     if track.verdict is None and verdict is not Verdict.INCONCLUSIVE:
         evidence = track.log_e_value(threshold, above=verdict is Verdict.CONFIRMED)
-        after = replace(after, verdict=verdict, decided=track.last, log_e_decided=evidence)
-    return after
+        changes |= {"verdict": verdict, "decided": track.last, "log_e_decided": evidence}
+    return replace(track, **changes) if changes else track

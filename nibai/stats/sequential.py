@@ -11,7 +11,7 @@ Source: Wang and Ramdas, arXiv 2310.03722; nibai's statistics.md, section 7.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nibai.stats.whitening import clipped_correlation
 
@@ -243,7 +243,7 @@ class ConfidenceSequence:
 
     def _narrowed(self, sums: BlockSums) -> ConfidenceSequence:
         low, high = self.test.confidence_set(sums)
-        return replace(self, sums=sums, low=max(low, self.low), high=min(high, self.high))
+        return ConfidenceSequence(self.test, sums, max(low, self.low), min(high, self.high))
 
 
 def _innovations(sums: BlockSums, theta: float, phi: float) -> tuple[float, float]:
