@@ -15,12 +15,14 @@ from support.spans import batch
 from nibai.app.onwatch.exporter import Exporter
 from nibai.app.onwatch.jobs import configured_jobs
 from nibai.app.onwatch.pages import PER_PAGE, Pages
+from nibai.app.onwatch.standing import Reading
 from nibai.claims import parse
 from nibai.document import to_document
 from nibai.errors import StoreError
 from nibai.exposition import NATIVE_TYPE, TEXT_TYPE
-from nibai.model import Change
+from nibai.model import Change, Moved
 from nibai.server import Access, Site, make_app
+from nibai.store.detections import Alarmed, put_alarms
 from nibai.store.ingest import Ingest, MemoryLedger
 
 PROMETHEUS = (
@@ -94,6 +96,31 @@ def test_the_first_scrape_of_either_form_finds_it_encoded(shown, monkeypatch):
     monkeypatch.setattr(shown.exporter, "renew", None)
     assert b"nibai_latency_quantile_seconds{" in shown.exporter.scrape("")[1]
     assert b"nibai_latency_quantile_seconds" in shown.exporter.scrape(PROMETHEUS)[1]
+
+
+def test_what_goes_quiet_and_what_detectors_noticed_is_exported(shown):
+    now = shown.clock.now
+    shown.board.read("cloud", Reading(now - 4000.0, 3600.0))
+    shown.board.read("main", Reading(now, 60.0, None, now - 7200.0, 7200.0, 5400.0))
+    shown.board.read("broken", Reading(None, 60.0, "AccessDenied"))
+    noticed = Alarmed(TWICE, "latency", Moved.WORSE, now - 3600, now - 60, "p50 slower", "few")
+    with shown.desk.state.begin() as connection:
+        put_alarms(connection, [noticed])
+    text = shown.exporter.scrape("")[1].decode()
+    for line in (
+        'nibai_collector_lag_seconds{collector="cloud"} 4000.0',
+        'nibai_collector_lag_limit_seconds{collector="cloud"} 8100.0',
+        'nibai_collector_silence_seconds{collector="main"} 7200.0',
+        'nibai_collector_silence_limit_seconds{collector="main"} 5400.0',
+        # One that never read is as old as the process.
+        'nibai_collector_lag_seconds{collector="broken"} 0.0',
+        f'nibai_unannounced_changes{{endpoint="{TWICE}",moved="worse"}} 1.0',
+    ):
+        assert f"{line}\n" in text
+    assert 'silence_seconds{collector="cloud"}' not in text
+    declared(shown.desk, "2x faster", effective_at=now - 1800)
+    shown.exporter.renew()
+    assert "nibai_unannounced_changes{" not in shown.exporter.scrape("")[1].decode()
 
 
 def test_a_lake_that_cannot_be_read_keeps_nobody_from_starting(shown, monkeypatch):
