@@ -1,7 +1,7 @@
 """Contact points and our branch of the notification policies onto a Grafana, and whether they came.
 
 Contact points are known again by their uid. Of the tree of policies only the branch with our mark
-is written; everything else of it is put back as it was read.
+alone is written; everything else of it is put back as it was read.
 """
 
 from __future__ import annotations
@@ -100,8 +100,12 @@ def with_branch(tree: Mapping[str, Any], branch: Mapping[str, Any]) -> dict[str,
 
 
 def _is_ours(route: Mapping[str, Any], branch: Mapping[str, Any]) -> bool:
-    matchers = [list(one) for one in route.get("object_matchers") or []]
-    return all(list(one) in matchers for one in branch["object_matchers"])
+    """Whether a branch has just our matchers: one with more of them was made by somebody else."""
+    return _matchers(route) == _matchers(branch)
+
+
+def _matchers(route: Mapping[str, Any]) -> list[list[Any]]:
+    return sorted(list(one) for one in route.get("object_matchers") or [])
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

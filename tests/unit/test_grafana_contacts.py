@@ -155,6 +155,18 @@ def test_a_branch_is_replaced_where_it_was_and_doubles_go():
     assert with_branch({"receiver": "r"}, branch)["routes"] == [branch]
 
 
+def test_a_branch_that_somebody_made_for_some_of_our_alerts_stays():
+    mark = ["nibai", "=", "true"]
+    branch = {"receiver": "new", "object_matchers": [mark], "routes": []}
+    theirs = {"receiver": "boss", "object_matchers": [mark, ["severity", "=", "critical"]]}
+    for routes in ([theirs, branch], [branch, theirs]):
+        tree = {"receiver": "r", "routes": routes}
+        assert with_branch(tree, branch) == tree
+    old = {**branch, "receiver": "old"}
+    found = with_branch({"receiver": "r", "routes": [theirs, old]}, branch)
+    assert found["routes"] == [theirs, branch]
+
+
 def test_what_files_keep_is_left_alone_and_said(fake, grafana):
     fake.policies_provenance = "file"
     with pytest.raises(GrafanaError, match=r"the tree of notification policies was provisioned"):

@@ -10,6 +10,7 @@ from nibai.app.onwatch.silence import Arrivals
 from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
+from nibai.errors import StoreError
 from nibai.store.ingest import IngestStats
 from nibai.store.silences import silences_of
 from nibai.store.state import open_state
@@ -84,6 +85,39 @@ def test_time_in_which_nibai_was_down_is_no_silence(state):
     assert days[int((back + HOUR) // DAY)] == HOUR
 
 
+def test_a_restart_is_nobodys_data(state):
+    first = Arrivals(state, "main", MONDAY, 2 * HOUR)
+    first.saw(MONDAY + 60, MONDAY + 60)
+    first.saw(MONDAY + 60, MONDAY + 60 + 3 * HOUR)
+    back = MONDAY + 5 * HOUR
+    again = Arrivals(state, "main", back, 2 * HOUR)
+    again.saw(None, back + 5)
+    assert again.silence_seconds(back + 5) == 3 * HOUR + 5, "the two hours between are not counted"
+    again.saw(back + HOUR, back + HOUR)
+    assert again.silence_seconds(back + HOUR) == 0
+    days = dict(silences_of(state, "main").longest)
+    assert days[int(MONDAY // DAY)] == 4 * HOUR
+    # What has ended is not counted again.
+    later = Arrivals(state, "main", back + 2 * HOUR, 2 * HOUR)
+    assert later.silence_seconds(back + 2 * HOUR + 5) == 5
+
+
+def test_who_is_restarted_every_day_hears_of_silence_all_the_same(state):
+    Arrivals(state, "main", MONDAY).saw(MONDAY, MONDAY)
+    fired = []
+    for day in range(5):
+        begin = MONDAY + day * DAY
+        arrivals = Arrivals(state, "main", begin)
+        for hour in range(1, 24):
+            arrivals.saw(None, begin + hour * HOUR)
+            if arrivals.silence_seconds(begin + hour * HOUR) > arrivals.limit_seconds:
+                fired.append((day, hour))
+    # 23 hours of each day were listened to; three days are the limit.
+    assert fired[0] == (3, 4)
+    assert fired[-1] == (4, 23)
+    assert len(fired) == 20 + 23
+
+
 def test_senders_that_moved_to_another_process_are_not_silent(state):
     one, two = Arrivals(state, "one", MONDAY), Arrivals(state, "two", MONDAY)
     one.saw(MONDAY + 60, MONDAY + 60)
@@ -117,6 +151,28 @@ def test_the_keeper_says_how_long_nobody_sent(state, tmp_path):
     keeper._round()
     board.read("main", replace(keeper._reading(), read_until=now[0]))
     assert not board.health(now[0]).collectors[0].quiet
+
+
+def test_a_fold_that_fails_after_a_restart_does_not_end_a_silence(state, tmp_path):
+    before = Arrivals(state, "main", MONDAY, 2 * HOUR)
+    before.saw(MONDAY, MONDAY)
+    before.saw(MONDAY, MONDAY + 3 * HOUR)
+    now = MONDAY + 4 * HOUR
+    config = Config.model_validate({"data": str(tmp_path), "otlp": {"quiet_after": "2h"}})
+    board = Board(900.0, now)
+
+    def fold():
+        raise StoreError("the disk is full")
+
+    ingest = SimpleNamespace(stats=lambda: IngestStats(0, 0, 0, 0, 0, now, None), fold=fold)
+    keeper = Keeper(
+        config, ingest, state, SimpleNamespace(minutes=0), owner="o", board=board, tally=Tally(),
+        clock=lambda: now,
+    )  # fmt: skip
+    with pytest.raises(StoreError):
+        keeper._round()
+    board.read("main", keeper._reading())
+    assert board.health(now).collectors[0].unsent_since == MONDAY
 
 
 def test_days_are_forgotten_after_four_weeks_and_collectors_are_apart(state):

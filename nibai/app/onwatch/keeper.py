@@ -143,6 +143,10 @@ class Keeper:
         if not self._state.lease(name, self._owner, now, LEASE_SECONDS) and not self._warned:
             LOG.warning("collector_id %s is used by another process: give each its own", name)
             self._warned = True
+        # Before the fold: one that fails must not look like senders that are back.
+        if self._arrivals is None:
+            patience = self._config.otlp.quiet_after
+            self._arrivals = Arrivals(self._state, name, self._started, patience)
         began = time.perf_counter()
         with self._tally.span("fold"):
             folded = self._ingest.fold()
@@ -150,9 +154,6 @@ class Keeper:
         if folded:
             self._tally.observe("nibai_commit_seconds", time.perf_counter() - began)
             LOG.info("folded %d segment(s)", folded)
-        if self._arrivals is None:
-            patience = self._config.otlp.quiet_after
-            self._arrivals = Arrivals(self._state, name, self._started, patience)
         self._arrivals.saw(self._ingest.stats().last_batch_seconds, now)
         if now - self._maintained >= MAINTAIN_EVERY_SECONDS:
             self._maintained = now

@@ -3,13 +3,15 @@
 Which silence is usual is learned from the last four weeks, so that nightly and weekly rests are
 none of its business: half as long again as the second longest of the days' longest silences (one
 outage teaches nothing), and at least an hour. Two weekends have to be seen first. What passed while
-nibai itself was down is no silence, nor what others who share the state received meanwhile: behind
-a load balancer senders may have moved to another process. A limit that is configured is this
-collector's alone.
+nibai itself was down is no silence, but what passed before it was down stays one: a restart is
+nobody's data. Nor is a silence what others who share the state received meanwhile: behind a load
+balancer senders may have moved to another process. A limit that is configured is this collector's
+alone.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -25,6 +27,9 @@ UNTIL_LEARNED_SECONDS = 3 * 86400.0
 
 NOTED_EVERY_SECONDS = 60.0
 """Shorter silences are not written down one by one."""
+
+SILENT = "silent:"
+"""Begins the name under which a lasting silence is kept."""
 
 
 class Arrivals:
@@ -43,6 +48,8 @@ class Arrivals:
         self._since = since
         self._allowed = allowed
         self._known = silences_of(state, collector)
+        self._before = _silent_before(state, collector, self._known.last_at)
+        self._noted_at = since
         self._others_at = -math.inf
         self._asked_at = -math.inf
 
@@ -53,10 +60,12 @@ class Arrivals:
             self._others_at = newest_arrival(self._state) or -math.inf
         known = self._known.last_at
         if last_at is None or (known is not None and last_at - known < NOTED_EVERY_SECONDS):
+            self._note(now)
             return
-        heard = max(self._since, known) if known is not None else last_at
-        put_silence(self._state, self._collector, last_at, max(last_at - heard, 0.0))
+        silence = 0.0 if known is None else self._listened(known, last_at)
+        put_silence(self._state, self._collector, last_at, silence)
         self._known = silences_of(self._state, self._collector)
+        self._before = 0.0
 
     @property
     def last_at(self) -> float | None:
@@ -71,11 +80,36 @@ class Arrivals:
         return usual(self._known) if self._allowed == "learned" else self._allowed
 
     def silence_seconds(self, now: float) -> float | None:
-        """How long nobody has sent while this process listened; None: nobody ever did."""
+        """How long nobody has sent while nibai listened; None: nobody ever did."""
         last = self._known.last_at
         if last is None:
             return None
-        return max(now - max(last, self._since, self._others_at), 0.0)
+        return max(min(self._listened(last, now), now - self._others_at), 0.0)
+
+    def _listened(self, last: float, until: float) -> float:
+        """How much of the time since the last batch this process or one before it listened."""
+        if last >= self._since:
+            return max(until - last, 0.0)
+        return max(min(self._before + until - self._since, until - last), 0.0)
+
+    def _note(self, now: float) -> None:
+        """Keep a lasting silence, so that the next process goes on counting."""
+        last = self._known.last_at
+        if last is None or now - self._noted_at < NOTED_EVERY_SECONDS:
+            return
+        self._noted_at = now
+        kept = json.dumps([last, self._listened(last, now)])
+        self._state.set_watermark(SILENT + self._collector, kept)
+
+
+def _silent_before(state: State, collector: str, last_at: float | None) -> float:
+    """How long earlier processes have listened since the last batch, to within a minute each."""
+    kept = state.watermark(SILENT + collector)
+    if kept is None or last_at is None:
+        return 0.0
+    since, seconds = json.loads(kept)
+    # A silence that has ended since says nothing of this one.
+    return float(seconds) if abs(since - last_at) < 1.0 else 0.0
 
 
 def usual(known: Silences) -> float:
