@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -73,7 +73,7 @@ class _Lookout:
             at = one.start * seconds
             window = Window(at - WEEK_SECONDS, (one.at + 1) * seconds)
             scope = Scope(window, seconds, key[0])
-            past = next(s for s in LakeHistory(self.engine, scope).series() if key_of(s) == key)
+            past = _past_of(LakeHistory(self.engine, scope), key)
             cut = round(WEEK_SECONDS / seconds)
             movement, suspect = self.describer.describe(past, one.view, cut, self.known)
             yield Alarm(
@@ -221,6 +221,13 @@ def _readings(one: SeriesHistory) -> Readings:
 def _empty(scope: Scope) -> SeriesHistory:
     histograms = BlockHistograms.empty(scope.blocks.total)
     return SeriesHistory("", None, "", "", scope.window.start, scope.block_seconds, histograms)
+
+
+def _past_of(history: LakeHistory, key: Key) -> SeriesHistory:
+    """The series of a key; where one variant is left of several, it is all of them together."""
+    series = list(history.series())
+    only = [replace(one, variant=None) for one in series]
+    return next(one for one in [*series, *only] if key_of(one) == key)
 
 
 def key_of(one: SeriesHistory) -> Key:

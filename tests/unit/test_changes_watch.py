@@ -161,3 +161,21 @@ def test_an_empty_lake_and_what_cannot_be_asked(nibai):
         2, "", "nibai: --tolerate 1h: no less than a day, such as 1d\n",
     )  # fmt: skip
     assert nibai("watch", "--endpoint", "x")[0] == 2
+
+
+def test_all_variants_together_go_on_when_one_variant_is_left(tmp_path, nibai):
+    now = [MONDAY]
+    ingest = Ingest(tmp_path / "data", "main", MemoryLedger(), clock=lambda: now[0])
+    hours = int(MONDAY // 60) + np.repeat(np.arange(18 * 24) * 60, 40)
+    day = (hours - MONDAY // 60) // 1440
+    values = np.where(day >= 16, 1.5, 1.0) * np.random.default_rng(7).lognormal(-2, 0.3, len(hours))
+    ingest.append(batch(values, minute=hours, variant="a"))
+    ingest.append(batch(values[day < 8], minute=hours[day < 8], variant="b"))
+    now[0] += 120
+    ingest.close()
+    code, out, err = nibai("watch", "--block", "1h")
+    assert code == 0, err
+    assert [line for line in out.splitlines() if line.startswith("onprem")] == [
+        "onprem/tokyo/ocr  a  latency",
+        "onprem/tokyo/ocr  all variants together  latency",
+    ]
