@@ -121,7 +121,8 @@ class Keeper:
             self._ingest.append(found.rows, None, answers if answers.num_rows else None)
         self._note(spans)
         self._waiting += len(part.observations)
-        if self._waiting >= WAITING_MINUTES or part.predictions or part.expected:
+        # Emptied minutes at once: a later part of other replicas must not empty them again.
+        if self._waiting >= WAITING_MINUTES or part.predictions or part.expected or owned.emptied:
             self.flush()
         return Kept(
             found.new_minutes,

@@ -22,10 +22,11 @@ Place = tuple[Name, int]
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """What is to be stored, emptied minutes included, and how many minutes another way holds."""
+    """What is to be stored, `emptied` minutes included, and how many minutes another way holds."""
 
     observed: Sequence[Observation]
     held_otherwise: int = 0
+    emptied: int = 0
 
 
 def one_owner(
@@ -52,7 +53,7 @@ def one_owner(
         else:
             kept.append(one)
             emptied |= {(key, one.minute): _empty(key, one.minute) for key in others}
-    return Owned((*kept, *emptied.values()), otherwise)
+    return Owned((*kept, *emptied.values()), otherwise, len(emptied))
 
 
 def _held(

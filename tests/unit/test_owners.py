@@ -20,6 +20,26 @@ WHOLE, BY_INSTANCE = "ModelLatency", "ModelLatencyByInstanceId"
 NAME = (ENDPOINT, "blue", "model_latency")
 
 
+def part(series, replicas, first, until, *, late=False):
+    """Minutes of some replicas; `late`: half of the last two hours is not there yet."""
+    found = []
+    for at in np.arange(first, until, 300.0):
+        for replica, n in replicas.items():
+            seconds = np.full(n // 2 if late and at >= until - 2 * HOUR else n, 0.1)
+            buckets, counts = np.unique(bucket_index(seconds), return_counts=True)
+            key = SeriesKey(ENDPOINT, "blue", replica, "", "model_latency")
+            found.append(
+                Observation(
+                    key, int(at // 60), buckets.astype(np.int32), counts, len(seconds),
+                    float(seconds.sum()), 0.1, 0.1,
+                )
+            )  # fmt: skip
+    return Pulled(
+        found, Window(first, until), {series: until}, 0.0, {},
+        final_until={series: until - 3 * HOUR}, brings={series: [NAME]},
+    )  # fmt: skip
+
+
 class Account:
     """Ten requests every five minutes, six of them on one instance."""
 
@@ -28,29 +48,13 @@ class Account:
 
     def read(self, series, replicas, first, end, *, late=False):
         """Hours of one way; `late`: half of the last two hours is not there yet."""
-        found = []
-        for at in np.arange(START + first * HOUR, START + end * HOUR, 300.0):
-            for replica, n in replicas.items():
-                lacking = late and at >= START + (end - 2) * HOUR
-                seconds = np.full(n // 2 if lacking else n, 0.1)
-                buckets, counts = np.unique(bucket_index(seconds), return_counts=True)
-                key = SeriesKey(ENDPOINT, "blue", replica, "", "model_latency")
-                found.append(
-                    Observation(
-                        key, int(at // 60), buckets.astype(np.int32), counts, len(seconds),
-                        float(seconds.sum()), 0.1, 0.1,
-                    )
-                )  # fmt: skip
         until = START + end * HOUR
         ingest = Ingest(self.folder, SOURCE, self.state, clock=lambda: until)
         keeper = Keeper(self.folder, ingest, self.state, lambda: until)
         kept = keeper.keep(
             SOURCE,
-            Pulled(
-                found, Window(START + first * HOUR, until), {series: until}, 0.0, {},
-                final_until={series: until - 3 * HOUR}, brings={series: [NAME]},
-            ),
-        )  # fmt: skip
+            part(series, replicas, START + first * HOUR, until, late=late),
+        )
         keeper.flush()
         ingest.close()
         return kept
@@ -90,3 +94,17 @@ def test_a_source_that_never_brought_a_series_takes_nothing_from_others(account)
     assert watermarks(account.state, ENDPOINT) == {}
     account.read(BY_INSTANCE, {"i-9": 3}, 0, 4)
     assert sum(account.counts(4).values()).tolist() == [13] * 48
+
+
+def test_replicas_that_come_in_parts_of_one_reading_take_over_once(account):
+    account.read(WHOLE, {"": 10}, 0, 5)
+    until = START + 6 * HOUR
+    ingest = Ingest(account.folder, SOURCE, account.state, clock=lambda: until)
+    keeper = Keeper(account.folder, ingest, account.state, lambda: until)
+    for replica, n in (("i-1", 6), ("i-2", 4)):
+        keeper.keep(SOURCE, part(f"of {replica}", {replica: n}, START + 2 * HOUR, until))
+    keeper.flush()
+    ingest.close()
+    counts = account.counts(6)
+    assert counts[""].tolist() == [10] * 24 + [0] * 48
+    assert sum(counts.values()).tolist() == [10] * 72
