@@ -122,8 +122,8 @@ class BedrockSource:
             for part in self._latencies.pull(read_until):
                 whole = self._with_failures(part)
                 yield whole
-                if whole.problems:  # later parts would count as read and hide this one
-                    break
+                if whole.problems and not part.problems:
+                    break  # later parts would count as read and hide this one
         except DeniedError as error:
             yield Part(problems=[str(error)]).taken()
         if self._logs is not None:

@@ -262,11 +262,11 @@ class Account:
         self.s3.put("bucket", f"{PLACE}/{moment}/20260301T_a.json.gz", data, hour)
         self.s3.put("bucket", f"{PLACE}/{moment}/data/r1_input.json.gz", b"", hour)
 
-    def collect(self, logs=None):
+    def collect(self, logs=None, metrics=("InvocationLatency",)):
         with FakeAws(s3=self.s3, cloudwatch=self.metrics, logs=self.logs) as fake:
             section = {
                 "account": "123456789012", "region": "us-east-1", "endpoints": {"chat": [MODEL]},
-                "metrics": ["InvocationLatency"], "detail": "TC 28", "endpoint_url": fake.url,
+                "metrics": list(metrics), "detail": "TC 28", "endpoint_url": fake.url,
                 "logs": logs or {"destination": "s3://bucket/logs", "since": "6h"},
             }  # fmt: skip
             path = self.folder / "nibai.yaml"
@@ -345,6 +345,16 @@ def test_logs_that_are_refused_leave_the_minutes(account):
     assert code == 5
     assert "87 minutes read" in out, "31 of latency, 30 of input and 26 of output tokens"
     assert f"s3://bucket/{PLACE}/: s3:ListObjectsV2" in err
+
+
+def test_a_metric_of_another_unit_leaves_the_others(account):
+    for minute in account.values:
+        account.publish("TimeToFirstToken", minute, [0.5] * 20)
+    account.metrics.units["TimeToFirstToken"] = "Seconds"
+    code, _, err = account.collect(metrics=("TimeToFirstToken", "InvocationLatency"))
+    assert code == 5
+    assert "TimeToFirstToken: CloudWatch says Seconds where nibai reads Milliseconds" in err
+    assert account.latency().n.sum() == 30 * 21 + 2
 
 
 def test_minutes_wait_while_their_failures_are_not_known(account):
