@@ -65,7 +65,9 @@ class _Marks:
     brings: dict[str, set[Brought]] = field(default_factory=dict)
 
     def add(self, part: Pulled) -> None:
-        self.read_until |= part.read_until
+        # A cursor may lie further: what is asked for again begins before it.
+        end = part.window.end
+        self.read_until |= {name: min(until, end) for name, until in part.read_until.items()}
         self.final_until |= part.final_until
         for series, brought in part.brings.items():
             self.brings.setdefault(series, set()).update(brought)

@@ -247,6 +247,10 @@ def test_a_reading_that_is_asked_to_stop_ends_after_what_is_paid_for(account):
         assert len(list(read)) == 1
     assert [part.settled for part in parts] == [False] * 4 + [True], "the unit, then four calls"
     assert sum(p.dollars for p in parts) == pytest.approx(account.metrics.billed_metrics * 1e-5)
+    state = open_state(config.state_address)
+    mark = watermarks(state, ENDPOINT)["model_latency"]
+    assert mark.read_until == max(part.window.end for part in parts[1:]), "and no minute later"
+    state.close()
     account.nibai("collect", "--once")
     minutes = sorted(account.truth)
     assert account.histogram(minutes[0], minutes[-1] + 1).n.sum() == 50 * MINUTES
