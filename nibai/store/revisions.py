@@ -63,6 +63,12 @@ def announce(state: State, source: str, revised: Sequence[Revised]) -> None:
             if known.get(one.place, _NEVER).brought_by != one.brought_by
         ]
         rows = [_row(source, one, before) for one, before in changed]
+        again = [
+            one for one in revised if known.get(one.place, _NEVER).brought_by == one.brought_by
+        ]
+        for one in again:  # announced by a process that was killed before it had stored them
+            own = [table.c[name] == value for name, value in _key(one.place).items()]
+            connection.execute(table.update().where(*own).values(waiting=1))
         for one, before in changed:
             if before is not _NEVER:
                 own = [table.c[name] == value for name, value in _key(one.place).items()]

@@ -17,7 +17,14 @@ from nibai.store.backfills import Backfill, is_filling, note_pushed
 from nibai.store.engine import Engine
 from nibai.store.ingest import Ingest, MemoryLedger
 from nibai.store.lake import Lake
-from nibai.store.revisions import LatePushes, newest_number, revised_since
+from nibai.store.revisions import (
+    LatePushes,
+    Revised,
+    announce,
+    newest_number,
+    revised_since,
+    settle,
+)
 from nibai.store.state import open_state
 from nibai.store.watermarks import watermarks
 
@@ -181,6 +188,19 @@ def test_a_watch_whose_source_is_behind_says_until_when_it_was_read(source):
         "undecided: no data since 2022-01-12T05:00:00Z: cloudwatch-123456789012-eu-west-1 was read "
         "until then, and later blocks wait for it (nibai collect --once says why)"
     )
+
+
+def test_what_was_announced_by_a_process_that_died_is_news_when_it_comes(tmp_path):
+    state = open_state(tmp_path / "state.sqlite")
+    one = Revised((ENDPOINT, "fp32", "latency", 100), "as it was read", after_final=True)
+    announce(state, SOURCE, [one])
+    settle(state, SOURCE, CUT)  # killed before its rows were in the log; the next process begins
+    known = newest_number(state, ENDPOINT)
+    announce(state, SOURCE, [one])
+    settle(state, SOURCE, CUT)
+    (found,) = revised_since(state, ENDPOINT, "latency", known)
+    assert (found.revision, found.after_final, found.number) == (1, 1, known + 1)
+    state.close()
 
 
 def test_a_revision_that_is_told_twice_counts_once(source):
