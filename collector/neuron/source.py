@@ -181,8 +181,8 @@ class NeuronSource:
             pulled,
             observations=found,
             window=Window(first * 60.0, (last + 1) * 60.0),
-            final_until={self._since: minutes.since},
-            brings={self._since: keys},
+            final_until={self.series[0]: minutes.since},
+            brings={self.series[0]: keys},
         )
 
 

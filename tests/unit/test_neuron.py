@@ -238,6 +238,20 @@ def test_a_page_is_counted_from_scrape_to_scrape():
     assert found[0].max == 0.5
 
 
+@pytest.mark.parametrize("chosen", [{"path": "reports"}, {"url": "http://x"}])
+def test_what_it_brings_is_told_under_a_name_that_is_asked_for(chosen, tmp_path):
+    """Marks under other names are forgotten after every reading."""
+    (tmp_path / "reports").write_text(report([0.1], at=T0), encoding="utf-8")
+    chosen = {key: str(tmp_path / one) if key == "path" else one for key, one in chosen.items()}
+    reading, brought = Reading(), set()
+    for at, text in ((600, page(1000)), (661, page(1100))):
+        puller = source(T0 + at, lambda _, text=text: text, **chosen)
+        for part in puller.pull(dict(reading.read_until)):
+            reading.read_until |= part.read_until
+            brought |= {*part.brings, *part.final_until}
+    assert brought == set(puller.series)
+
+
 def test_a_page_of_something_else_is_told():
     with pytest.raises(CollectError, match="is it the page of neuron-monitor"):
         Reading()(source(T0, lambda _: "<html>{", url="http://x"))
