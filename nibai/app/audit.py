@@ -189,10 +189,15 @@ def open_desk(config: Config, clock: Callable[[], float]) -> Iterator[Desk]:
     """The desk of a configuration; the state is closed on leaving."""
     state = open_state(config.state_address)
     try:
-        lake, pricing = Lake(config.data / "lake"), pricing_of(config, clock)
-        yield Desk(state, lake, clock, pricing, config.every_seconds)
+        yield desk_over(config, state, clock)
     finally:
         state.close()
+
+
+def desk_over(config: Config, state: State, clock: Callable[[], float]) -> Desk:
+    """The desk of a configuration over a state that is open."""
+    lake, pricing = Lake(config.data / "lake"), pricing_of(config, clock)
+    return Desk(state, lake, clock, pricing, config.every_seconds)
 
 
 def unread_notes(state: State, change: Change, now: float) -> tuple[str, ...]:

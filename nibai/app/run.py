@@ -18,7 +18,7 @@ from pathlib import Path
 from nibai import plugins
 from nibai.app.alerting.wiring import alerting_of
 from nibai.app.annotators import annotators
-from nibai.app.audit import Desk
+from nibai.app.audit import Desk, desk_over
 from nibai.app.collect import PULLED_SECTIONS, Source, configured
 from nibai.app.detections import unchanged
 from nibai.app.onwatch.annotating import Annotating
@@ -41,7 +41,6 @@ from nibai.schedule.slots import MOST_ATTEMPTS
 from nibai.server import Access, Certificates, Site, make_app
 from nibai.store.connection import bound_memory
 from nibai.store.ingest import Ingest
-from nibai.store.lake import Lake
 from nibai.store.revisions import LatePushes
 from nibai.store.slots import Slots
 from nibai.store.state import open_state
@@ -89,8 +88,7 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
         sources = SourceThreads(
             config, _sources(config), state, owner=owner, board=board, tally=tally, clock=clock
         )
-        lake = Lake(config.data / "lake")
-        desk = Desk(state, lake, clock, every_seconds=config.every_seconds)
+        desk = desk_over(config, state, clock)
         office = _office(config, desk, owner, board=board, tally=tally)
         waker = Waker(
             wakes(office),

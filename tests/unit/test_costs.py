@@ -9,8 +9,11 @@ from support import inputs
 
 import nibai as package
 from nibai import cli
-from nibai.config import load_config
+from nibai.app import run
+from nibai.claims import parse
+from nibai.config import Config, load_config
 from nibai.errors import ConfigError
+from nibai.model import Change
 
 HOURS = 26
 
@@ -73,6 +76,26 @@ def test_a_price_that_is_none_is_refused(files, capsys, given):
         f"nibai: --cost-per-hour '{given}': give two numbers above 0, baseline first, such as "
         "4.10,1.006\n"
     )
+
+
+def test_what_nibai_run_reports_is_priced_as_configured(tmp_path, monkeypatch):
+    class Reached(Exception):  # noqa: N818 - not an error
+        pass
+
+    def office(_config, desk, _owner, **_more):
+        raise Reached(desk)
+
+    monkeypatch.setattr(run, "log_as_json", lambda: None)
+    monkeypatch.setattr(run.sys, "setswitchinterval", lambda _: None)
+    monkeypatch.setattr(run, "bound_memory", lambda *_: None)
+    monkeypatch.setattr(run, "_office", office)
+    prices = {"endpoints": {"onprem/tokyo/ocr": {"usd_per_hour": 2.5}}, "price_list": "none"}
+    config = Config.model_validate({"data": str(tmp_path), "cost": prices})
+    with pytest.raises(Reached) as reached:
+        run.serve(config, ready_file=None, clock=lambda: 0.0)
+    (desk,) = reached.value.args
+    change = Change("c", "onprem/tokyo/ocr", sentences=(parse("2x cheaper"),))
+    assert [one.usd_per_hour for one in desk.pricing.priced(change).costs] == [2.5, 2.5]
 
 
 def test_the_function_takes_prices_too():
