@@ -30,6 +30,11 @@ class Doubtful:
                 wanted = replace(ready[key].wanted, detail=Detail.PERCENTILES)
                 self._found.setdefault(key, (wanted, set()))[1].update(final)
 
+    @property
+    def any(self) -> bool:
+        """Whether something is to be asked again."""
+        return bool(self._found)
+
     def calls(self, now: float) -> list[Call]:
         """The calls for their percentiles: of a series all between the first and the last."""
         return [

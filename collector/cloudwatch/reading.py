@@ -141,7 +141,9 @@ class CloudWatchSource:
                 refused = refused or "; ".join(answered.messages)
                 part = _pulled(answered, marks[id(answered.call)], stuck, doubtful)
                 left = len(planned) - first - number - 1
-                yield replace(part, settled=number == len(kept) - 1, left=left)
+                # What is asked again is asked now: the next reading begins behind these minutes.
+                settled = number == len(kept) - 1 and not doubtful.any
+                yield replace(part, settled=settled, left=left)
             yield from self._again(doubtful)
         if planned and not brought:
             raise CollectError(
@@ -152,11 +154,13 @@ class CloudWatchSource:
 
     def _again(self, doubtful: Doubtful) -> Iterator[Pulled]:
         """Percentiles of final minutes whose buckets do not add up, a call at a time."""
-        for call in doubtful.calls(self._clock()):
+        calls = doubtful.calls(self._clock())
+        for number, call in enumerate(calls):
             for answered in self._executor.run([call]):
                 fitted = list(doubtful.of(answered, observations(answered, Tally())))
                 notes = {FITTED: len(fitted)} if fitted else {}
-                yield replace(_paid(answered), observations=fitted, notes=notes)
+                part = replace(_paid(answered), observations=fitted, notes=notes)
+                yield replace(part, settled=number == len(calls) - 1)
 
     def _due(self, read_until: Mapping[str, float]) -> list[Due]:
         wanted = self._wanted.values()

@@ -38,7 +38,7 @@ class Account:
         self.stands = {"AWS/SageMaker/ModelLatency/EndpointName=chat,VariantName=blue": 0.0}
         self.stands = dict.fromkeys(self.stands, NOW - 180 - 60 * (MINUTES - 180))
         self.stored, self.notes, self.dollars, self.scalars = {}, {}, 0.0, set()
-        self.observed = {}
+        self.observed, self.settled = {}, []
         self.first = int(NOW // 60) - 3 - MINUTES
         rng = np.random.default_rng(2)
         for minute in range(self.first, self.first + MINUTES):
@@ -70,6 +70,7 @@ class Account:
                 self.stands |= part.read_until
                 self.notes |= part.notes
                 self.dollars += part.dollars
+                self.settled.append(part.settled)
         except CollectError as error:
             return error
         return None
@@ -156,6 +157,7 @@ def test_final_minutes_whose_counts_do_not_add_up_are_asked_again_for_percentile
     assert account.notes["minutes whose buckets do not add up to SampleCount"] == 3
     assert account.notes["minutes whose buckets do not add up are fitted from percentiles"] == 2
     assert account.dollars == pytest.approx(account.metrics.billed_metrics * 1e-5)
+    assert account.settled == [False, True], "whoever stops does not stop between"
     counted = account.keep_all(Faults())
     assert [one.provenance for one in counted[young]] == [Provenance.TC]
 
