@@ -10,8 +10,10 @@ from support.spans import batch
 import nibai
 from alerts.exports.expressions import of_group
 from alerts.rules.ruleset import RuleSet
+from nibai.app.alerting.segments import Segments
 from nibai.document import from_document, to_document
 from nibai.model import Verdict
+from nibai.store.engine import Engine
 from nibai.store.ingest import Ingest, MemoryLedger
 
 HOUR = 3600.0
@@ -87,28 +89,60 @@ def test_declared_claims_are_followed_in_their_segments_too(lake, tmp_path):
     watch.desk.state.close()
 
 
-def test_segments_are_read_once_they_are_settled_and_never_of_old_changes(lake, tmp_path):
+def test_a_set_of_segments_never_changes_and_is_read_once(lake, tmp_path):
     watch = watched(tmp_path, lake, RULES[0])
     change = declared(watch.desk, endpoint=ENDPOINT)
     segments = watch.told.alerting.segments
-    asked = []
-    engine = watch.desk.engine()
-    real = type(engine).pooled
+    watch.clock.now = CUT + HOUR
+    assert segments.values(change, "latency", "model") == ["a", "b"]
+    # What comes on the first day, or late of the past, does not begin the evidence again.
+    ingest = Ingest(tmp_path, "main", MemoryLedger(), clock=lambda: CUT + HOUR)
+    for minute in (-90, 30):
+        at = np.full(5, int(CUT // 60) + minute, np.int32)
+        late = batch(np.full(5, 0.1), minute=at, endpoint=ENDPOINT, segment="model=c,tier=gold")
+        ingest.append(late)
+    ingest.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Engine, "pooled", lambda *_: pytest.fail("it is known"))
+        for seconds in (HOUR, 86_400, 8 * 86_400):
+            watch.clock.now = CUT + seconds
+            assert segments.values(change, "latency", "model") == ["a", "b"]
+            restarted = Segments(watch.desk)
+            assert restarted.values(change, "latency", "model") == ["a", "b"]
+        watch.clock.now = CUT + 31 * 86_400
+        assert segments.values(change, "latency", "model") == ()
+    watch.desk.state.close()
+
+
+def test_segments_of_variants_without_a_past_are_those_of_the_first_day(tmp_path):
+    ingest = Ingest(tmp_path, "main", MemoryLedger(), clock=lambda: CUT + HOUR)
+    at = np.full(5, int(CUT // 60) + 30, np.int32)
+    ingest.append(batch(np.full(5, 0.1), minute=at, endpoint=ENDPOINT, segment="model=a"))
+    ingest.close()
+    watch = watched(tmp_path, tmp_path, RULES[0])
+    change = declared(watch.desk, endpoint=ENDPOINT)
+    segments = watch.told.alerting.segments
+    for seconds, known in ((HOUR, ()), (86_300, ()), (87_000, ["a"])):
+        watch.clock.now = CUT + seconds
+        assert segments.values(change, "latency", "model") == known
+    watch.desk.state.close()
+
+
+def test_a_name_without_values_is_asked_for_on_the_first_day_only(lake, tmp_path):
+    watch = watched(tmp_path, lake, RULES[0])
+    change = declared(watch.desk, endpoint=ENDPOINT)
+    segments, asked, real = watch.told.alerting.segments, [], Engine.pooled
 
     def pooled(self, *arguments):
         asked.append(arguments)
         return real(self, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(engine), "pooled", pooled)
-        for seconds, reads in ((0, 1), (60, 1), (700, 2), (86_400, 3), (8 * 86_400, 3)):
-            watch.clock.now = CUT + 12 * HOUR + seconds
-            assert segments.values(change, "latency", "model") == ["a", "b"]
+        patch.setattr(Engine, "pooled", pooled)
+        for seconds, reads in ((0, 1), (60, 1), (700, 2), (86_400, 4), (8 * 86_400, 4)):
+            watch.clock.now = CUT + seconds
+            assert segments.values(change, "latency", "nothing") == ()
             assert len(asked) == reads
-        assert segments.values(change, "latency", "tier") == ["gold"]
-        watch.clock.now = CUT + 31 * 86_400
-        assert segments.values(change, "latency", "model") == []
-        assert len(asked) == 3
     watch.desk.state.close()
 
 
