@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from nibai.errors import StoreError
 
 METADATA = sa.MetaData()
+DAY_SECONDS = 86400.0
 
 SCHEMA_VERSION = sa.Table("schema_version", METADATA, sa.Column("version", sa.Integer))
 
@@ -160,6 +162,7 @@ DETECTIONS = sa.Table(
     sa.Column("endpoint", sa.String, nullable=False),
     sa.Column("raised_at", sa.Float, nullable=False, index=True),
     sa.Column("document", sa.Text, nullable=False),
+    sa.Column("event", sa.String, nullable=False, server_default="", index=True),
 )
 
 PUSH_SILENCES = sa.Table(
@@ -272,6 +275,24 @@ def _metered(connection: sa.Connection) -> None:
     METERED.create(connection, checkfirst=True)
 
 
+def _events_of_detections(connection: sa.Connection) -> None:
+    # Alarms of one endpoint and direction within a day were one event, named by the first.
+    columns = {column["name"] for column in sa.inspect(connection).get_columns("detections")}
+    if "event" in columns:
+        return
+    statement = "ALTER TABLE detections ADD COLUMN event VARCHAR NOT NULL DEFAULT ''"
+    connection.execute(sa.text(statement))
+    t = DETECTIONS.c
+    query = sa.select(t.id, t.endpoint, t.raised_at, t.document).order_by(t.raised_at, t.id)
+    begun: dict[tuple[str, str], tuple[str, float]] = {}
+    for row in connection.execute(query).all():
+        key = (row.endpoint, str(json.loads(row.document)["moved"]))
+        event = begun.get(key)
+        if event is None or row.raised_at - event[1] > DAY_SECONDS:
+            event = begun[key] = (row.id, row.raised_at)
+        connection.execute(DETECTIONS.update().where(t.id == row.id).values(event=event[0]))
+
+
 STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _first,
     _watches,
@@ -286,6 +307,7 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _watermarks,
     _revisions,
     _metered,
+    _events_of_detections,
 )
 """Step i leads from version i to i + 1; steps are only ever added."""
 

@@ -3,28 +3,33 @@
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 import yaml
 from support import replay_server
 from support.onwatch import CUT, SAME, declared, on_watch
 from support.replay_server import Reply
 
 from nibai.app.alarms import latency_alarm
-from nibai.app.detections import events, unannounced
+from nibai.app.detections import unannounced
 from nibai.app.outputs_watch import MovedOutputs, outputs_alarm
 from nibai.history import Alarm, Movement, Suspect
 from nibai.model import Estimate, Moved, Window
 from nibai.stats.output_watch import Moved as MovedStream
 from nibai.stats.placebo_points import PlaceboRank
 from nibai.store.alerts import alerts as stored_alerts
-from nibai.store.detections import Alarmed, alarms_since, put_alarms
+from nibai.store.detections import Alarmed, alarms_since, events_since, put_alarms
+from nibai.store.migrations import SCHEMA_VERSION, STEPS, _events_of_detections
 from nibai.store.state import open_state
 
 HOUR, DAY = 3600.0, 86_400.0
 
 
-def alarmed(moved=Moved.WORSE, *, series="latency", raised_at=CUT + 2 * HOUR, endpoint=SAME):
+def alarmed(
+    moved=Moved.WORSE, *, series="latency", raised_at=CUT + 2 * HOUR, endpoint=SAME, began_at=None
+):
+    began = raised_at - HOUR if began_at is None else began_at
     return Alarmed(
-        endpoint, series, moved, raised_at - HOUR, raised_at, f"{series}: p50 slower", "one in 30 d"
+        endpoint, series, moved, began, raised_at, f"{series}: p50 slower", "one in 30 d"
     )
 
 
@@ -80,16 +85,79 @@ def test_answers_and_traffic_are_told_apart():
 
 
 def test_alarms_of_one_event_are_one_detection_and_others_are_not():
+    state = open_state("sqlite://")
     several = [
         alarmed(raised_at=CUT),
         alarmed(series="ttft", raised_at=CUT + 3 * HOUR),
         alarmed(Moved.BETTER, series="errors", raised_at=CUT + 4 * HOUR),
         alarmed(endpoint="a/b/other", raised_at=CUT + 5 * HOUR),
-        alarmed(raised_at=CUT + 2 * DAY),
+        alarmed(raised_at=CUT + 2 * DAY, began_at=CUT),
     ]
-    assert [[one.series for one in event] for event in events(several)] == [
+    keep(state, *several)
+    found = events_since(state, 0.0)
+    assert [[one.series for one in event] for event in found.values()] == [
         ["latency", "ttft"], ["errors"], ["latency"], ["latency"],
     ]  # fmt: skip
+    assert list(found) == [several[i].id for i in (0, 2, 3, 4)]
+    state.close()
+
+
+@pytest.mark.parametrize("back", [-0.5, -20.0])
+def test_an_alarm_that_is_stored_later_renames_no_event(back):
+    state = open_state("sqlite://")
+    first = alarmed(raised_at=CUT)
+    keep(state, first)
+    late = alarmed(series="ttft", raised_at=CUT + back * HOUR)
+    keep(state, replace(late, began_at=min(late.began_at, CUT - HOUR)))
+    # It was raised earlier, and would have given the event its name.
+    if back == -20.0:
+        # Raised 19 hours before the first one began: something else.
+        assert sorted(map(len, events_since(state, 0.0).values())) == [1, 1]
+    else:
+        assert {name: len(event) for name, event in events_since(state, 0.0).items()} == {
+            first.id: 2
+        }
+    # Stored again (a look that is repeated), it stays where it was.
+    keep(state, first)
+    assert first.id in events_since(state, 0.0)
+    state.close()
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_two_changes_of_a_day_in_one_direction_are_two_events(backwards):
+    state = open_state("sqlite://")
+    morning = [alarmed(raised_at=CUT), alarmed(series="ttft", raised_at=CUT + 2 * HOUR)]
+    evening = [
+        alarmed(series="green", raised_at=CUT + 7 * HOUR, began_at=CUT + 6 * HOUR),
+        alarmed(series="green, p99", raised_at=CUT + 9 * HOUR, began_at=CUT + 7 * HOUR),
+    ]
+    for one in reversed([*morning, *evening]) if backwards else [*morning, *evening]:
+        keep(state, one)
+    assert list(events_since(state, 0.0).values()) == [morning, evening]
+    state.close()
+
+
+def test_events_of_an_older_state_keep_their_names(tmp_path):
+    path = tmp_path / "state.sqlite"
+    state = open_state(path)
+    several = [
+        alarmed(raised_at=CUT),
+        alarmed(series="green", raised_at=CUT + 9 * HOUR),
+        alarmed(raised_at=CUT + 2 * DAY),
+    ]
+    keep(state, *several)
+    with state.begin() as connection:
+        connection.execute(sa.text("DROP INDEX ix_detections_event"))
+        connection.execute(sa.text("ALTER TABLE detections DROP COLUMN event"))
+        before = SCHEMA_VERSION.update().values(version=STEPS.index(_events_of_detections))
+        connection.execute(before)
+    state.close()
+    state = open_state(path)
+    # As they were told: all of a day together.
+    assert {name: len(event) for name, event in events_since(state, 0.0).items()} == {
+        several[0].id: 2, several[2].id: 1,
+    }  # fmt: skip
+    state.close()
 
 
 def test_alarms_are_kept_once_and_not_for_ever():
@@ -154,4 +222,37 @@ def test_an_alarm_reaches_the_receiver_once_and_its_end_does_too(tmp_path):
     (kept,) = stored_alerts(watch.desk.state)
     assert kept.resolution.value == "followed"
     assert not unannounced(watch.office.detections(watch.clock.now), watch.clock.now)
+    watch.desk.state.close()
+
+
+def test_a_late_alarm_and_a_second_change_are_told_as_they_are(tmp_path):
+    told = []
+
+    def answer(request):
+        told.append(request.body)
+        return Reply(200, {})
+
+    with replay_server.serve(answer) as service:
+        (tmp_path / "hook").write_text(service.url)
+        where = rules(tmp_path, f"file:{tmp_path / 'hook'}")
+        watch = on_watch(tmp_path, tmp_path, CUT + 3 * HOUR, rules=where)
+        keep(watch.desk.state, alarmed())
+        watch.folded(watch.clock.now)
+        watch.office.tell()
+        # A slower look stores what it noticed an hour earlier.
+        keep(watch.desk.state, alarmed(series="ttft", raised_at=CUT + HOUR))
+        for _ in range(3):
+            watch.clock.now += HOUR
+            watch.folded(watch.clock.now)
+            watch.office.tell()
+        assert [one["status"] for one in told] == ["firing"]
+        # Six hours after the first one another variant becomes slower too.
+        keep(watch.desk.state, alarmed(series="green", raised_at=CUT + 8 * HOUR))
+        watch.clock.now = CUT + 9 * HOUR
+        watch.folded(watch.clock.now)
+        watch.office.tell()
+    assert [one["alerts"][0]["annotations"]["figures"] for one in told] == [
+        "latency: p50 slower", "green: p50 slower",
+    ]  # fmt: skip
+    assert [one["status"] for one in told] == ["firing", "firing"]
     watch.desk.state.close()
