@@ -57,6 +57,18 @@ def answers_until(state: State, endpoint: str, now: float) -> float | None:
     return min(found, default=None)
 
 
+def of_scope(source: str, endpoint: str) -> bool:
+    """Whether a source's name has the account and region of an endpoint, as a whole word.
+
+    >>> of_scope("cloudwatch-123456789012-eu-west-1", "sagemaker/123456789012.eu-west-1/chat")
+    True
+    >>> of_scope("cloudwatch-123456789012-eu-west-10", "sagemaker/123456789012.eu-west-1/chat")
+    False
+    """
+    account = "-".join(endpoint.split("/")[1:2]).replace(".", "-")
+    return bool(account) and f"-{account}-" in f"-{source}-"
+
+
 def _account_and_name(endpoint: str) -> tuple[str, str]:
     scope, name = endpoint.split("/")[1:3] if endpoint.count("/") > 1 else ("", "")
     return scope.replace(".", "-"), name
@@ -75,4 +87,5 @@ def _marks(state: State) -> Iterator[tuple[str, str, float]]:
 def _is_of(source: str, series: str, endpoint: str) -> bool:
     account, name = _account_and_name(endpoint)
     same = source.startswith(BEDROCK) == endpoint.startswith(BEDROCK)
-    return same and bool(account) and account in source and f"EndpointName={name}," in f"{series},"
+    named = f"EndpointName={name}," in f"{series},"
+    return same and bool(account) and named and of_scope(source, endpoint)

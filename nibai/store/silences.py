@@ -11,6 +11,8 @@ from nibai.store.state import State
 
 DAY_SECONDS = 86400.0
 KEPT_DAYS = 28
+AHEAD_SECONDS = 60.0
+"""Clocks of processes on one state may differ so much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,10 @@ def silences_of(state: State, collector: str) -> Silences:
         rows = connection.execute(query.order_by(t.day)).all()
     if not rows:
         return Silences()
+    counted = [row for row in rows if row.day > rows[-1].day - KEPT_DAYS]
     return Silences(
         max(float(row.last_at) for row in rows),
-        tuple((int(row.day), float(row.longest_seconds)) for row in rows),
+        tuple((int(row.day), float(row.longest_seconds)) for row in counted),
     )
 
 
@@ -46,15 +49,42 @@ def newest_arrival(state: State) -> float | None:
 
 
 def put_silence(state: State, collector: str, last_at: float, seconds: float) -> None:
-    """Somebody sent again after so long; days more than four weeks ago are forgotten."""
+    """Somebody sent again after so long; four weeks of days are kept."""
+    with state.begin() as connection:
+        _put(connection, collector, last_at, seconds)
+
+
+def bring_back(state: State, now: float) -> bool:
+    """Arrivals dated later than now came now, to whatever collector; False: there were none.
+
+    A clock that was ahead wrote them: until that time comes nobody would seem to be silent.
+    """
+    t = PUSH_SILENCES.c
+    with state.begin() as connection:
+        rows = connection.execute(sa.select(PUSH_SILENCES).where(t.last_at > now + AHEAD_SECONDS))
+        ahead: dict[str, float] = {}
+        for row in rows.all():
+            same_day = row.day == now // DAY_SECONDS
+            longest = float(row.longest_seconds) if same_day else 0.0
+            ahead[row.collector] = max(longest, ahead.get(row.collector, 0.0))
+        connection.execute(PUSH_SILENCES.delete().where(t.last_at > now + AHEAD_SECONDS))
+        for collector, seconds in ahead.items():
+            _put(connection, collector, now, seconds)
+    return bool(ahead)
+
+
+def _put(connection: sa.Connection, collector: str, last_at: float, seconds: float) -> None:
     table, t, day = PUSH_SILENCES, PUSH_SILENCES.c, int(last_at // DAY_SECONDS)
     key = (t.collector == collector, t.day == day)
-    with state.begin() as connection:
-        known = connection.execute(sa.select(t.longest_seconds, t.last_at).where(*key)).first()
-        if known is not None:
-            seconds = max(seconds, float(known.longest_seconds))
-            last_at = max(last_at, float(known.last_at))
-        old = sa.and_(t.collector == collector, t.day <= day - KEPT_DAYS)
-        connection.execute(table.delete().where(sa.or_(old, sa.and_(*key))))
-        row = {"collector": collector, "day": day, "longest_seconds": seconds, "last_at": last_at}
-        connection.execute(table.insert().values(row))
+    known = connection.execute(sa.select(t.longest_seconds, t.last_at).where(*key)).first()
+    if known is not None:
+        seconds = max(seconds, float(known.longest_seconds))
+        last_at = max(last_at, float(known.last_at))
+        connection.execute(table.delete().where(*key))
+    row = {"collector": collector, "day": day, "longest_seconds": seconds, "last_at": last_at}
+    connection.execute(table.insert().values(row))
+    # By their number, not by the clock: one that is a year ahead must not forget everything.
+    days = sa.select(t.day).where(t.collector == collector).order_by(t.day.desc())
+    oldest = connection.execute(days.offset(KEPT_DAYS).limit(1)).scalar()
+    if oldest is not None:
+        connection.execute(table.delete().where(t.collector == collector, t.day <= oldest))

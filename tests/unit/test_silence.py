@@ -11,6 +11,7 @@ from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
 from nibai.errors import StoreError
+from nibai.store.awaited import waited_for
 from nibai.store.ingest import IngestStats
 from nibai.store.silences import silences_of
 from nibai.store.state import open_state
@@ -173,6 +174,82 @@ def test_a_fold_that_fails_after_a_restart_does_not_end_a_silence(state, tmp_pat
         keeper._round()
     board.read("main", keeper._reading())
     assert board.health(now).collectors[0].unsent_since == MONDAY
+
+
+@pytest.mark.parametrize("days", [0.2, 2, 400])
+def test_a_clock_that_was_ahead_silences_the_switch_no_longer_than_it_was(state, days):
+    arrivals = Arrivals(state, "main", MONDAY)
+    live(arrivals, MONDAY, 16, weekends=False)
+    limit, now = arrivals.limit_seconds, MONDAY + 16 * DAY
+    ahead = now + days * DAY
+    arrivals.saw(ahead, ahead)
+    # Set right; another process on the same state reads what the wrong clock wrote.
+    for one in (arrivals, Arrivals(state, "main", now)):
+        one.saw(ahead if one is arrivals else None, now + 60)
+        assert one.silence_seconds(now + 60) == 0
+        assert one.limit_seconds <= limit, "one arrival forgets no four weeks"
+    arrivals.saw(ahead, now + 60 + limit)
+    assert arrivals.silence_seconds(now + 61 + limit) > arrivals.limit_seconds
+    other = Arrivals(state, "other", now, 3600.0)
+    other.saw(now + 60, now + 60)
+    other.saw(now + 60, now + 90 + limit)
+    assert other.silence_seconds(now + 90 + limit) == limit + 30
+
+
+def test_a_process_that_began_with_a_wrong_clock_counts_from_when_it_was_set_right(state):
+    arrivals = Arrivals(state, "main", MONDAY + DAY, 3600.0)
+    arrivals.saw(MONDAY + DAY + 60, MONDAY + DAY + 60)
+    arrivals.saw(MONDAY + DAY + 60, MONDAY)
+    assert arrivals.silence_seconds(MONDAY) == 0
+    arrivals.saw(MONDAY + DAY + 60, MONDAY + 2 * HOUR)
+    assert arrivals.silence_seconds(MONDAY + 2 * HOUR) == 2 * HOUR
+    arrivals.saw(MONDAY + 3 * HOUR, MONDAY + 3 * HOUR)
+    assert (arrivals.silence_seconds(MONDAY + 3 * HOUR), arrivals.last_at) == (0, MONDAY + 3 * HOUR)
+
+
+def test_the_last_batch_before_a_stop_is_an_arrival(state, tmp_path):
+    now = [MONDAY]
+    stats = [IngestStats(0, 0, 0, 0, 0, MONDAY, None)]
+    config = Config.model_validate({"data": str(tmp_path)})
+    ingest = SimpleNamespace(stats=lambda: stats[0], fold=lambda: 0)
+    keeper = Keeper(
+        config, ingest, state, SimpleNamespace(minutes=0), owner="o", board=Board(900.0, MONDAY),
+        tally=Tally(), clock=lambda: now[0],
+    )  # fmt: skip
+    keeper._round()
+    assert silences_of(state, "main").last_at is None
+    for later in (3, 4):
+        stats[0] = replace(stats[0], last_batch_seconds=MONDAY + later)
+        now[0] = MONDAY + later + 0.5
+        keeper.stop()
+        assert silences_of(state, "main").last_at == MONDAY + later
+
+
+def test_a_fold_that_fails_over_restarts_does_not_return_with_each(state, tmp_path):
+    config = Config.model_validate({"data": str(tmp_path)})
+    now, broken, folded = [MONDAY], [True], [MONDAY - 600.0, None, None]
+
+    def fold():
+        if broken[0]:
+            raise StoreError("the disk is full")
+        return 0
+
+    for last in folded:
+        ingest = SimpleNamespace(stats=lambda: IngestStats(0, 0, 0, 0, 0, last, None), fold=fold)  # noqa: B023
+        board = Board(900.0, now[0])
+        keeper = Keeper(
+            config, ingest, state, SimpleNamespace(minutes=0), owner="o", board=board,
+            tally=Tally(), clock=lambda: now[0],
+        )  # fmt: skip
+        with pytest.raises(StoreError):
+            keeper._round()
+        now[0] += 1200
+        board.read("main", keeper._reading())
+        assert board.health(now[0]).collectors[0].quiet_since == MONDAY - 600
+    broken[0] = False
+    keeper._round()
+    assert keeper._reading().awaited_since is None
+    assert waited_for(state, "main") is None
 
 
 def test_days_are_forgotten_after_four_weeks_and_collectors_are_apart(state):

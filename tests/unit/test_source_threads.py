@@ -15,6 +15,7 @@ from nibai.errors import StoreError, ThrottledError
 from nibai.histogram import bucket_index
 from nibai.model import Observation, SeriesKey, Window
 from nibai.protocols import Pulled
+from nibai.store.awaited import waited_for
 from nibai.store.lake import Lake
 from nibai.store.state import open_state
 
@@ -118,6 +119,27 @@ def test_a_failure_is_counted_and_told_and_the_next_reading_goes_on(start, pulle
     running.threads.read_once(running.source)
     assert running.reading.problem is None
     assert running.reading.read_until == NOW
+
+
+def test_a_source_that_never_read_does_not_return_with_a_restart(start):
+    broken, now = Puller(ThrottledError("x: denied")), [NOW]
+    for _ in range(3):
+        running = start(broken, clock=lambda: now[0])
+        running.threads.read_once(running.source)
+        now[0] += 600.0
+        (standing,) = running.board.health(now[0]).collectors
+        running.close()
+    # Limit: 900 s and twice its interval; the board of each process begins at NOW all the same.
+    assert running.board.lag_seconds(running.reading, now[0]) == 1800.0
+    assert standing.quiet_since == NOW
+    now[0] = NOW + 9000.0
+    again = start(broken, clock=lambda: now[0])
+    again.board._since = now[0]
+    assert again.board.health(now[0]).collectors[0].quiet_since == NOW
+    broken.error = None
+    again.threads.read_once(again.source)
+    assert again.reading.awaited_since is None
+    assert waited_for(again.state, "prometheus-x") is None
 
 
 def test_of_two_replicas_one_reads_until_its_lease_runs_out(start):

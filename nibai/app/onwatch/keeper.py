@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -13,6 +14,7 @@ from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
 from nibai.errors import NibaiError
+from nibai.store.awaited import arrived, awaited_since, waited_for
 from nibai.store.ingest import Ingest
 from nibai.store.lake import Lake
 from nibai.store.maintenance import maintain
@@ -59,6 +61,7 @@ class Keeper:
         self._problem: str | None = None
         self._maintained = 0.0
         self._arrivals: Arrivals | None = None
+        self._awaited: float | None = None
         self._warned = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="nibai-keeper", daemon=True)
@@ -72,6 +75,11 @@ class Keeper:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(WAIT_SECONDS)
+        if self._arrivals is not None:
+            # What came since the last fold came too: after a restart it would be a silence.
+            with contextlib.suppress(NibaiError):
+                last = self._ingest.stats().last_batch_seconds
+                self._arrivals.saw(last, self._clock(), stopping=True)
         for lease in (MAINTAINER, self._config.collector_id):
             self._state.lease(lease, self._owner, self._clock(), 0.0)
 
@@ -127,7 +135,7 @@ class Keeper:
         until = None if folded is None else folded - folded % 60.0
         arrivals = self._arrivals
         if arrivals is None:
-            return Reading(until, 60.0, self._problem)
+            return Reading(until, 60.0, self._problem, awaited_since=self._awaited)
         return Reading(
             read_until=until,
             every_seconds=60.0,
@@ -135,6 +143,7 @@ class Keeper:
             sent_at=arrivals.last_at,
             silence_seconds=arrivals.silence_seconds(self._clock()),
             silence_limit_seconds=arrivals.limit_seconds,
+            awaited_since=self._awaited,
         )
 
     def _round(self) -> None:
@@ -147,9 +156,9 @@ class Keeper:
         if self._arrivals is None:
             patience = self._config.otlp.quiet_after
             self._arrivals = Arrivals(self._state, name, self._started, patience)
+            self._awaited = waited_for(self._state, name)
         began = time.perf_counter()
-        with self._tally.span("fold"):
-            folded = self._ingest.fold()
+        folded = self._fold(name)
         self._tell_late(name)
         if folded:
             self._tally.observe("nibai_commit_seconds", time.perf_counter() - began)
@@ -158,6 +167,22 @@ class Keeper:
         if now - self._maintained >= MAINTAIN_EVERY_SECONDS:
             self._maintained = now
             self._maintain(now)
+
+    def _fold(self, collector: str) -> int:
+        """Fold; since when that fails is kept over restarts."""
+        try:
+            with self._tally.span("fold"):
+                folded = self._ingest.fold()
+        except Exception:
+            if self._awaited is None:
+                since = self._ingest.stats().last_fold_seconds or self._started
+                with contextlib.suppress(NibaiError):
+                    self._awaited = awaited_since(self._state, collector, since)
+            raise
+        if self._awaited is not None:
+            arrived(self._state, collector)
+            self._awaited = None
+        return folded
 
     def _tell_late(self, collector: str) -> None:
         """Count minutes that were pushed to after they were whole."""

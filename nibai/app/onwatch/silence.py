@@ -6,7 +6,8 @@ outage teaches nothing), and at least an hour. Two weekends have to be seen firs
 nibai itself was down is no silence, but what passed before it was down stays one: a restart is
 nobody's data. Nor is a silence what others who share the state received meanwhile: behind a load
 balancer senders may have moved to another process. A limit that is configured is this collector's
-alone.
+alone. Arrivals are by the clock of the process that received them; what a clock that was ahead
+wrote is brought back, or nothing would be a silence until that time has come.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from nibai.store.silences import Silences, newest_arrival, put_silence, silences_of
+from nibai.store.silences import Silences, bring_back, newest_arrival, put_silence, silences_of
 from nibai.store.state import State
 
 LEAST_SECONDS = 3600.0
@@ -49,23 +50,44 @@ class Arrivals:
         self._allowed = allowed
         self._known = silences_of(state, collector)
         self._before = _silent_before(state, collector, self._known.last_at)
+        self._newest: float | None = None
         self._noted_at = since
         self._others_at = -math.inf
         self._asked_at = -math.inf
 
-    def saw(self, last_at: float | None, now: float) -> None:
-        """The newest batch of this process came then; None: none has come yet."""
-        if self._allowed == "learned" and now - self._asked_at >= NOTED_EVERY_SECONDS:
-            self._asked_at = now
-            self._others_at = newest_arrival(self._state) or -math.inf
-        known = self._known.last_at
-        if last_at is None or (known is not None and last_at - known < NOTED_EVERY_SECONDS):
+    def saw(self, last_at: float | None, now: float, *, stopping: bool = False) -> None:
+        """The newest batch of this process came then; None: none has come yet.
+
+        Whoever is `stopping` writes down the last one however short the silence was.
+        """
+        self._look_around(now)
+        came = last_at is not None and last_at != self._newest
+        if last_at is None or not (came or stopping):
             self._note(now)
             return
-        silence = 0.0 if known is None else self._listened(known, last_at)
-        put_silence(self._state, self._collector, last_at, silence)
+        self._newest = last_at
+        at, known = min(last_at, now), self._known.last_at
+        least = 0.0 if stopping else NOTED_EVERY_SECONDS
+        if known is not None and (at <= known or at - known < least):
+            self._note(now)
+            return
+        silence = 0.0 if known is None else self._listened(known, at)
+        put_silence(self._state, self._collector, at, silence)
         self._known = silences_of(self._state, self._collector)
         self._before = 0.0
+
+    def _look_around(self, now: float) -> None:
+        """Once a minute: what others received, and what a clock dated ahead of now."""
+        # A clock that was set back must not stop this until it is where it was.
+        self._since, self._noted_at = min(self._since, now), min(self._noted_at, now)
+        if 0 <= now - self._asked_at < NOTED_EVERY_SECONDS:
+            return
+        self._asked_at = now
+        known = self._known.last_at
+        if bring_back(self._state, now) or (known is not None and known > now):
+            self._known = silences_of(self._state, self._collector)
+        if self._allowed == "learned":
+            self._others_at = newest_arrival(self._state) or -math.inf
 
     @property
     def last_at(self) -> float | None:

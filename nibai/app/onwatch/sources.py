@@ -11,6 +11,7 @@ from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
 from nibai.errors import CollectError, NibaiError, StoreError
+from nibai.store.awaited import arrived, awaited_since
 from nibai.store.state import State
 from nibai.store.watermarks import final_marks
 
@@ -43,6 +44,7 @@ class SourceThreads:
         self._clock = clock
         self._stopping = threading.Event()
         self._sources = tuple(sources)
+        self._came: set[str] = set()
         self._threads = [
             threading.Thread(target=self._work, args=(source,), name=source.name, daemon=True)
             for source in sources
@@ -126,8 +128,22 @@ class SourceThreads:
         read = min((known[one] for one in source.puller.series if one in known), default=None)
         final = min(final_marks(self._state, source.name).values(), default=None)
         provisional = 0.0 if read is None or final is None else max(read - final, 0.0)
-        every = source.whole_every_seconds
-        return Reading(read, every, problem, provisional_seconds=provisional)
+        return Reading(
+            read,
+            source.whole_every_seconds,
+            problem,
+            provisional_seconds=provisional,
+            awaited_since=self._awaited(source, came=read is not None),
+        )
+
+    def _awaited(self, source: Source, *, came: bool) -> float | None:
+        """From when on a source is waited for that has read nothing, over restarts."""
+        if not came:
+            return awaited_since(self._state, source.name, self._clock())
+        if source.name not in self._came:
+            arrived(self._state, source.name)
+            self._came.add(source.name)
+        return None
 
 
 def _lease(source: Source) -> str:

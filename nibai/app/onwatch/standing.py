@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, replace
 
 from nibai.model import CollectorStanding, Round, Standing
+from nibai.store.freshness import of_scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Reading:
     silence_seconds: float | None = None
     silence_limit_seconds: float | None = None
     provisional_seconds: float = 0.0
+    awaited_since: float | None = None
 
     @property
     def final_until(self) -> float | None:
@@ -70,8 +72,8 @@ class Board:
 
     def allowed_seconds(self, endpoint: str) -> float:
         """How old the newest minute of an endpoint may be: its source reads only so often."""
-        scope = "-".join(endpoint.split("/")[1:2]).replace(".", "-")
-        own = [r.every_seconds for name, r in self.readings().items() if scope and scope in name]
+        readings = self.readings().items()
+        own = [reading.every_seconds for name, reading in readings if of_scope(name, endpoint)]
         return self._quiet + 2 * max(own, default=0.0)
 
     def round(self, now: float) -> Round | None:
@@ -92,7 +94,7 @@ class Board:
 
     def _collector(self, name: str, reading: Reading, now: float) -> CollectorStanding:
         until = reading.read_until
-        quiet_since = until if until is not None else self._since
+        quiet_since = self._newest(reading)
         allowed = self.lag_limit_seconds(reading)
         silence, usual = reading.silence_seconds, reading.silence_limit_seconds
         silent = silence is not None and usual is not None and silence > usual
@@ -106,9 +108,12 @@ class Board:
         )
 
     def lag_seconds(self, reading: Reading, now: float) -> float:
-        """How old a collector's newest minute is; one that never read is as old as the process."""
-        until = reading.read_until if reading.read_until is not None else self._since
-        return max(now - until, 0.0)
+        """How old a collector's newest minute is; one that never read is as old as the wait."""
+        return max(now - self._newest(reading), 0.0)
+
+    def _newest(self, reading: Reading) -> float:
+        since = self._since if reading.awaited_since is None else reading.awaited_since
+        return since if reading.read_until is None else reading.read_until
 
     def lag_limit_seconds(self, reading: Reading) -> float:
         """How old the newest minute may be: as often as it is read, twice, and patience."""
