@@ -19,7 +19,8 @@ def question(audit: FleetAudit) -> str:
     """What was claimed, the first sentence in full."""
     if len(audit.claims) == 1:
         return f"“{audit.claims[0]}”"
-    return f"“{audit.claims[0]}” and {len(audit.claims) - 1} more claims"
+    more = len(audit.claims) - 1
+    return f"“{audit.claims[0]}” and {more} more claim{'s' if more > 1 else ''}"
 
 
 def tally(audit: FleetAudit) -> list[tuple[Verdict, Share]]:

@@ -11,13 +11,21 @@ terraform {
   }
 }
 
+data "aws_caller_identity" "here" {}
+
 locals {
-  # The one policy, for people and for Terraform alike.
-  policy = replace(replace(replace(
-    file("${path.module}/../iam/nibai-read.json"),
-    "CAPTURE_BUCKET", var.capture_bucket),
-    "PREFIX", var.capture_prefix),
-  "QUEUE_ARN", aws_sqs_queue.events.arn)
+  # The one policy, for people and for Terraform alike: its words in capitals are filled in.
+  filled = {
+    ACCOUNT           = data.aws_caller_identity.here.account_id
+    BEDROCK_LOG_GROUP = var.bedrock_log_group
+    CAPTURE_BUCKET    = var.capture_bucket
+    CAPTURE_PREFIX    = var.capture_prefix
+    MODEL_BUCKET      = var.model_bucket
+    MODEL_PREFIX      = var.model_prefix
+    QUEUE_ARN         = aws_sqs_queue.events.arn
+  }
+  pieces = regexall("[A-Z_]{4,}|[A-Z]|[^A-Z]+", file("${path.module}/../iam/nibai-read.json"))
+  policy = join("", [for piece in local.pieces : lookup(local.filled, piece, piece)])
 }
 
 resource "aws_iam_policy" "read" {

@@ -20,3 +20,21 @@ variable "capture_prefix" {
   type        = string
   default     = "none"
 }
+
+variable "model_bucket" {
+  description = "Bucket of model artifacts: overwritten weights are seen there; without it they are not."
+  type        = string
+  default     = "no-models"
+}
+
+variable "model_prefix" {
+  description = "Folder in that bucket, without a slash at either end."
+  type        = string
+  default     = "none"
+}
+
+variable "bedrock_log_group" {
+  description = "Log group of Bedrock's invocation logs, where they go to CloudWatch Logs."
+  type        = string
+  default     = "no-bedrock-logs"
+}

@@ -12,7 +12,6 @@ import secrets
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 
 from nibai import plugins
@@ -139,7 +138,8 @@ def _access(config: Config) -> Access:
 
 def _close(ingest: Ingest) -> None:
     ingest.close()
-    LOG.info("folded and closed: %s", asdict(ingest.stats()))
+    done = ingest.stats()
+    LOG.info("folded and closed: %d rows in %d batches were taken", done.rows, done.batches)
 
 
 def _sources(config: Config) -> list[Source]:

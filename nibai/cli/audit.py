@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from nibai.model import Audit, Change, Window
 
 
+NO_AUDITS = "no audits yet: nibai audit judges a declared change and stores what it found"
+
+
 class _Audit(click.Group):
     """A command of its own (`audit CHANGE`) that also has a sub-command (`audit fleet`)."""
 
@@ -116,9 +119,7 @@ def command(
 
     with open_desk(configuration(config_file, data), time.time) as desk:
         if what[:1] == ("list",):
-            for audit_id, about, created_at, verdict in desk.state.audits():
-                click.echo(f"{audit_id}  {_moment(created_at)}  {about}  {verdict}")
-            return 0
+            return _list(desk)
         if what[:1] == ("show",):
             if len(what) != 2:  # noqa: PLR2004 - show and its id
                 raise UsageError("audit show needs one ID: see nibai audit list")
@@ -142,6 +143,15 @@ def command(
                 )
     output.show(audit, form, html)
     return output.exit_code(audit, inconclusive_ok=inconclusive_ok)
+
+
+def _list(desk: Desk) -> int:
+    stored = desk.state.audits()
+    for audit_id, about, created_at, verdict in stored:
+        click.echo(f"{audit_id}  {_moment(created_at)}  {about}  {verdict}")
+    if not stored:
+        click.echo(NO_AUDITS, err=True)
+    return 0
 
 
 def _watched(

@@ -42,6 +42,20 @@ class Upkeep:
     deleted_before: date | None = None
     answers_deleted_before: date | None = None
 
+    def __str__(self) -> str:
+        """What was done; empty where there was nothing to do.
+
+        >>> str(Upkeep(rolled_up=(date(2026, 3, 1),), deleted_before=date(2026, 1, 1)))
+        'rolled up 2026-03-01; deleted minutes before 2026-01-01'
+        """
+        done = {
+            "rolled up": ", ".join(map(str, self.rolled_up)),
+            "compacted": ", ".join(self.compacted),
+            "deleted minutes before": self.deleted_before,
+            "deleted answers before": self.answers_deleted_before,
+        }
+        return "; ".join(f"{what} {which}" for what, which in done.items() if which)
+
 
 def maintain(
     lake: Lake,

@@ -251,7 +251,7 @@ def open_state(where: str | Path) -> State:
     if "://" in text:
         name, url = sa.make_url(text).render_as_string(hide_password=True), text
     else:
-        Path(text).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(text).parent)
         name, url = text, f"sqlite:///{text}"
     engine = _engine(url, name)
     state = State(engine, name)
@@ -262,6 +262,16 @@ def open_state(where: str | Path) -> State:
         state.close()
         raise
     return state
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: cannot be made a data folder ({error.strerror}): "
+            "give a folder that may be written (--data, or `data` in nibai.yaml)"
+        ) from error
 
 
 def _engine(url: str, name: str) -> sa.Engine:

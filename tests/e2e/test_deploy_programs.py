@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytestmark = pytest.mark.e2e
 
@@ -51,8 +52,14 @@ def test_systemd_knows_every_setting_of_the_unit(tmp_path):
 
 
 def test_kubectl_builds_the_manifests():
-    text = run("kubectl", "kustomize", "kubernetes")
-    assert text.count("kind: ") >= 5
+    built = {
+        one["kind"]: one for one in yaml.safe_load_all(run("kubectl", "kustomize", "kubernetes"))
+    }
+    assert len(built) == 5
+    written = DEPLOY / "kubernetes" / "networkpolicy.yaml"
+    assert built["NetworkPolicy"]["spec"] == yaml.safe_load(written.read_text())["spec"]
+    labels = built["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
+    assert built["Service"]["spec"]["selector"] == labels
 
 
 def test_terraform_finds_its_files_in_form():

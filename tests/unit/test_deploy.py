@@ -160,7 +160,18 @@ def test_the_cluster_lets_in_who_is_named_and_holds_no_token_of_ours():
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert all(rule["from"] for rule in policy["ingress"])
     assert {port["port"] for rule in policy["ingress"] for port in rule["ports"]} == {4318}
-    listed = kubernetes("kustomization.yaml")["resources"]
+    kustomization = kubernetes("kustomization.yaml")
+    assert not any(one.get("includeSelectors") for one in kustomization["labels"]), (
+        "peers keep names"
+    )
+    pod = kubernetes("statefulset.yaml")["spec"]
+    assert (
+        policy["podSelector"]
+        == pod["selector"]
+        == {"matchLabels": pod["template"]["metadata"]["labels"]}
+    )
+    assert kubernetes("service.yaml")["spec"]["selector"] == pod["template"]["metadata"]["labels"]
+    listed = kustomization["resources"]
     assert {*listed} == {path.name for path in KUBERNETES.glob("*.yaml")} - {
         "kustomization.yaml",
         "nibai.yaml",
@@ -211,9 +222,8 @@ def test_prometheus_scrapes_with_the_token_of_readers():
 def test_terraform_gives_the_policy_and_the_events_of_the_other_files():
     main = (DEPLOY / "terraform" / "main.tf").read_text(encoding="utf-8")
     assert "../iam/nibai-read.json" in main
-    replaced = re.findall(r'"([A-Z_]{5,})",', main)
-    words = {*re.findall(r"\b(CAPTURE_BUCKET|PREFIX|[A-Z]+_ARN)\b", POLICY)}
-    assert {*replaced} == words
+    filled = re.findall(r"^    ([A-Z_]+) += \S+$", main, re.MULTILINE)
+    assert {*filled} == {*re.findall(r"[A-Z_]{4,}", POLICY)}
     events = (DEPLOY / "terraform" / "events.tf").read_text(encoding="utf-8")
     template = (DEPLOY / "aws" / "nibai-events.yaml").read_text(encoding="utf-8")
     pattern = yaml.safe_load(template)["Resources"]["Rule"]["Properties"]["EventPattern"]

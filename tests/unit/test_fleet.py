@@ -19,6 +19,7 @@ from nibai.app.compare import load_analyzers
 from nibai.app.fleet import NOT_REPLAYED, Judge, Selection, audit_fleet, judge_chunk
 from nibai.audit import judge
 from nibai.claims import parse
+from nibai.cli.audit import NO_AUDITS
 from nibai.errors import UsageError
 from nibai.fleet import EndpointResult, PartResult, fleet_audit
 from nibai.fleet_document import dumps, from_document, to_document
@@ -263,6 +264,7 @@ def nibai(folder, capsys):
 
 
 def test_the_command_judges_stores_and_shows_again(nibai, tmp_path):
+    assert nibai("audit", "list")[::2] == (0, f"{NO_AUDITS}\n")
     page = tmp_path / "fleet.html"
     code, out, err = nibai(
         "audit", "fleet", "--at", "2022-01-11T00:00Z", "--claim", CLAIM, "--html", str(page)

@@ -81,7 +81,7 @@ def test_models_and_captures_are_read_in_their_own_buckets_only():
         if action.startswith("s3:")
     }
     assert resources == {
-        (action, f"arn:aws:s3:::{bucket}{path}")
-        for bucket in ("CAPTURE_BUCKET", "MODEL_BUCKET")
-        for action, path in (("s3:GetObject", "/PREFIX/*"), ("s3:ListBucket", ""))
+        (action, f"arn:aws:s3:::{what}_BUCKET{path}")
+        for what in ("CAPTURE", "MODEL")
+        for action, path in (("s3:GetObject", f"/{what}_PREFIX/*"), ("s3:ListBucket", ""))
     }

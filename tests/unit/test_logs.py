@@ -1,14 +1,18 @@
 """Log lines: JSON, one a line, with their trace, and without any secret of the configuration."""
 
+import io
 import json
 import logging
+import os
+import sys
 import typing
+import warnings
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from pydantic import BaseModel
 
-from nibai.app.onwatch.logs import JsonLines
+from nibai.app.onwatch.logs import JsonLines, log_as_json
 from nibai.config import Config, SecretReference, hide_password, redacted, resolve_secret
 
 
@@ -83,3 +87,22 @@ def test_a_line_names_the_trace_it_belongs_to():
         found = json.loads(line("folded"))
     assert int(found["trace_id"], 16) == span.get_span_context().trace_id
     assert int(found["span_id"], 16) == span.get_span_context().span_id
+
+
+def test_what_other_libraries_say_by_themselves_comes_in_the_same_form(monkeypatch):
+    monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", written)
+    root = logging.getLogger()
+    before, level = root.handlers, root.level
+    try:
+        log_as_json()
+        warnings.simplefilter("always")
+        warnings.warn("of a library", stacklevel=1)
+    finally:
+        logging.captureWarnings(capture=False)
+        root.handlers = before
+        root.setLevel(level)
+    (line,) = written.getvalue().splitlines()
+    assert "of a library" in json.loads(line)["message"]
+    assert os.environ["GRPC_VERBOSITY"] == "NONE"

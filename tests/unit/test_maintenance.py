@@ -43,6 +43,12 @@ def test_a_day_is_rolled_up_three_hours_after_its_end(world):
     assert world.maintain(1 + 3.1 / 24).rolled_up == (date(2022, 1, 8),)
 
 
+def test_what_was_done_is_said_in_words():
+    assert str(maintenance.Upkeep()) == ""
+    done = maintenance.Upkeep(compacted=("hist", "cells"), answers_deleted_before=date(2026, 1, 2))
+    assert str(done) == "compacted hist, cells; deleted answers before 2026-01-02"
+
+
 def test_maintaining_twice_changes_nothing(world):
     world.traffic(0)
     world.maintain(2)

@@ -307,3 +307,11 @@ def test_a_state_of_the_second_version_learns_to_keep_detectors(tmp_path):
     assert put(4) == [False]
     assert detectors(state, 300.0) == {("e", "s"): {"cursor": 4, "begun": True}}
     state.close()
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_data_folder_that_cannot_be_made_is_said_plainly(tmp_path, below):
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    with pytest.raises(StoreError, match=r"taken.*: cannot be made a data folder \(.*--data"):
+        open_state(taken / below / "state.sqlite")

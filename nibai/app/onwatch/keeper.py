@@ -200,4 +200,5 @@ class Keeper:
                 retention_seconds=self._config.minute_horizon,
                 prediction_seconds=self._config.prediction_retention,
             )
-            LOG.info("maintained the lake: %s", done)
+            if str(done):
+                LOG.info("maintained the lake: %s", done)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 
@@ -57,3 +58,6 @@ def log_as_json() -> None:
     root.setLevel(logging.INFO)
     # It tells of every wake-up.
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+    # gRPC writes lines of its own, one a refused greeting; it reads this when it is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from nibai.errors import ConfigError
+from nibai.errors import ConfigError, UsageError
 from nibai.server import CERTIFICATE, names_of
 
 GRACE_SECONDS = 10
@@ -114,5 +114,10 @@ def _announce(server: Server, ready_file: Path | None) -> None:
     print(f"nibai listens on {url} (OTLP: {url}/v1/traces, {url}/v1/metrics)", flush=True)  # noqa: T201 - the command's output
     if ready_file is not None:
         waiting = ready_file.with_name(ready_file.name + ".new")
-        waiting.write_text(url, encoding="utf-8")
-        waiting.rename(ready_file)
+        try:
+            waiting.write_text(url, encoding="utf-8")
+            waiting.rename(ready_file)
+        except OSError as error:
+            raise UsageError(
+                f"--ready-file {ready_file}: cannot be written ({error.strerror}): check the path"
+            ) from error
