@@ -120,6 +120,9 @@ def cron(line: str) -> Cron:
     if re.search(r"\d", fields[4]):
         raise ValueError(f"{line!r}: write days of the week by name, such as mon or mon-fri")
     try:
-        return Cron(line, CronTrigger.from_crontab(line, timezone=UTC))
+        found = Cron(line, CronTrigger.from_crontab(line, timezone=UTC))
     except ValueError as error:
         raise ValueError(f"{line!r} is no cron line: {error}") from error
+    if next(found.slots(0.0, math.inf), None) is None:
+        raise ValueError(f"{line!r} never comes: there is no such day")
+    return found

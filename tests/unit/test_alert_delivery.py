@@ -322,3 +322,38 @@ def test_alerts_and_silences_come_back_as_they_were_put(state):
 
     table.step_alerts(state, step)
     assert kept.found == [alert] == table.alerts(state)
+
+
+class Town:
+    """Two receivers, and a rule file that says of each look who has the alerts."""
+
+    def __init__(self, state):
+        self.state, self.listeners = state, {"first": Listener(), "second": Listener()}
+
+    def look(self, at, receiver, *standings):
+        tellings = [Telling(name, "test", one) for name, one in self.listeners.items()]
+        courier = Courier(self.state, tellings, lambda _alert: [receiver], lambda *_: None)
+        Engine(Book(RULES), self.state, courier, lambda: START + at)(seen(START + at, *standings))
+
+    def heard(self, name):
+        return [state for _, news in self.listeners[name].told for _, state in news]
+
+
+def test_who_was_told_the_beginning_is_told_the_end_wherever_alerts_go_now(state):
+    town, one = Town(state), standing(change(), verdict=REFUTED)
+    town.look(0, "first", one)
+    town.look(60, "second", one)
+    assert (town.heard("first"), town.heard("second")) == (["firing"], ["firing"])
+    town.look(120, "second", superseded(one))
+    assert town.heard("first") == town.heard("second") == ["firing", "resolved"]
+
+
+def test_what_began_and_ended_elsewhere_is_no_news_to_who_has_such_alerts_now(state):
+    town = Town(state)
+    one, other = (standing(change(number), verdict=REFUTED) for number in (1, 2))
+    town.look(0, "second", other)
+    town.look(60, "first", one, other)
+    town.look(120, "first", superseded(one), other)
+    town.look(180, "second", superseded(one), other)
+    assert town.heard("first") == ["firing", "firing", "resolved"]
+    assert town.heard("second") == ["firing"]

@@ -12,8 +12,9 @@ from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
 from nibai.document import to_document
 from nibai.errors import ConfigError, NotifyError
-from nibai.model import Round, Verdict
+from nibai.model import AlertState, Round, Verdict
 from nibai.protocols import Alerting
+from nibai.store.alerts import Delivery, put_delivery
 from nibai.store.lake import Lake
 from nibai.store.state import open_state
 
@@ -43,6 +44,17 @@ def test_without_a_rule_file_there_is_no_alerting(desk):
 def test_a_missing_secret_is_said_at_the_start(desk, tmp_path):
     with pytest.raises(ConfigError, match="the secret env:HOOK is empty or missing"):
         alerting_of(rules(tmp_path, "env:HOOK"), desk, Tally(), {})
+
+
+def test_a_receiver_that_is_gone_from_the_rules_is_named_with_what_it_was_told(
+    desk, tmp_path, caplog
+):
+    fires = {"a": AlertState.FIRING, "b": AlertState.RESOLVED, "c": AlertState.FIRING}
+    put_delivery(desk.state, Delivery("g", "old.pagerduty", fires))
+    put_delivery(desk.state, Delivery("g", "hook.webhook", fires))
+    alerting_of(rules(tmp_path, "http://127.0.0.1:9/"), desk, Tally(), {})
+    (said,) = caplog.messages
+    assert said.startswith("receiver old.pagerduty, told of 2 alerts that fire, is no longer in ")
 
 
 def test_messages_and_alerts_are_counted(desk, tmp_path):

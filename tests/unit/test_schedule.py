@@ -78,6 +78,7 @@ def test_a_cron_line_is_utc_and_names_its_days():
         ("0 6 * * 1", "'0 6 * * 1': write days of the week by name, such as mon or mon-fri"),
         ("0 6 * *", "'0 6 * *' has 4 fields, not minute, hour, day, month and day of the week"),
         ("0 66 * * mon", "'0 66 * * mon' is no cron line: "),
+        ("0 6 31 feb *", "'0 6 31 feb *' never comes: there is no such day"),
     ],
 )
 def test_a_wrong_cron_line_says_why(line, says):

@@ -32,6 +32,9 @@ REFUSED_PAUSE_SECONDS = 3600.0
 """After a refusal that trying again does not cure: somebody has to change something first."""
 
 LOUDEST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
+_Heard = Mapping[str, Mapping[str, AlertState]]
+"""Of an alert's fingerprint: who was told of it, and in which state."""
+
 Route = Callable[[Alert], Sequence[str]]
 Count = Callable[[str, str], None]
 """(receiver's notifier, how the message ended)."""
@@ -62,11 +65,25 @@ class Courier:
         alerts, silences, known = table.everything(self.state)
         fired = [alert for alert in alerts if alert.fired_at is not None]
         problems: list[str] = []
+        heard = _heard(known.values())
         for receiver in self.receivers:
-            mine = [alert for alert in fired if receiver.name in self.route(alert)]
+            mine = [alert for alert in fired if self._concerns(receiver.name, alert, heard)]
             if now >= self._paused.get(receiver.name, now):
                 problems += self._turn(receiver, mine, silences, known, now)
         return problems
+
+    def _concerns(self, receiver: str, alert: Alert, heard: _Heard) -> bool:
+        """Whether a receiver is to hear of an alert, also where routes were changed meanwhile.
+
+        Who was told that it fires is told its end. One that is over, and that somebody heard of who
+        would not today, began and ended elsewhere.
+        """
+        states = heard.get(alert.fingerprint, {})
+        if states.get(receiver) is AlertState.FIRING:
+            return True
+        routed = self.route(alert)
+        elsewhere = alert.state is AlertState.RESOLVED and not states.keys() <= {*routed}
+        return receiver in routed and (receiver in states or not elsewhere)
 
     def _turn(
         self,
@@ -167,6 +184,14 @@ class Courier:
         table.put_delivery(self.state, failed)
         self.count(receiver.kind, error.reason)
         return f"{receiver.name}: {error} (tried again in {pause:.0f} s)"
+
+
+def _heard(known: Iterable[Delivery]) -> _Heard:
+    found: dict[str, dict[str, AlertState]] = {}
+    for delivery in known:
+        for fingerprint, state in delivery.told.items():
+            found.setdefault(fingerprint, {})[delivery.receiver] = state
+    return found
 
 
 def _groups(alerts: Iterable[Alert]) -> list[tuple[str, list[Alert]]]:

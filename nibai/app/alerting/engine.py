@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from nibai.model import Alert, AlertState, Round
 from nibai.protocols import Addressee, Notifier, RuleBook, Surroundings
 from nibai.store import alerts as table
 from nibai.store.state import State
+
+LOG = logging.getLogger("nibai.alerts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,13 @@ def open_alerting(
     `count` is called with a notifier's name and how a message ended ("ok", or a reason).
     """
     book = rule_book(rules)
+    for name, number in _left_open(state, {one.name for one in book.receivers}).items():
+        LOG.warning(
+            "receiver %s, told of %d alerts that fire, is no longer in %s: end them there by hand",
+            name,
+            number,
+            rules,
+        )
     courier = Courier(state, tellings(book.receivers, surroundings), book.route, count)
     return Engine(book, state, courier, surroundings.clock)
 
@@ -78,6 +88,16 @@ def rule_book(rules: Path) -> RuleBook:
     if not isinstance(book, RuleBook):
         raise PluginError("the plug-in 'file' in nibai.rules reads no rules: reinstall")
     return book
+
+
+def _left_open(state: State, names: Collection[str]) -> Mapping[str, int]:
+    """Receivers that are gone from the rules while alerts that they were told of fire."""
+    return Counter(
+        delivery.receiver
+        for delivery in table.deliveries(state).values()
+        for told in delivery.told.values()
+        if delivery.receiver not in names and told is AlertState.FIRING
+    )
 
 
 def tellings(receivers: Sequence[Addressee], surroundings: Surroundings) -> list[Telling]:
