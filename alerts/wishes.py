@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +25,7 @@ from nibai.model import (
     Standing,
     Verdict,
 )
+from nibai.stats.verdict import refuted_level
 
 EXPIRES_SECONDS = 7 * 86400.0
 """So long an alert about a change goes on, and so long after it a decision is still told."""
@@ -115,15 +115,10 @@ def _ended(standing: Standing) -> Resolution | None:
 
 def _verdict(rule: ClaimRule, standing: Standing) -> Verdict:
     """The verdict at the rule's level: one that is reached at a lower level is undecided."""
-    level = standing.sentence.shared(rule.level)
-    if level <= standing.level or standing.verdict is not Verdict.REFUTED:
+    if standing.verdict is not Verdict.REFUTED:
         return standing.verdict
-    needed = -math.log(1 - level)
-    strong = any(
-        f.verdict is Verdict.REFUTED and (f.evidence.log_e_value or 0.0) >= needed
-        for f in standing.findings
-    )
-    return Verdict.REFUTED if strong else Verdict.INCONCLUSIVE
+    reached = refuted_level(standing.sentence, standing.findings, standing.level)
+    return Verdict.REFUTED if rule.level <= reached else Verdict.INCONCLUSIVE
 
 
 def _falls_short(finding: Finding) -> bool:

@@ -137,6 +137,14 @@ REGISTRY: dict[str, Exported] = {
             f"{_PER_CHANGE} × claims",
         ),
         _gauge(
+            "nibai_claim_refuted_level_ratio",
+            "1",
+            (*_CHANGE, "claim"),
+            "Confidence level that the refutation of a claim reaches at any number of looks, of "
+            "all its segments together; 0 where it is not refuted",
+            f"{_PER_CHANGE} × claims",
+        ),
+        _gauge(
             "nibai_change_verdict",
             "1",
             _CHANGE,

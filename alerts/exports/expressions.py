@@ -166,7 +166,12 @@ def _claim(rule: ClaimRule, earlier: Sequence[ClaimRule]) -> Iterator[Expression
 
 
 def _verdict(rule: ClaimRule, verdict: Verdict, earlier: Sequence[ClaimRule]) -> str:
-    text = f"{_selector(rule)} == {VERDICT_CODES[verdict]}"
+    reached = _selector(rule, "nibai_claim_refuted_level_ratio")
+    text = f"{reached} >= {rule.level!r}"
+    if verdict is Verdict.INCONCLUSIVE:
+        # Refuted at a lower level than the rule's is undecided.
+        undecided = f"{_selector(rule)} == {VERDICT_CODES[verdict]}"
+        text = f"({undecided} or {reached} > 0 < {rule.level!r})"
     kinds = _kinds(rule)
     if kinds:
         text += f" and {kinds}"
@@ -176,13 +181,13 @@ def _verdict(rule: ClaimRule, verdict: Verdict, earlier: Sequence[ClaimRule]) ->
     return text
 
 
-def _selector(rule: ClaimRule) -> str:
+def _selector(rule: ClaimRule, gauge: str = "nibai_claim_verdict") -> str:
     matchers = []
     if rule.sentence is not None:
         matchers.append(_named(rule.sentence, rule.segments))
     if rule.where.endpoint != "**":
         matchers.append(f"endpoint=~{literal(pattern_of(rule.where.endpoint))}")
-    return f"nibai_claim_verdict{{{', '.join(matchers)}}}" if matchers else "nibai_claim_verdict"
+    return f"{gauge}{{{', '.join(matchers)}}}" if matchers else gauge
 
 
 def _named(sentence: Sentence, segments: Sequence[str]) -> str:

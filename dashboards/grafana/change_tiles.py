@@ -36,7 +36,7 @@ def verdicts() -> list[Panel]:
             "What was promised, and what production says.",
             "nibai_claim_verdict",
             now(claims, "{{claim}}"),
-            width=10,
+            width=7,
             named=True,
         ),
         verdict_tile(
@@ -51,6 +51,17 @@ def verdicts() -> list[Panel]:
             "nibai_cost_usd_per_request",
             now(f"{cost('baseline', 'estimate')} / {cost('candidate', 'estimate')}"),
             unit="suffix:x",
+        ),
+        tile(
+            "Refuted up to level",
+            "Confidence level that the refutation of a claim reaches; 0 where it is not refuted.",
+            "nibai_claim_refuted_level_ratio",
+            now(
+                latest("claim", series("nibai_claim_refuted_level_ratio", **ONE_CHANGE)),
+                "{{claim}}",
+            ),
+            unit="percentunit",
+            named=True,
         ),
         tile(
             "Level",

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from nibai.claims import claim_name
+from nibai.conventions import DEFAULT_LEVEL
 from nibai.exposition.answers import answer_gauges
 from nibai.exposition.families import Families
 from nibai.exposition.load import load_gauges
@@ -23,8 +24,9 @@ from nibai.model import (
     Finding,
     Promise,
     SentenceResult,
+    Verdict,
 )
-from nibai.stats.verdict import audit_verdict
+from nibai.stats.verdict import audit_verdict, refuted_level
 
 ECDF_POINTS = 40
 MOST_SEGMENTS = 40
@@ -34,12 +36,16 @@ LIKE_FOR_LIKE, RAW = "like_for_like", "raw"
 
 @dataclass(frozen=True, slots=True)
 class ChangeView:
-    """A change, its sentences with the verdicts that count, and the audit that describes it."""
+    """A change, its sentences with the verdicts that count, and the audit that describes it.
+
+    `level` is that of the verdicts, before sentences of one family share it.
+    """
 
     change: Change
     effective_at: float | None = None
     sentences: tuple[SentenceResult, ...] = ()
     audit: Audit | None = None
+    level: float = DEFAULT_LEVEL
 
     @property
     def labels(self) -> dict[str, str]:
@@ -78,6 +84,10 @@ def _verdict(families: Families, view: ChangeView, result: SentenceResult) -> No
     sentence = claim_name(result.sentence)
     code = VERDICT_CODES[result.verdict]
     families.add("nibai_claim_verdict", code, claim=sentence, **view.labels)
+    level = result.sentence.shared(view.level)
+    refuted = result.verdict is Verdict.REFUTED
+    reached = refuted_level(result.sentence, result.findings, level) if refuted else 0.0
+    families.add("nibai_claim_refuted_level_ratio", reached, claim=sentence, **view.labels)
     for part in result.sentence.parts:
         families.add(
             "nibai_change_claim_ratio",

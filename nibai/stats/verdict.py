@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from nibai.model import ReasonCode, Verdict
+from nibai.model import Finding, ReasonCode, Sentence, Verdict
 
 ONE_RUN_MAX_QUANTILE = 0.75
 """Quantiles above this need run-level replication to be decided."""
@@ -50,6 +50,19 @@ class Part:
 
     verdict: Verdict
     p_refute: float | None = None
+
+
+def refuted_level(sentence: Sentence, findings: Sequence[Finding], level: float) -> float:
+    """The highest level that its refutation reaches, at any number of looks.
+
+    `level` is the one it was refuted at; evidence that went on may say more. Of a family the level
+    of all together, as rules give it: 19 in 20 for one of ten segments needs evidence of 1 in 200.
+    """
+    refuted = [one for one in findings if one.verdict is Verdict.REFUTED]
+    strongest = max((one.evidence.log_e_value or 0.0 for one in refuted), default=0.0)
+    wrong = min(1 - level, math.exp(-strongest))
+    # What rounding adds would put a level below itself.
+    return round(max(1 - sentence.family * wrong, 0.0), 12)
 
 
 # -- thresholds -----------------------------------------------------------------------------

@@ -242,6 +242,8 @@ def test_exported_rules_fire_as_nibai_does(tmp_path):
     given = [
         series("nibai_claim_verdict", {**chat, **claim}, "0x290 -1x12"),
         series("nibai_claim_verdict", {**other, **claim}, "-1x320"),
+        series(LEVEL, {**chat, **claim}, "0x290 0.97x12"),
+        series(LEVEL, {**other, **claim}, "0.95x320"),
         series("nibai_change_info", {**chat, "kind": "precision"}, "1x320"),
         series("nibai_change_info", {**other, "kind": "precision"}, "1x320"),
         series("nibai_change_effective_timestamp_seconds", chat, "0x320"),
@@ -308,6 +310,54 @@ def test_exported_rules_fire_as_nibai_does(tmp_path):
             ],
         },
         {"eval_time": "1540m", "alertname": "NibaiDown", "exp_alerts": [DOWN]},
+    ]
+    tests = {
+        "rule_files": ["exported.yaml"],
+        "evaluation_interval": "5m",
+        "tests": [{"interval": "5m", "input_series": given, "alert_rule_test": cases}],
+    }
+    (tmp_path / "tests.yaml").write_text(yaml.safe_dump(tests), encoding="utf-8")
+    promtool("test", "rules", "tests.yaml", at=tmp_path)
+
+
+LEVEL = "nibai_claim_refuted_level_ratio"
+
+
+def test_an_exported_rule_waits_for_its_level_as_nibai_does(tmp_path):
+    strict = rule(
+        claim="2x faster at p50", name="sure", level=0.999, alert={"refuted": {"severity": "info"},
+        "inconclusive": {"severity": "info"}},
+    )  # fmt: skip
+    text = book.build({"path": written(tmp_path, strict)}).export("prometheus", {})
+    (tmp_path / "exported.yaml").write_text(text, encoding="utf-8")
+    change = {"endpoint": "a/b/c", "variant": "v", "change": "c1", "claim": "2x-faster-at-p50"}
+    of_change = {name: change[name] for name in ("endpoint", "variant", "change")}
+    given = [
+        # Refuted at 0.95 after an hour, at the rule's level after 30.
+        series("nibai_claim_verdict", change, "0x12 -1x500"),
+        series(LEVEL, change, "0x12 0.96x347 0.9991x200"),
+        series("nibai_change_effective_timestamp_seconds", of_change, "0x520"),
+        series("nibai_build_info", {"version": "1"}, "1x520"),
+    ]
+    labels = {**change, "claim": "sure", "severity": "info"}
+
+    def fires(name, at, *found):
+        return {"eval_time": at, "alertname": name, "exp_alerts": list(found)}
+
+    said = {
+        "title": "“2x faster at p50” is {} a/b/c",
+        "change": "c1",
+    }
+    undecided = {**said, "title": said["title"].format("still undecided on"),
+                 "todo": "Nothing is wrong yet: wait for more traffic, or claim less."}  # fmt: skip
+    over = {**said, "title": said["title"].format("refuted on"),
+            "todo": "Read the audit; keep, roll back or correct the claim."}  # fmt: skip
+    cases = [
+        fires("NibaiClaimRefuted", "2h"),
+        fires("NibaiClaimRefuted", "29h"),
+        fires("NibaiClaimUndecided", "29h", {"exp_labels": labels, "exp_annotations": undecided}),
+        fires("NibaiClaimRefuted", "31h", {"exp_labels": labels, "exp_annotations": over}),
+        fires("NibaiClaimUndecided", "35h"),
     ]
     tests = {
         "rule_files": ["exported.yaml"],

@@ -1,5 +1,6 @@
 """`/metrics`: text and protobuf carry the same values, and both are those of the lake."""
 
+import math
 import re
 from dataclasses import replace
 
@@ -25,7 +26,7 @@ from nibai.exposition.native import LARGEST_EXPONENT, message, native_buckets
 from nibai.exposition.text import bounds, classic_buckets
 from nibai.histogram import BlockHistograms
 from nibai.metric_registry import REGISTRY
-from nibai.model import LoadRow
+from nibai.model import LoadRow, Verdict
 
 RNG = np.random.default_rng(7)
 
@@ -228,6 +229,31 @@ def test_a_refuted_claim_is_minus_one_with_its_ratio_and_bounds(families):
     shares = [float(v) for v in re.findall(r'change_ecdf_ratio\{.*side="baseline".*\} (\S+)', text)]
     assert 10 < len(shares) <= 41
     assert max(shares) <= 1.0
+
+
+def test_the_level_of_a_refutation_is_that_of_its_evidence_and_of_its_family():
+    audit = mixed()
+    (refuted,) = [one for one in audit.sentences if one.verdict is Verdict.REFUTED][:1]
+    weak = next(one for one in refuted.findings if one.verdict is Verdict.REFUTED)
+
+    def level(log_e, family):
+        strong = replace(weak, evidence=replace(weak.evidence, log_e_value=log_e))
+        sentence = replace(refuted.sentence, family=family)
+        result = replace(refuted, sentence=sentence, findings=(strong,))
+        made = Families()
+        change_families(made, [ChangeView(audit.change, None, (result,), None, 0.95)])
+        found = {f.exported.name: f.samples[0].value for f in made.done()}
+        return found["nibai_claim_refuted_level_ratio"]
+
+    assert (level(None, 1), level(2.0, 1), level(None, 10)) == (0.95, 0.95, 0.95)
+    assert level(math.log(1000), 1) == 0.999
+    assert level(math.log(1000), 10) == 0.99
+    made = Families()
+    undecided = replace(refuted, verdict=Verdict.INCONCLUSIVE)
+    change_families(made, [ChangeView(audit.change, None, (undecided,))])
+    assert {f.exported.name: f.samples[0].value for f in made.done()}[
+        "nibai_claim_refuted_level_ratio"
+    ] == 0.0
 
 
 def test_the_exposition_that_real_programs_are_tested_with_has_every_family():

@@ -150,8 +150,8 @@ def test_exported_rules_are_about_every_segment():
     rules = RuleSet.model_validate(document(*RULES))
     first, _, raw, *_ = of_group(rules, rules.groups[0])
     assert first.expr == (
-        'nibai_claim_verdict{claim=~"1\\\\.5x-faster-at-p50|'
-        '1\\\\.5x-faster-at-p50-for-model[-.].*"} == -1'
+        'nibai_claim_refuted_level_ratio{claim=~"1\\\\.5x-faster-at-p50|'
+        '1\\\\.5x-faster-at-p50-for-model[-.].*"} >= 0.95'
     )
     assert first.labels == {"severity": "critical", "rule": "each"}
     assert 'claim="3x-faster-at-p50-raw"' in raw.expr

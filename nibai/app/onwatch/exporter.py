@@ -159,14 +159,14 @@ class Exporter:
         ids = [row[0] for row in rows if row[1] == change.id]
         chosen = next((name for name in ids if name.startswith(WATCH)), ids[0] if ids else None)
         audit = None if chosen is None else self._audit(chosen)
-        standing = self._standing(change.id)
+        standing, level = self._standing(change.id), self._config.schedule.level
         if audit is not None and not standing and not audit.id.startswith(REPORT):
-            standing = audit.sentences
+            standing, level = audit.sentences, audit.level
         elif audit is not None and audit.id.startswith(WATCH):
             # Another process may have decided since this one looked; what is decided stays.
             decided = {r.sentence: r for r in audit.sentences if r.verdict in SETTLED}
             standing = tuple(decided.get(one.sentence, one) for one in standing)
-        return ChangeView(change, watched_since(change) or None, standing, audit)
+        return ChangeView(change, watched_since(change) or None, standing, audit, level)
 
     def _standing(self, change: str) -> tuple[SentenceResult, ...]:
         seen = self._board.round(self._desk.clock())
