@@ -33,15 +33,16 @@ CODES = {
     503: grpc.StatusCode.UNAVAILABLE,
 }
 
+Certificates = Callable[[], tuple[bytes, bytes, bytes | None]]
+"""What they are now."""
+
 Call = Callable[[bytes, grpc.ServicerContext], bytes]
 
 
 class GrpcListener:
     """Serves a receiver at an address; with `allowed`, whoever calls must be."""
 
-    def __init__(
-        self, address: str, max_body: int, certificates: tuple[bytes, bytes, bytes | None] | None
-    ) -> None:
+    def __init__(self, address: str, max_body: int, certificates: Certificates | None) -> None:
         self._address = address
         self._max_body = max_body
         self._certificates = certificates
@@ -78,17 +79,42 @@ class GrpcListener:
         """The port; with authorities of clients, every client has to show a certificate."""
         if self._certificates is None:
             return int(server.add_insecure_port(self._address))
-        certificate, key, clients = self._certificates
-        credentials = grpc.ssl_server_credentials(
-            [(key, certificate)], clients, require_client_auth=clients is not None
+        newest = self._certificates
+        shown = newest()
+        credentials = grpc.dynamic_ssl_server_credentials(
+            _greeting(shown),
+            _renewed(newest, shown),
+            require_client_authentication=shown[2] is not None,
         )
         return int(server.add_secure_port(self._address, credentials))
+
+
+def _greeting(shown: tuple[bytes, bytes, bytes | None]) -> grpc.ServerCertificateConfiguration:
+    certificate, key, clients = shown
+    return grpc.ssl_server_certificate_configuration([(key, certificate)], clients)
+
+
+def _renewed(
+    newest: Certificates, shown: tuple[bytes, bytes, bytes | None]
+) -> Callable[[], grpc.ServerCertificateConfiguration | None]:
+    """What gRPC asks at each greeting: other certificates, or None for those of before."""
+    before = [shown]
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        now = newest()
+        if now == before[0]:
+            return None
+        before[0] = now
+        return _greeting(now)
+
+    return fetch
 
 
 def build(options: Mapping[str, object]) -> Listener:
     """The listener; options are `address`, `max_body` and, for TLS, `certificates`.
 
-    Those are the certificate, its key and the authorities of clients (or None), in PEM form.
+    Called, those are the certificate, its key and the authorities of clients (or None) as they are
+    now, in PEM form.
     """
     certificates = options.get("certificates")
     return GrpcListener(

@@ -37,7 +37,7 @@ from nibai.errors import PluginError
 from nibai.protocols import Listener, Receiver
 from nibai.schedule import Turns, Waker
 from nibai.schedule.slots import MOST_ATTEMPTS
-from nibai.server import Access, Certificates, Site, make_app
+from nibai.server import Access, Certificates, Renewal, Site, make_app
 from nibai.store.connection import bound_memory
 from nibai.store.ingest import Ingest
 from nibai.store.revisions import LatePushes
@@ -125,9 +125,9 @@ def _secret(reference: str | None) -> str | None:
     return None if reference is None else resolve_secret(reference, environment())
 
 
-def _certificates(config: Config) -> Certificates | None:
+def _certificates(config: Config) -> Renewal | None:
     tls = config.otlp.tls
-    return None if tls is None else Certificates(tls.certificate, tls.key, tls.clients)
+    return None if tls is None else Renewal(Certificates(tls.certificate, tls.key, tls.clients))
 
 
 def _access(config: Config) -> Access:
@@ -163,11 +163,11 @@ def _office(config: Config, desk: Desk, owner: str, *, board: Board, tally: Tall
     return Office(config, desk, board, tally, turns, follower, alerting, annotating, claimed)
 
 
-def _listener(config: Config, certificates: Certificates | None) -> Listener:
+def _listener(config: Config, certificates: Renewal | None) -> Listener:
     options = {
         "address": config.otlp.grpc,
         "max_body": config.otlp.max_body,
-        "certificates": None if certificates is None else certificates.read(),
+        "certificates": None if certificates is None else certificates.contents,
     }
     listener = plugins.load("nibai.listeners", "grpc", options)
     if not isinstance(listener, Listener):

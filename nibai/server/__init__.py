@@ -17,9 +17,12 @@ from nibai.protocols import Receiver, Sink
 from nibai.server.access import CERTIFICATE, Access
 from nibai.server.reading import Site, reading_routes
 from nibai.server.receiving import receiving_routes
+from nibai.server.renewal import Renewal
 from nibai.server.tls import Certificates, names_of
 
-__all__ = ["CERTIFICATE", "Access", "Certificates", "Health", "Site", "make_app", "names_of"]
+__all__ = [
+    "CERTIFICATE", "Access", "Certificates", "Health", "Renewal", "Site", "make_app", "names_of",
+]  # fmt: skip
 
 Health = Callable[[], tuple[bool, Mapping[str, object]]]
 

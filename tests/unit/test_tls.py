@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import ssl
 import threading
 import time
@@ -17,7 +18,7 @@ from collector import otlp, otlp_grpc
 from nibai.app.onwatch.serving import configured
 from nibai.config import Config
 from nibai.errors import ConfigError
-from nibai.server import Access, Certificates, Site, make_app
+from nibai.server import Access, Certificates, Renewal, Site, make_app
 
 SENDERS = ("otel-*", "127.9.9.9")
 FACTS = {"status": "failing", "problem": "/var/lib/nibai: disk is full"}
@@ -133,7 +134,7 @@ def test_a_strangers_certificate_is_refused(served, authority, tmp_path):
 @pytest.fixture(scope="module")
 def call(certificates, authority):
     sink = Memory()
-    options = {"address": "127.0.0.1:0", "max_body": 10_000, "certificates": certificates.read()}
+    options = {"address": "127.0.0.1:0", "max_body": 10_000, "certificates": certificates.read}
     address, stop = otlp_grpc.build(options).listen(
         otlp.build({}), sink, Access(None, None, SENDERS).may_send
     )
@@ -161,6 +162,97 @@ def test_grpc_takes_a_senders_certificate_only(call, pairs):
     with pytest.raises(grpc.RpcError) as raised:
         call()
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+# -- certificates that are renewed ---------------------------------------------------------------
+
+
+def put(pair, where):
+    for source, target in zip(pair.files, (where.certificate, where.key), strict=True):
+        # As a volume or certbot does: another file is put in its place.
+        fresh = target.with_suffix(".new")
+        fresh.write_bytes(Path(source).read_bytes())
+        fresh.rename(target)
+
+
+def shown_to(port, *trusted, pair=None):
+    """The certificate that a client is shown who trusts these authorities."""
+    context = ssl.create_default_context()
+    for one in trusted:
+        context.load_verify_locations(one.file)
+    if pair is not None:
+        context.load_cert_chain(*pair.files)
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as greeted,
+    ):
+        names = dict(part[0] for part in greeted.getpeercert()["subject"])
+        greeted.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        answer = greeted.recv(12).decode()
+        if not answer:
+            raise ConnectionError
+        return names["commonName"], answer.rpartition(" ")[2]
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path, caplog):
+    first, second = Authority(tmp_path, "first"), Authority(tmp_path, "second")
+    clients = tmp_path / "clients.pem"
+    clients.write_bytes(Path(first.file).read_bytes())
+    files = Certificates(tmp_path / "tls.crt", tmp_path / "tls.key", clients)
+    put(first.issue("old"), files)
+    renewal, sink = Renewal(files), Memory()
+    app = make_app(
+        [otlp.build({})], sink, lambda: (True, FACTS), access=Access(None, None, SENDERS),
+        max_body=10, site=Site(lambda _accept: ("text/plain", b"all"), lambda _a, _b: (200, "")),
+    )  # fmt: skip
+    server = uvicorn.Server(configured(app, "127.0.0.1:0", renewal.context()))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    options = {"address": "127.0.0.1:0", "max_body": 1000, "certificates": renewal.contents}
+    address, stop = otlp_grpc.build(options).listen(
+        otlp.build({}), sink, Access(None, None, SENDERS).may_send
+    )
+
+    def over_grpc(pair, authority):
+        own = [Path(f).read_bytes() for f in pair.files]
+        shown = grpc.ssl_channel_credentials(Path(authority.file).read_bytes(), own[1], own[0])
+        with grpc.secure_channel(address, shown) as channel:
+            channel.unary_unary(METHOD)(BODY, timeout=10)
+
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        agent = first.issue("otel-agent")
+        assert shown_to(port, first, pair=agent) == ("old", "200")
+        unfit = f"is not the key of {files.certificate}: give the one it was made with"
+        # What does not fit is not used, and said once.
+        files.key.write_bytes(Path(second.issue("other").key).read_bytes())
+        with caplog.at_level("INFO", logger="nibai.tls"):
+            assert shown_to(port, first, pair=agent) == ("old", "200")
+            assert shown_to(port, first, pair=agent) == ("old", "200")
+            put(second.issue("new"), files)
+            clients.write_bytes(Path(second.file).read_bytes())
+            assert shown_to(port, second, pair=second.issue("otel-b")) == ("new", "200")
+        assert [record.getMessage() for record in caplog.records] == [
+            f"otlp.tls.key: {files.key} {unfit}; the certificate of before goes on",
+            f"otlp.tls: {files.certificate} was renewed",
+        ]
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            shown_to(port, second, pair=agent)
+        over_grpc(second.issue("otel-b"), second)
+        put(second.issue("newest"), files)
+        put(first.issue("again"), files)
+        clients.write_bytes(Path(first.file).read_bytes())
+        over_grpc(agent, first)
+        with pytest.raises(grpc.RpcError):
+            over_grpc(second.issue("otel-b"), first)
+        files.certificate.unlink()
+        assert shown_to(port, first, pair=agent) == ("again", "200")
+    finally:
+        server.should_exit = True
+        thread.join()
+        stop()
 
 
 # -- files and settings that are wrong ---------------------------------------------------------
