@@ -17,12 +17,14 @@ from nibai.conventions import METRICS
 from nibai.model import Moved, Verdict
 from nibai.protocols import (
     AuditsPage,
+    BrokenPage,
     EndpointPage,
     EndpointsPage,
     MissingPage,
     Page,
     PageMaker,
     ProblemPage,
+    RefusedPage,
 )
 
 HOME = files("dashboards.pages")
@@ -32,6 +34,8 @@ TEMPLATES: dict[type[Page], str] = {
     EndpointPage: "endpoint.html",
     MissingPage: "missing.html",
     ProblemPage: "problem.html",
+    RefusedPage: "refused.html",
+    BrokenPage: "broken.html",
 }
 
 

@@ -29,6 +29,7 @@ from demo.watch.lapse import Latency, Stretch, fill
 from demo.watch.live import Serving, measure
 from demo.watch.terminal import Terminal, lines
 from nibai.errors import CollectError, NibaiError
+from nibai.redaction import redacted
 
 ENDPOINT, VARIANT = "demo/lapse/docstrings", "prod"
 HONEST = "2x faster at p50, p90 and p99"
@@ -253,7 +254,7 @@ def main() -> int:
         error.show()
         return 2
     except NibaiError as error:
-        click.echo(f"nibai: {error}", err=True)
+        click.echo(f"nibai: {redacted(str(error))}", err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort):
         click.echo("ended")

@@ -32,9 +32,10 @@ from nibai.app.onwatch.sources import SourceThreads
 from nibai.app.onwatch.standing import Board
 from nibai.app.onwatch.tally import Tally
 from nibai.app.onwatch.telemetry import telemeter
-from nibai.config import Config, environment, hide_password, resolve_secret
+from nibai.config import Config, environment, resolve_secret
 from nibai.errors import PluginError
 from nibai.protocols import Listener, Receiver
+from nibai.redaction import hide_password
 from nibai.schedule import Turns, Waker
 from nibai.schedule.slots import MOST_ATTEMPTS
 from nibai.server import Access, Certificates, Renewal, Site, make_app
@@ -106,7 +107,7 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
             ready=lambda: keeper.ready(warm=exporter.warm()),
             access=access,
             max_body=config.otlp.max_body,
-            site=Site(exporter.scrape, Pages(desk, board, exporter.seen, office.detections).page),
+            site=_site(exporter, Pages(desk, board, exporter.seen, office.detections)),
         )
         # Stopped in the other order: what wakes first, what folds last.
         for part in (keeper, exporter, sources, waker):
@@ -119,6 +120,10 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
             print(f"nibai listens on {address} (OTLP over gRPC)", flush=True)  # noqa: T201 - the command's output
         number = serve_app(app, config.otlp.listen, ready_file, context)
     return 128 + number if number else 0
+
+
+def _site(exporter: Exporter, pages: Pages) -> Site:
+    return Site(exporter.scrape, pages.page, pages.refused, pages.broken)
 
 
 def _secret(reference: str | None) -> str | None:

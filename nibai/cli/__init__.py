@@ -7,6 +7,7 @@ input · 6 store · 7 notify · 70 unexpected · 130 Ctrl-C · 143 SIGTERM. 1 is
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from typing import NoReturn
 import click
 
 from nibai.errors import NibaiError
+from nibai.redaction import redacted
 
 EXIT_UNEXPECTED = 70
 EXIT_INTERRUPTED = 130
@@ -133,7 +135,7 @@ def invoke(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way t
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return 2
     except NibaiError as error:
         _say(str(error))
@@ -154,14 +156,21 @@ def invoke(arguments: list[str]) -> int:  # noqa: PLR0911 - one return per way t
     return outcome if isinstance(outcome, int) else 0
 
 
+def _show(error: click.ClickException) -> None:
+    """As click shows it: with the usage of the command where there is one."""
+    shown = io.StringIO()
+    error.show(file=shown)
+    click.echo(redacted(shown.getvalue()), nl=False, err=True)
+
+
 def _say(text: str) -> None:
-    click.echo(f"nibai: {text}", err=True)
+    click.echo(f"nibai: {redacted(text)}", err=True)
 
 
 def _write_traceback() -> str:
     handle, path = tempfile.mkstemp(prefix="nibai-traceback-", suffix=".txt")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        traceback.print_exc(file=file)
+        file.write(redacted(traceback.format_exc()))
     return path
 
 

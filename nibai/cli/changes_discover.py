@@ -11,6 +11,7 @@ import click
 from nibai.cli.changes_find import count_text, minute_text
 from nibai.cli.common import configuration, data_options, format_option, moment
 from nibai.errors import CollectError
+from nibai.redaction import redacted
 
 if TYPE_CHECKING:
     from nibai.app.discover import Discovery
@@ -71,7 +72,7 @@ def _say(found: Discovery, form: str, told: set[str]) -> None:
         click.echo(f"  {note}", err=True)
     for problem in found.problems:
         if problem not in told:
-            click.echo(f"  not read: {problem}", err=True)
+            click.echo(f"  not read: {redacted(problem)}", err=True)
     told |= set(found.problems)
     looked = count_text(found.endpoints, "endpoint")
     click.echo(f"{looked} looked at, {count_text(len(found.changes), 'change')} found", err=True)

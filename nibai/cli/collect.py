@@ -10,6 +10,7 @@ import click
 from nibai.cli.common import configuration, data_options
 from nibai.cli.progress import progress
 from nibai.errors import CollectError
+from nibai.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +57,7 @@ def command(*, once: bool, dry_run: bool, config_file: str | None, data: str | N
         if once:
             return 0
         for problem in problems:
-            click.echo(f"nibai: {problem}", err=True)
+            click.echo(f"nibai: {redacted(problem)}", err=True)
         due |= {source.name: now + source.every_seconds for source in ready}
         time.sleep(max(min(due.values()) - time.time(), 0.0) + AWAKE_SECONDS)
 

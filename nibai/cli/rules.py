@@ -11,6 +11,7 @@ import click
 
 from nibai.cli.common import configuration, data_options
 from nibai.errors import NotifyError, UsageError
+from nibai.redaction import redacted
 
 if TYPE_CHECKING:
     from nibai.protocols import RuleBook
@@ -141,7 +142,8 @@ def fire(
     around = None if dry_run else Surroundings(environment(), lambda _audit: None, time.time)
     told = desk.fire(book, rule, around)
     for one in told:
-        click.echo(f"{one.receiver}: {'would be told' if dry_run else one.problem or one.message}")
+        said = "would be told" if dry_run else redacted(one.problem or one.message)
+        click.echo(f"{one.receiver}: {said}")
         if dry_run:
             click.echo(one.message, nl=False)
     failed = [one.receiver for one in told if one.problem is not None]

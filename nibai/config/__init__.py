@@ -27,7 +27,7 @@ from nibai.config.otlp import MappingRules, Otlp, PredictionRules, Tls
 from nibai.config.prometheus import Prometheus, PrometheusMetric
 from nibai.config.sagemaker import DEFAULT_CLAIM, SageMaker
 from nibai.config.schedule import Schedule, Slots
-from nibai.config.secrets import hide_password, redacted, resolve_secret
+from nibai.config.secrets import resolve_secret
 from nibai.config.sources import CloudWatch
 from nibai.config.spans import Spans, TraceSampling
 from nibai.config.telemetry import Telemetry
@@ -79,10 +79,8 @@ __all__ = [
     "TraceSampling",
     "Web",
     "environment",
-    "hide_password",
     "is_loopback",
     "load_config",
     "read_yaml",
-    "redacted",
     "resolve_secret",
 ]

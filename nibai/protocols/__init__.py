@@ -36,6 +36,7 @@ from nibai.protocols.replays import (
 from nibai.protocols.showing import (
     AuditLine,
     AuditsPage,
+    BrokenPage,
     EndpointLine,
     EndpointPage,
     EndpointsPage,
@@ -43,6 +44,7 @@ from nibai.protocols.showing import (
     Page,
     PageMaker,
     ProblemPage,
+    RefusedPage,
     SeriesLine,
 )
 from nibai.protocols.sources import (
@@ -80,6 +82,7 @@ __all__ = [
     "Attentive",
     "AuditLine",
     "AuditsPage",
+    "BrokenPage",
     "Capability",
     "CaptureReader",
     "CaptureRequest",
@@ -116,6 +119,7 @@ __all__ = [
     "PushRequest",
     "PushResponse",
     "Receiver",
+    "RefusedPage",
     "Renderer",
     "Repeating",
     "ReplayInput",

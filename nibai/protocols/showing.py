@@ -101,7 +101,21 @@ class ProblemPage:
     text: str
 
 
-Page = AuditsPage | EndpointsPage | EndpointPage | MissingPage | ProblemPage
+@dataclass(frozen=True, slots=True)
+class RefusedPage:
+    """Who asks has not shown that they may; nothing is told but how they do."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenPage:
+    """A mistake of nibai's: what it was is in the log, not on the page."""
+
+
+Page = (
+    AuditsPage | EndpointsPage | EndpointPage | MissingPage | ProblemPage | RefusedPage | BrokenPage
+)
 
 
 @runtime_checkable

@@ -32,6 +32,8 @@ class Access:
     @property
     def wanted(self) -> str:
         """What a client without it is told to show."""
+        if self.senders is None and self.token is None and self.read_token is None:
+            return "without a token only this machine is answered, under its own name (localhost)"
         if self.senders is None:
             return "a valid bearer token is required"
         if self.token is None and self.read_token is None:

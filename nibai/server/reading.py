@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from nibai.errors import NibaiError
+from nibai.redaction import redacted
 from nibai.server.access import Access
+
+LOG = logging.getLogger("nibai.pages")
 
 SECURITY = {
     "content-security-policy": (
@@ -28,11 +32,14 @@ SECURITY = {
 class Site:
     """What is shown: metrics in the form of an `Accept` header, and pages by path and query.
 
-    A page is (status, HTML); what is asked for is only looked up, never opened as a file.
+    A page is (status, HTML); what is asked for is only looked up, never opened as a file. `refused`
+    and `broken` are what a browser is shown who may not read, or where no page could be made.
     """
 
     metrics: Callable[[str], tuple[str, bytes]]
     page: Callable[[str, Mapping[str, str]], tuple[int, str]]
+    refused: Callable[[str], str] | None = None
+    broken: Callable[[], str] | None = None
 
 
 def reading_routes(site: Site, access: Access) -> list[Route]:
@@ -44,20 +51,26 @@ def reading_routes(site: Site, access: Access) -> list[Route]:
         try:
             kind, body = await asyncio.to_thread(site.metrics, request.headers.get("accept", ""))
         except NibaiError as error:
-            return Response(f"{error}\n", 503, media_type="text/plain")
+            return Response(f"{redacted(str(error))}\n", 503, media_type="text/plain")
         # As it is: Prometheus wants its media type to the letter.
         return Response(body, headers={"content-type": kind, "cache-control": "no-store"})
 
     async def page(request: Request) -> Response:
         if not access.may_read(request):
-            return _refused(access)
+            return await asyncio.to_thread(_refused_page, site, access, request)
         query = dict(request.query_params)
-        # Decoded once: `request.url` quotes some signs anew, and a name may hold a %2F of its own.
-        status, html = await asyncio.to_thread(site.page, request.scope["path"], query)
+        try:
+            # Decoded once: `request.url` quotes some signs anew, a name may hold a %2F of its own.
+            status, html = await asyncio.to_thread(site.page, request.scope["path"], query)
+        except Exception:
+            LOG.exception("%s: the page could not be made", request.scope["path"])
+            return await asyncio.to_thread(_broken_page, site, request)
         return Response(html, status, SECURITY, "text/html")
 
     async def home(request: Request) -> Response:
-        return RedirectResponse("/audits") if access.may_read(request) else _refused(access)
+        if not access.may_read(request):
+            return await asyncio.to_thread(_refused_page, site, access, request)
+        return RedirectResponse("/audits")
 
     return [
         Route("/", home),
@@ -65,6 +78,31 @@ def reading_routes(site: Site, access: Access) -> list[Route]:
         # Whatever else is asked for: pages know what there is, and say what there is not.
         Route("/{rest:path}", page),
     ]
+
+
+def _refused_page(site: Site, access: Access, request: Request) -> Response:
+    """A page where a browser asks; in words for everybody else."""
+    plain = _refused(access)
+    if site.refused is None or not _is_browser(request):
+        return plain
+    html = site.refused(f"{access.wanted}{access.hint}")
+    headers = {**SECURITY, "www-authenticate": plain.headers["www-authenticate"]}
+    return Response(html, plain.status_code, headers, "text/html")
+
+
+def _broken_page(site: Site, request: Request) -> Response:
+    """What it was is in the log only."""
+    if site.broken is not None and _is_browser(request):
+        try:
+            return Response(site.broken(), 500, SECURITY, "text/html")
+        except Exception:
+            LOG.exception("the page for that could not be made either")
+    return Response("the page could not be made: see nibai's log\n", 500, SECURITY, "text/plain")
+
+
+def _is_browser(request: Request) -> bool:
+    """Whether who asks reads pages; programs take what comes."""
+    return "text/html" in request.headers.get("accept", "")
 
 
 def _refused(access: Access) -> Response:

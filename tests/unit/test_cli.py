@@ -66,6 +66,51 @@ ENDS = [
 ]
 
 
+HELD = [
+    (
+        "https://hooks.slack.com/services/T012/B345/abcdefgh refuses",
+        "https://hooks.slack.com/services/[secret] refuses",
+    ),
+    ("GET https://me:hunter2@x/y?a=1: 401", "GET https://me:[secret]@x/y?a=1: 401"),
+    ("https://x/y?api_key=hunter2&page=2", "https://x/y?api_key=[secret]&page=2"),
+    (
+        "https://s3/x?X-Amz-Security-Token=hunter2&X-Amz-Signature=ab12, 403",
+        "https://s3/x?X-Amz-Security-Token=[secret]&X-Amz-Signature=[secret], 403",
+    ),
+    ("sent Authorization: Bearer hunter2-hunter2", "sent Authorization: Bearer [secret]"),
+    ("got {'token': 'hunter2'}", "got {'token': '[secret]'}"),
+    ("host=db password=hunter2 user=me", "host=db password=[secret] user=me"),
+]
+PLAIN = [
+    "x.yaml: web.token: write env:NAME (got token=env:NAME)",
+    "no column 'token' for prompt_tokens=512: a bearer token is required",
+    "http://127.0.0.1:4318/a@b is taken; postgresql://me@db is not",
+]
+
+
+@pytest.mark.parametrize(("text", "said"), [*HELD, *((one, one) for one in PLAIN)])
+@pytest.mark.parametrize("kind", [StoreError, click.UsageError])
+def test_no_error_says_a_secret(monkeypatch, capsys, text, said, kind):
+    def fail(*_args, **_kwargs):
+        raise kind(text)
+
+    monkeypatch.setattr(cli.cli, "main", fail)
+    assert cli.invoke([]) == (6 if kind is StoreError else 2)
+    assert capsys.readouterr().err.endswith(f"{said}\n")
+
+
+def test_a_traceback_that_is_kept_holds_no_secret(monkeypatch, capsys):
+    def fail(*_args, **_kwargs):
+        raise ZeroDivisionError("https://me:hunter2@x?token=hunter2")
+
+    monkeypatch.setattr(cli.cli, "main", fail)
+    assert cli.invoke([]) == 70
+    path = Path(capsys.readouterr().err.strip().rpartition(" ")[2])
+    kept = path.read_text(encoding="utf-8").splitlines()[-1]
+    path.unlink()
+    assert kept == "ZeroDivisionError: https://me:[secret]@x?token=[secret]"
+
+
 @pytest.mark.parametrize(("error", "code"), ENDS)
 def test_every_end_has_its_exit_code(monkeypatch, capsys, error, code):
     def fail(**_):

@@ -13,7 +13,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from pydantic import BaseModel
 
 from nibai.app.onwatch.logs import JsonLines, log_as_json
-from nibai.config import Config, SecretReference, hide_password, redacted, resolve_secret
+from nibai.config import Config, SecretReference, resolve_secret
+from nibai.redaction import hide_password, redacted
 
 
 def line(message, *arguments, error=None):

@@ -16,11 +16,13 @@ from nibai.model import CollectorStanding, Verdict
 from nibai.protocols import (
     AuditLine,
     AuditsPage,
+    BrokenPage,
     EndpointLine,
     EndpointPage,
     EndpointsPage,
     MissingPage,
     ProblemPage,
+    RefusedPage,
     SeriesLine,
 )
 
@@ -51,6 +53,8 @@ MADE = {
     "bare endpoint": EndpointPage(replace(LINE, verdicts=()), (), (), (), ()),
     "missing": MissingPage("endpoint x"),
     "problem": ProblemPage("/lake: cannot be read"),
+    "refused": RefusedPage("a valid bearer token is required"),
+    "broken": BrokenPage(),
 }
 
 
@@ -118,6 +122,8 @@ def test_lists_say_where_one_is_and_what_is_wrong_with_collectors():
         ("bare endpoint", f"Declare a change: nibai changes declare --endpoint {NAME} …"),
         ("bare endpoint", "No request in the last two days."),
         ("missing", "There is no endpoint x. See all endpoints or all audits ."),
+        ("refused", "A valid bearer token is required. Ask who runs nibai; then open the page"),
+        ("broken", "that is a mistake of nibai's, not yours. Its log says what it was."),
         ("problem", "/lake: cannot be read What is sent to nibai is kept meanwhile."),
     ],
 )  # fmt: skip

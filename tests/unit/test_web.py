@@ -45,7 +45,8 @@ def shown(lake, tmp_path):
     watch.exporter = Exporter(
         watch.config, watch.desk, board=watch.board, tally=watch.tally, stats=watch.ingest.stats
     )
-    site = Site(watch.exporter.scrape, Pages(watch.desk, watch.board, watch.exporter.seen).page)
+    pages = Pages(watch.desk, watch.board, watch.exporter.seen)
+    site = Site(watch.exporter.scrape, pages.page, pages.refused, pages.broken)
     watch.site = site
     watch.client = client(site)
     yield watch
@@ -352,6 +353,59 @@ def test_off_loopback_everything_needs_a_token_and_the_read_token_only_reads(sho
         assert asked.get("/audits", headers={"authorization": wrong}).status_code == 401
     for path in ("/healthz", "/readyz"):
         assert asked.get(path).status_code == 200
+
+
+def test_a_browser_that_is_refused_is_shown_a_page_and_a_program_words(shown):
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    asked = client(shown.site, token="write", read_token="read")  # noqa: S106 - made up
+    for path in ("/", "/audits", "/endpoints/onprem/tokyo/twice"):
+        refused = asked.get(path, headers=browser)
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"].startswith("Basic ")
+        assert refused.headers["content-type"] == "text/html; charset=utf-8"
+        assert refused.headers["content-security-policy"].startswith("default-src 'none'")
+        said = "A valid bearer token is required; in a browser any user name, and the token as"
+        assert f"{said} password." in refused.text
+        assert "twice" not in refused.text, "what there is is not told"
+    words = f"{said[0].lower()}{said[1:]} password\n"
+    assert asked.get("/audits").text == words
+    assert asked.get("/metrics", headers=browser).text == words
+    foreign = shown.client.get("/audits", headers={"host": "evil.example", **browser})
+    assert "Without a token only this machine is answered, under its own name (localhost)." in (
+        foreign.text
+    )
+
+
+def test_a_page_that_cannot_be_made_says_so_and_no_more(shown, caplog):
+    def broken(_path, _query):
+        raise ZeroDivisionError("secret detail in /var/lib/nibai")
+
+    asked = client(replace(shown.site, page=broken))
+    browser = asked.get("/audits", headers={"accept": "text/html"})
+    assert (browser.status_code, "<h1>Something went wrong</h1>" in browser.text) == (500, True)
+    assert browser.headers["cache-control"] == "no-store"
+    program = asked.get("/audits")
+    assert (program.status_code, program.text) == (
+        500, "the page could not be made: see nibai's log\n",
+    )  # fmt: skip
+    for answer in (browser, program):
+        assert "secret detail" not in answer.text
+        assert "Traceback" not in answer.text
+    assert "secret detail" in caplog.text
+    worse = client(replace(shown.site, page=broken, broken=lambda: 1 / 0))
+    assert worse.get("/audits", headers={"accept": "text/html"}).text == program.text
+
+
+def test_a_problem_that_is_shown_holds_no_password(shown, monkeypatch):
+    def away(*_):
+        raise StoreError("postgresql://nibai:hunter2@db/nibai: the state cannot be read")
+
+    monkeypatch.setattr(type(shown.desk.state), "audits", away)
+    page = shown.client.get("/audits")
+    assert page.status_code == 503
+    assert "postgresql://nibai:[secret]@db/nibai: the state cannot be read" in page.text
+    shown.board.read("cloud", Reading(None, 60.0, "https://u:hunter2@host is refused"))
+    assert shown.board.readings()["cloud"].problem == "https://u:[secret]@host is refused"
 
 
 def test_on_loopback_a_foreign_name_is_refused(shown):

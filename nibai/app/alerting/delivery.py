@@ -17,6 +17,7 @@ from nibai.app.alerting.notices import notice_for
 from nibai.errors import NotifyError
 from nibai.model import Alert, AlertState, Notice, Severity, Silence
 from nibai.protocols import Notifier, Repeating
+from nibai.redaction import redacted
 from nibai.store import alerts as table
 from nibai.store.alerts import Delivery
 from nibai.store.state import State
@@ -178,7 +179,7 @@ class Courier:
             claimed,
             due_at=now + pause,
             attempts=claimed.attempts + 1,
-            problem=str(error),
+            problem=redacted(str(error)),
             message_id=error.message_id or notice.message_id,
         )
         table.put_delivery(self.state, failed)

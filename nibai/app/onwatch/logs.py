@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from nibai.config import redacted
+from nibai.redaction import redacted
 
 
 class JsonLines(logging.Formatter):

@@ -24,6 +24,7 @@ from nibai.model import Audit, CollectorStanding, Detection, Standing
 from nibai.protocols import (
     AuditLine,
     AuditsPage,
+    BrokenPage,
     EndpointLine,
     EndpointPage,
     EndpointsPage,
@@ -31,8 +32,10 @@ from nibai.protocols import (
     Page,
     PageMaker,
     ProblemPage,
+    RefusedPage,
     SeriesLine,
 )
+from nibai.redaction import redacted
 from nibai.store.totals import Seen
 
 LOG = logging.getLogger("nibai.pages")
@@ -69,7 +72,17 @@ class Pages:
             return self._page(path, query)
         except NibaiError as error:
             LOG.error("%s: %s", path, error)  # noqa: TRY400 - the text is the message
-            return self._made(ProblemPage(str(error)))
+            return self._made(ProblemPage(redacted(str(error))))
+
+    @staticmethod
+    def refused(text: str) -> str:
+        """For who may not read: how they show that they may."""
+        return _maker().make(RefusedPage(text))
+
+    @staticmethod
+    def broken() -> str:
+        """Where a page could not be made."""
+        return _maker().make(BrokenPage())
 
     def _page(self, path: str, query: Mapping[str, str]) -> tuple[int, str]:
         kind, _, rest = path.strip("/").partition("/")

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, replace
 
 from nibai.model import CollectorStanding, Round, Standing
+from nibai.redaction import redacted
 from nibai.store.freshness import of_scope
 
 
@@ -57,7 +58,9 @@ class Board:
         with self._lock:
             known = self._readings.get(collector, Reading())
             until = reading.read_until if reading.read_until is not None else known.read_until
-            self._readings[collector] = replace(reading, read_until=until)
+            # It is shown on pages and told by alerts.
+            problem = None if reading.problem is None else redacted(reading.problem)
+            self._readings[collector] = replace(reading, read_until=until, problem=problem)
 
     def readings(self) -> dict[str, Reading]:
         """The newest reading of every collector."""
