@@ -21,6 +21,7 @@ from collector.bedrock.series import (
 )
 from collector.bedrock.settings import Settings
 from collector.cloudwatch.cadence import Cadence, name
+from collector.cloudwatch.execute import CONCURRENT_CALLS
 from collector.cloudwatch.plan import Detail
 from collector.cloudwatch.reading import CloudWatchSource
 from collector.cloudwatch.units import Units
@@ -116,11 +117,26 @@ class BedrockSource:
             said=said,
         )
 
+    def first_dollars(self, read_until: Mapping[str, float]) -> float:
+        """What the first minutes cost at most, with what is counted beside them."""
+        return self._latencies.first_dollars(read_until) + self._beside
+
+    def _ahead(self, part: Pulled) -> float | None:
+        """What comes after a part costs at most; what logs cost nobody knows before."""
+        if part.next_dollars:
+            return part.next_dollars + self._beside
+        return part.next_dollars if self._logs is None else None
+
+    @property
+    def _beside(self) -> float:
+        """What is counted beside a few calls at most."""
+        return CONCURRENT_CALLS * dollars(len(self._models), tokens=self._tokens)
+
     def pull(self, read_until: Mapping[str, float]) -> Iterator[Pulled]:
         """Minutes first; what is refused of one is told and leaves the other."""
         try:
             for part in self._latencies.pull(read_until):
-                whole = self._with_failures(part)
+                whole = self._with_failures(replace(part, next_dollars=self._ahead(part)))
                 yield whole
                 if whole.problems and not part.problems:
                     break  # later parts would count as read and hide this one
@@ -142,8 +158,9 @@ class BedrockSource:
             # Without its failures a minute says too little: it is read again.
             problem = f"failed requests are not known, so minutes wait: {error}"
             return replace(
-                part, observations=(), read_until={}, final_until={}, problems=(problem,)
-            )
+                part, observations=(), read_until={}, final_until={}, finished=(),
+                problems=(problem,),
+            )  # fmt: skip
         return replace(
             part,
             observations=[

@@ -22,11 +22,12 @@ from collector.cloudwatch.cadence import (
     name,
     reached,
 )
-from collector.cloudwatch.doubtful import Doubtful
+from collector.cloudwatch.doubtful import Doubtful, outdated
 from collector.cloudwatch.execute import CONCURRENT_CALLS, Answered, Executor, MetricsClient
 from collector.cloudwatch.pace import Pace
 from collector.cloudwatch.plan import (
     DOLLARS_PER_BILLED_METRIC,
+    MAX_QUERIES,
     Call,
     Detail,
     Wanted,
@@ -98,8 +99,9 @@ class CloudWatchSource:
     def preview(self, read_until: Mapping[str, float]) -> Preview:
         """What the next pull will ask and cost, and what reading on costs a month."""
         self._affordable()
-        ready = self._due(read_until)
-        calls = [call for call, _ in _planned(ready, self._clock())]
+        ready, now = self._due(read_until), self._clock()
+        calls = [call for call, _ in _planned(ready, now)]
+        calls += Doubtful.remembered(read_until, self._wanted, now).calls(now)
         before = range_calls(ready) if self._own_range else []
         billed = sum(call.billed_metrics for call in (*before, *calls))
         asked = [] if self._units is None else self._units.unknown(ready, read_until)
@@ -111,40 +113,58 @@ class CloudWatchSource:
             said=self._said(),
         )
 
+    def first_dollars(self, read_until: Mapping[str, float]) -> float:
+        """What the first question costs at most: of ranges, or of minutes."""
+        now = self._clock()
+        again = Doubtful.remembered(read_until, self._wanted, now).calls(now)
+        if again:
+            return _dollars(again[:1])
+        ready = self._due(read_until)
+        return self._with_ranges(range_calls(ready) if self._own_range else [], ready)
+
     def pull(self, read_until: Mapping[str, float]) -> Iterator[Pulled]:
         """What is due since each series was read, and its last three hours again.
 
         Raises CollectError after everything that was paid for is handed over.
         """
         self._affordable()
-        ready = self._due(read_until)
+        ready, now = self._due(read_until), self._clock()
+        asked = range_calls(ready) if self._own_range else []
+        if left := outdated(read_until, now):
+            yield Pulled((), Window(now, now), {}, 0.0, {}, finished=left, settled=False)
+        remembered = Doubtful.remembered(read_until, self._wanted, now)
+        yield from self._again(remembered, self._with_ranges(asked, ready))
         ranges: Ranges = {}
-        if self._own_range:
-            asked = range_calls(ready)
-            for number, answered in enumerate(self._executor.run(asked)):
-                ranges = together(ranges, ranges_of(answered))
-                yield replace(_paid(answered), settled=(number + 1) % CONCURRENT_CALLS == 0)
-            ready = in_range(ready, ranges)
+        for number, answered in enumerate(self._executor.run(asked), start=1):
+            ranges = together(ranges, ranges_of(answered))
+            following = self._with_ranges(asked[number:], ready)
+            settled = number % CONCURRENT_CALLS == 0
+            yield replace(_paid(answered), settled=settled, next_dollars=following)
+        ready = in_range(ready, ranges)
         if self._units is not None:
             yield from self._units.ask(ready, read_until, ranges)
             ready = self._units.readable(ready)
+        yield from self._minutes(_planned(ready, self._clock()))
+
+    def _minutes(self, planned: Sequence[Planned]) -> Iterator[Pulled]:
+        """The planned calls, a few at a time, and what of them is to be asked again."""
         stuck: set[str] = set()
         brought, refused = False, ""
-        planned = _planned(ready, self._clock())
         for first in range(0, len(planned), CONCURRENT_CALLS):
             batch = (_without(stuck, *one) for one in planned[first : first + CONCURRENT_CALLS])
             kept = [(call, of) for call, of in batch if of]
             marks = {id(call): of for call, of in kept}
-            doubtful = Doubtful()
+            doubtful, behind = Doubtful(), first + CONCURRENT_CALLS
+            following = _dollars([call for call, _ in planned[behind : behind + CONCURRENT_CALLS]])
             for number, answered in enumerate(self._executor.run([call for call, _ in kept])):
                 brought = brought or not answered.silent
                 refused = refused or "; ".join(answered.messages)
                 part = _pulled(answered, marks[id(answered.call)], stuck, doubtful)
                 left = len(planned) - first - number - 1
-                # What is asked again is asked now: the next reading begins behind these minutes.
-                settled = number == len(kept) - 1 and not doubtful.any
-                yield replace(part, settled=settled, left=left)
-            yield from self._again(doubtful)
+                settled, again = number == len(kept) - 1, doubtful.calls(self._clock())[:1]
+                ahead = _dollars(again) if again else following
+                yield replace(part, settled=settled, left=left, next_dollars=ahead)
+            yield from self._again(doubtful, following)
         if planned and not brought:
             raise CollectError(
                 f"CloudWatch answered none of {len(planned)} calls ({refused or 'no reason'}): "
@@ -152,15 +172,31 @@ class CloudWatchSource:
                 retryable=True,
             )
 
-    def _again(self, doubtful: Doubtful) -> Iterator[Pulled]:
-        """Percentiles of final minutes whose buckets do not add up, a call at a time."""
+    def _again(self, doubtful: Doubtful, following: float) -> Iterator[Pulled]:
+        """Percentiles of final minutes whose buckets do not add up, a call at a time.
+
+        Whoever stops here asks for the others the next time. `following`: what comes after them.
+        """
         calls = doubtful.calls(self._clock())
-        for number, call in enumerate(calls):
+        for number, call in enumerate(calls, start=1):
+            ahead = _dollars(calls[number : number + 1]) if number < len(calls) else following
             for answered in self._executor.run([call]):
                 fitted = list(doubtful.of(answered, observations(answered, Tally())))
                 notes = {FITTED: len(fitted)} if fitted else {}
                 part = replace(_paid(answered), observations=fitted, notes=notes)
-                yield replace(part, settled=number == len(calls) - 1)
+                yield replace(part, finished=doubtful.done(answered), next_dollars=ahead)
+
+    def _with_ranges(self, asked: Sequence[Call], ready: Sequence[Due]) -> float:
+        """What the next questions for ranges cost at most; few of them lead on to minutes."""
+        dollars = _dollars(asked[:CONCURRENT_CALLS])
+        if len(asked) < CONCURRENT_CALLS and ready:
+            # Calls are planned when ranges are known; none asks more than is allowed, nor anything
+            # of a series that is not asked now.
+            billed = sum(one.wanted.billed_metrics for one in ready)
+            billed = CONCURRENT_CALLS * min(billed, MAX_QUERIES)
+            metrics = len({one.wanted.series.published for one in ready})
+            dollars += billed * DOLLARS_PER_BILLED_METRIC + metrics * DOLLARS_PER_REQUEST
+        return dollars
 
     def _due(self, read_until: Mapping[str, float]) -> list[Due]:
         wanted = self._wanted.values()
@@ -244,11 +280,10 @@ def _pulled(
     read = {one.mark: reached(one, window, answered.skew_seconds) for one in done.values()}
     whole = [key for key, one in done.items() if not is_provisional(one)]
     final_until = {key: read[key] - REREAD_SECONDS for key in whole}
-    doubtful.add(tally, ready, final_until)
     return Pulled(
         observations=found,
         window=window,
-        read_until=read,
+        read_until=read | doubtful.add(tally, ready, final_until),
         final_until=final_until,
         brings={key: [_brought(ready[key].wanted.series)] for key in whole},
         dollars=answered.metered.billed_metrics * DOLLARS_PER_BILLED_METRIC,
@@ -267,6 +302,10 @@ def _paid(answered: Answered) -> Pulled:
     """A call for ranges: it brings no minutes, and is paid."""
     dollars = answered.metered.billed_metrics * DOLLARS_PER_BILLED_METRIC
     return Pulled((), answered.call.window, {}, dollars, {})
+
+
+def _dollars(calls: Sequence[Call]) -> float:
+    return sum(call.billed_metrics for call in calls) * DOLLARS_PER_BILLED_METRIC
 
 
 def _skewed(seconds: float) -> dict[str, int]:

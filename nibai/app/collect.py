@@ -13,7 +13,7 @@ from nibai.app.purse import Purse
 from nibai.config import Config
 from nibai.errors import CollectError, ConfigError, PluginError
 from nibai.model import Change
-from nibai.protocols import Attentive, Preview, Pulled, Puller
+from nibai.protocols import Attentive, Preview, Priced, Pulled, Puller
 from nibai.store.ingest import Ingest
 from nibai.store.state import State, open_state
 from nibai.store.watermarks import keep_only
@@ -166,8 +166,9 @@ def _read_on(
 ) -> Collected:
     done = Collected()
     try:
-        purse.check()
-        for part in _attending(source, keeper.state).pull(keeper.state.read_until(source.name)):
+        puller, known = _attending(source, keeper.state), keeper.state.read_until(source.name)
+        purse.check(puller.first_dollars(known) if isinstance(puller, Priced) else None)
+        for part in puller.pull(known):
             # First of all: paid is paid, whatever becomes of it.
             purse.pay(part.dollars, settled=part.settled)
             done.add(part, keeper.keep(source.name, part))
@@ -175,7 +176,7 @@ def _read_on(
             if part.settled:
                 if stop():
                     break
-                purse.check()
+                purse.check(part.next_dollars)
         else:
             keep_only(keeper.state, source.name, source.puller.series)
     except CollectError as error:

@@ -16,7 +16,8 @@ from nibai.store.state import State
 class Purse:
     """What a source may cost in a calendar month (UTC), over all processes that read it.
 
-    What the next question costs is not known before: it is taken for the dearest one of the month.
+    Where nobody knows what the next question costs, it is taken for the dearest one of the month,
+    at its beginning for that of the month before.
     """
 
     state: State
@@ -35,17 +36,21 @@ class Purse:
         if settled:
             self._together = 0.0
 
-    def check(self) -> None:
-        """CollectError where going on may cost more than is left of the month."""
-        if math.isinf(self.limit):
+    def check(self, ahead: float | None = None) -> None:
+        """CollectError where going on may cost more than is left of the month.
+
+        `ahead`: what comes next costs so much at most; None: not known.
+        """
+        if math.isinf(self.limit) or ahead == 0.0:
             return
         month = self._month
         so_far = bill(self.state, self.source, month)
-        if so_far.dollars + so_far.dearest <= self.limit and so_far.dollars < self.limit:
+        most = so_far.dearest if ahead is None else ahead
+        if so_far.dollars + most <= self.limit and so_far.dollars < self.limit:
             return
         raise CollectError(
-            f"{self.source}: ${so_far.dollars:.4f} metered in {month}, up to "
-            f"${so_far.dearest:.4f} at a time, and the limit is ${self.limit:.4f}: nothing more is "
+            f"{self.source}: ${so_far.dollars:.4f} metered in {month}, what comes next may cost "
+            f"${most:.4f}, and the limit is ${self.limit:.4f}: nothing more is "
             "read this month; read less often (every), fewer endpoints or metrics, or raise "
             "dollars_per_month",
             reason="spent",

@@ -48,10 +48,12 @@ from nibai.protocols.showing import (
     SeriesLine,
 )
 from nibai.protocols.sources import (
+    AGAIN,
     Allowed,
     Attentive,
     Listener,
     Preview,
+    Priced,
     Pulled,
     Puller,
     PushRequest,
@@ -73,6 +75,7 @@ from nibai.protocols.telling import (
 )
 
 __all__ = [
+    "AGAIN",
     "Addressee",
     "Alerting",
     "Allowed",
@@ -112,6 +115,7 @@ __all__ = [
     "PairsRequest",
     "PredictionWindows",
     "Preview",
+    "Priced",
     "PriceList",
     "ProblemPage",
     "Pulled",

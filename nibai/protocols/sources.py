@@ -12,6 +12,10 @@ from nibai.model import Change, ExpectedAnswers, Observation, Window
 from nibai.predictions import PredictionRecord
 
 
+AGAIN = "again:"
+"""What the name of a mark begins with that remembers what to ask again: it is of no series."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pulled:
     """A part of what a source was asked: observations inside `window`, and answers.
@@ -21,7 +25,8 @@ class Pulled:
     `rejected` describes some of it without quoting it; a problem (object, fact, remedy) is of one
     series, the others are read on. `expected`: how many requests there were to be answered.
     `changes` were seen in what was read; each has an id of its own and is stored once. `settled`:
-    no part that was paid for follows at once, so that whoever stops here wastes nothing. `left`:
+    no part that was paid for follows at once, so that whoever stops here wastes nothing;
+    `next_dollars`: what is paid at most until the next settled part, where that is known. `left`:
     how many parts follow, where that is known better than it was before.
     `final_until`: no minute before that is asked for again, by series; `brings` says of what these
     are minutes, as (endpoint, variant, metric). Minutes of a source that does not say so are final
@@ -40,6 +45,7 @@ class Pulled:
     expected: Sequence[ExpectedAnswers] = ()
     changes: Sequence[Change] = ()
     settled: bool = True
+    next_dollars: float | None = None
     left: int | None = None
     final_until: Mapping[str, float] = field(default_factory=dict)
     brings: Mapping[str, Collection[tuple[str, str, str]]] = field(default_factory=dict)
@@ -74,6 +80,15 @@ class Puller(Protocol):
 
     def pull(self, read_until: Mapping[str, float]) -> Iterable[Pulled]:
         """Everything since, and the last hours again: in parts that fit into memory."""
+        ...
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """A puller that knows beforehand what a question costs at most."""
+
+    def first_dollars(self, read_until: Mapping[str, float]) -> float:
+        """What is paid at most until the first settled part, without asking."""
         ...
 
 

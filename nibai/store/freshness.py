@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
+from nibai.protocols import AGAIN
 from nibai.store.migrations import MAINTENANCE
 from nibai.store.state import State
 
@@ -81,7 +82,8 @@ def _marks(state: State) -> Iterator[tuple[str, str, float]]:
         rows = connection.execute(query).all()
     for row in rows:
         source, _, series = row.task.removeprefix(HEAD).partition(":")
-        yield source, series, float(row.day)
+        if not series.startswith(AGAIN):
+            yield source, series, float(row.day)
 
 
 def _is_of(source: str, series: str, endpoint: str) -> bool:

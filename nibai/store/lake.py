@@ -110,6 +110,10 @@ class Lake:
             known[first, last] = list(found.file_uris(file_pruning_predicate=days))
         return list(known[first, last])
 
+    def forget(self, table: str) -> None:
+        """Let go of a table's handle: what it listed before is not there any more."""
+        self._opened.pop(table, None)
+
     def _remember(self, table: str, found: DeltaTable) -> None:
         version = found.version()
         commit = self._commit_file(table, version)

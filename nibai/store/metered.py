@@ -12,7 +12,10 @@ from nibai.store.state import State
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Dollars of a month; `dearest` is the most that was paid at a time."""
+    """Dollars of a month; `dearest` is the most that was paid at a time.
+
+    A month in which nothing was paid yet has the dearest of the last one.
+    """
 
     dollars: float = 0.0
     dearest: float = 0.0
@@ -21,14 +24,19 @@ class Bill:
 def bill(state: State, source: str, month: str) -> Bill:
     """What a source was billed in a month ("2026-03")."""
     with state.begin() as connection:
-        return _bill(connection, source, month)
+        found = _bill(connection, source, month)
+        if found is not None:
+            return found
+        earlier = (METERED.c.source == source, METERED.c.month < month)
+        query = sa.select(METERED.c.dearest).where(*earlier).order_by(METERED.c.month.desc())
+        return Bill(dearest=float(connection.execute(query.limit(1)).scalar() or 0.0))
 
 
 def put_paid(state: State, source: str, month: str, dollars: float, at_a_time: float) -> Bill:
     """Something was paid, as a part of `at_a_time`; the month's bill with it."""
     own = (METERED.c.source == source, METERED.c.month == month)
     with state.begin() as connection:
-        before = _bill(connection, source, month)
+        before = _bill(connection, source, month) or Bill()
         after = Bill(before.dollars + dollars, max(before.dearest, at_a_time))
         connection.execute(METERED.delete().where(*own))
         row = {"dollars": after.dollars, "dearest": after.dearest}
@@ -36,9 +44,9 @@ def put_paid(state: State, source: str, month: str, dollars: float, at_a_time: f
     return after
 
 
-def _bill(connection: sa.Connection, source: str, month: str) -> Bill:
+def _bill(connection: sa.Connection, source: str, month: str) -> Bill | None:
     query = sa.select(METERED.c.dollars, METERED.c.dearest).where(
         METERED.c.source == source, METERED.c.month == month
     )
     row = connection.execute(query).first()
-    return Bill() if row is None else Bill(float(row[0]), float(row[1]))
+    return None if row is None else Bill(float(row[0]), float(row[1]))

@@ -74,9 +74,9 @@ def test_a_limit_holds_over_restarts_until_the_month_is_over(config, together, p
         assert puller.asked == paid
     assert again.dollars == 0.0
     said = (
-        f"dear: ${paid}.0000 metered in 2026-05, up to ${together}.0000 at a time, and the limit "
-        "is $7.5000: nothing more is read this month; read less often (every), fewer endpoints or "
-        "metrics, or raise dollars_per_month"
+        f"dear: ${paid}.0000 metered in 2026-05, what comes next may cost "
+        f"${together}.0000, and the limit is $7.5000: nothing more is read this month; read less "
+        "often (every), fewer endpoints or metrics, or raise dollars_per_month"
     )
     assert again.problems == [said]
     assert first.dollars + again.dollars <= 7.5

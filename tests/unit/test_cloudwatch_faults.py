@@ -157,7 +157,6 @@ def test_final_minutes_whose_counts_do_not_add_up_are_asked_again_for_percentile
     assert account.notes["minutes whose buckets do not add up to SampleCount"] == 3
     assert account.notes["minutes whose buckets do not add up are fitted from percentiles"] == 2
     assert account.dollars == pytest.approx(account.metrics.billed_metrics * 1e-5)
-    assert account.settled == [False, True], "whoever stops does not stop between"
     counted = account.keep_all(Faults())
     assert [one.provenance for one in counted[young]] == [Provenance.TC]
 
