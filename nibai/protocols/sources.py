@@ -11,7 +11,6 @@ import pyarrow as pa
 from nibai.model import Change, ExpectedAnswers, Observation, Window
 from nibai.predictions import PredictionRecord
 
-
 AGAIN = "again:"
 """What the name of a mark begins with that remembers what to ask again: it is of no series."""
 

@@ -146,7 +146,8 @@ class Track:
         if number <= self.last:
             return self
         changes: dict[str, Any] = {"last": number}
-        if revision != self.revision_known(number):
+        # A number that is smaller says only that older revisions were forgotten.
+        if revision > self.revision_known(number):
             changes["read_at"] = (*self.read_at, (number, revision))
         if math.isnan(reading.value):
             return replace(self, thin=self.thin + 1, **changes)

@@ -2,8 +2,17 @@
 
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
+from fakeaws.metrics import Faults, Metrics
+from fakeaws.server import FakeAws
 
+from collector.cloudwatch.client import CloudWatchClient
+from collector.cloudwatch.pace import Pace
+from collector.cloudwatch.plan import Detail
+from collector.cloudwatch.reading import CloudWatchSource
+from collector.cloudwatch.series import PUBLISHED, variant_series
+from collector.cloudwatch.units import Units
 from nibai import plugins
 from nibai.app.collect import Source, collect, configured
 from nibai.config import Config
@@ -82,6 +91,76 @@ def test_a_limit_holds_over_restarts_until_the_month_is_over(config, together, p
     assert first.dollars + again.dollars <= 7.5
     june = read(config, puller, 7.5, at=MAY + 2 * DAY)
     assert june.dollars == paid
+
+
+class Known(Dear):
+    """A cheap question, then dear ones, and says so beforehand."""
+
+    prices = (1.0, 5.0, 5.0)
+
+    def first_dollars(self, read_until):
+        del read_until
+        return self.prices[0]
+
+    def pull(self, read_until):
+        del read_until
+        for price, following in zip(self.prices, (*self.prices[1:], 0.0), strict=True):
+            self.asked += 1
+            yield Pulled((), Window(MAY, MAY), {}, price, {}, next_dollars=following)
+
+
+@pytest.mark.parametrize(("limit", "asked"), [(0.5, 0), (5.5, 1), (6.5, 2), (11.0, 3)])
+def test_what_is_known_to_pass_the_limit_is_not_asked(config, limit, asked):
+    puller = Known()
+    done = read(config, puller, limit)
+    assert puller.asked == asked
+    assert done.dollars <= limit
+    assert bool(done.problems) == (asked < 3), "what ends with the last dollar is whole"
+
+
+def test_the_first_question_of_a_month_may_cost_what_the_dearest_of_the_last_one_did(config):
+    read(config, Dear(3), 7.5)
+    puller = Dear(3)
+    june = read(config, puller, 2.5, at=MAY + 2 * DAY)
+    assert puller.asked == 0
+    assert "$0.0000 metered in 2026-06, what comes next may cost $3.0000" in june.problems[0]
+
+
+def test_cloudwatch_never_pays_more_than_it_said(monkeypatch):
+    """Ranges, units, minutes of many series, and such that are asked again."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-real-one")
+    dice, first = np.random.default_rng(4), int(MAY // 60) - 2000
+    metrics = Metrics(MAY, faults=Faults(miscounted=range(first, first + 10)))
+    wanted = [
+        variant_series(PUBLISHED[0], "123456789012.eu-west-1", "chat", f"v{i}") for i in range(18)
+    ]
+    for series in wanted:
+        for minute in range(first, first + 40, 10):
+            metrics.publish(
+                "AWS/SageMaker", "ModelLatency", series.dimensions, minute,
+                dice.lognormal(-2, 0.4, 3) * 1e6,
+            )  # fmt: skip
+    with FakeAws(cloudwatch=metrics) as fake:
+        client = CloudWatchClient("eu-west-1", endpoint_url=fake.url)
+        source = CloudWatchSource(
+            client, wanted, clock=lambda: MAY, wait=lambda _: None, own_range=True,
+            detail=Detail.BUCKETS_28, pace=Pace(1e9, 1e12), units=Units(client, lambda: MAY),
+        )  # fmt: skip
+        stands = dict.fromkeys(source.series, MAY - 33 * 3600)
+        said, paid, steps = source.first_dollars(stands), 0.0, []
+        for part in source.pull(stands):
+            paid += part.dollars
+            if part.settled:
+                steps.append((said, paid))
+                said, paid = part.next_dollars, 0.0
+    assert said == 0.0
+    assert paid == 0.0
+    assert len(steps) > 8
+    assert all(paid <= said + 1e-12 for said, paid in steps)
+    assert sum(paid for _, paid in steps) == pytest.approx(metrics.billed_metrics * 1e-5)
+    exact = [said == pytest.approx(paid) for said, paid in steps[1:]]
+    assert all(exact), "what is known beforehand is exact once ranges are known"
 
 
 def test_what_was_paid_counts_also_where_it_could_not_be_kept(config, tmp_path):

@@ -35,10 +35,10 @@ class Account:
         self.fake, self.client = service
         self.metrics = Metrics(NOW, page=1300)
         self.fake.backends["cloudwatch"] = self.metrics
-        self.stands = {"AWS/SageMaker/ModelLatency/EndpointName=chat,VariantName=blue": 0.0}
-        self.stands = dict.fromkeys(self.stands, NOW - 180 - 60 * (MINUTES - 180))
+        self.series = "AWS/SageMaker/ModelLatency/EndpointName=chat,VariantName=blue"
+        self.stands = {self.series: NOW - 180 - 60 * (MINUTES - 180)}
         self.stored, self.notes, self.dollars, self.scalars = {}, {}, 0.0, set()
-        self.observed, self.settled = {}, []
+        self.observed = {}
         self.first = int(NOW // 60) - 3 - MINUTES
         rng = np.random.default_rng(2)
         for minute in range(self.first, self.first + MINUTES):
@@ -49,9 +49,10 @@ class Account:
             "AWS/SageMaker", "ModelLatency", SERIES.dimensions, minute, np.asarray(values) * 1e6
         )
 
-    def read(self, faults=None, now=NOW):
-        """Read on; the error that ended it."""
+    def read(self, faults=None, now=NOW, killed_after=None):
+        """Read on; the error that ended it. `killed_after` so many parts nothing more is kept."""
         self.metrics.faults = faults or Faults()
+        self.parts = 0
         source = CloudWatchSource(
             self.client,
             [SERIES],
@@ -68,9 +69,12 @@ class Account:
                 found = [one for one in part.observations if one.provenance is Provenance.SCALAR]
                 self.scalars |= {one.minute for one in found}
                 self.stands |= part.read_until
+                self.stands = {k: at for k, at in self.stands.items() if k not in part.finished}
                 self.notes |= part.notes
                 self.dollars += part.dollars
-                self.settled.append(part.settled)
+                self.parts += 1
+                if self.parts == killed_after:
+                    break
         except CollectError as error:
             return error
         return None
@@ -86,8 +90,7 @@ class Account:
 
     @property
     def until(self):
-        (found,) = self.stands.values()
-        return found
+        return next(iter(self.stands.values()))
 
 
 @pytest.fixture
@@ -159,6 +162,48 @@ def test_final_minutes_whose_counts_do_not_add_up_are_asked_again_for_percentile
     assert account.dollars == pytest.approx(account.metrics.billed_metrics * 1e-5)
     counted = account.keep_all(Faults())
     assert [one.provenance for one in counted[young]] == [Provenance.TC]
+
+
+def remembered(account):
+    """Stretches that are to be asked again, as minutes."""
+    marks = [(k, at) for k, at in account.stands.items() if k.startswith("again:")]
+    return sorted((int(k.split(":")[1]) // 60, int(at) // 60) for k, at in marks)
+
+
+def test_who_is_killed_before_minutes_were_asked_again_asks_for_them_the_next_time(account):
+    final = (account.first + 3, account.first + 4, account.first + 15)
+    account.read(Faults(miscounted=final), killed_after=1)
+    first = account.first
+    assert remembered(account) == [(first + 3, first + 5), (first + 15, first + 16)]
+    assert account.scalars == set(final)
+    account.observed = {}
+    # The percentiles do not come: what was wished stays.
+    asked = account.metrics.requests
+    account.read(Faults(miscounted=final, throttle=range(asked, asked + 40)), now=NOW + 60)
+    assert not account.observed
+    assert len(remembered(account)) == 2
+    account.read(Faults(miscounted=final), now=NOW + 120)
+    assert remembered(account) == []
+    for minute in final:
+        assert account.observed[minute][0].provenance is Provenance.PERCENTILE_FIT
+    assert account.complete()
+    # They are asked once.
+    account.observed = {}
+    account.read(Faults(miscounted=final), now=NOW + 180)
+    assert not set(account.observed) & set(final)
+
+
+def test_what_is_not_kept_by_minutes_any_more_is_not_asked_again(account):
+    final = (account.first + 3,)
+    account.read(Faults(miscounted=final), killed_after=1)
+    assert remembered(account)
+    later = NOW + 15 * 86_400
+    account.metrics.now = later
+    account.stands |= {account.series: later - 180 - 3600}
+    account.scalars = set()
+    account.read(now=later)
+    assert remembered(account) == []
+    assert account.parts == 2, "one that forgets, one that was asked"
 
 
 @pytest.mark.parametrize("ahead", [600, -600])

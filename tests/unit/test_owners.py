@@ -1,15 +1,21 @@
 """A source that is switched from a variant's requests to those of its replicas, and back."""
 
+from datetime import UTC, date, datetime
+from functools import partial
+
 import numpy as np
 import pytest
 
+from nibai.app import keeping
 from nibai.app.keeping import Keeper
 from nibai.histogram import bucket_index
 from nibai.model import Observation, SeriesKey, Window
 from nibai.protocols import Pulled
 from nibai.store.engine import Blocks, Engine
+from nibai.store.final_days import write_hours
 from nibai.store.ingest import Ingest
 from nibai.store.lake import Lake
+from nibai.store.small_files import join_small_files
 from nibai.store.state import open_state
 from nibai.store.watermarks import keep_only, watermarks
 
@@ -108,3 +114,35 @@ def test_replicas_that_come_in_parts_of_one_reading_take_over_once(account):
     counts = account.counts(6)
     assert counts[""].tolist() == [10] * 24 + [0] * 48
     assert sum(counts.values()).tolist() == [10] * 72
+
+
+def test_a_long_reading_joins_the_files_of_its_commits(account, monkeypatch):
+    """Every commit costs what listing all files takes; what was counted stays."""
+    monkeypatch.setattr(keeping, "JOIN_EVERY", 4)
+    monkeypatch.setattr(keeping, "join_small_files", partial(join_small_files, most=3))
+    ingest = Ingest(account.folder, SOURCE, account.state, clock=lambda: START + 20 * HOUR)
+    keeper = Keeper(account.folder, ingest, account.state, lambda: START + 20 * HOUR)
+    for hour in range(10):
+        first = START + hour * HOUR
+        keeper.keep(SOURCE, part(WHOLE, {"": 10}, first, first + HOUR))
+        keeper.flush()
+    ingest.close()
+    lake = Lake(account.folder / "lake")
+    for table in ("hist", "cell"):
+        assert len(lake.file_uris(table, date.min, date.max)) <= 6
+        assert lake.committed(table, SOURCE) == 10, "and which segments it holds"
+    assert account.counts(10)[""].tolist() == [10] * 120
+
+
+def test_files_of_a_final_day_are_not_joined(account):
+    """By their names those are known whose rows are in the hours."""
+    for hour in range(5):
+        account.read(WHOLE, {"": 10}, hour, hour + 1)
+    lake = Lake(account.folder / "lake")
+    day = datetime.fromtimestamp(START, UTC).date()
+    write_hours(lake, "cell", day, lake.open("cell"), final=True)
+    before = lake.file_uris("cell", date.min, date.max)
+    assert join_small_files(lake, "cell", most=2) == 0
+    assert lake.file_uris("cell", date.min, date.max) == before
+    assert join_small_files(lake, "hist", most=2) == 1
+    assert join_small_files(lake, "category", most=2) == 0, "a table that is not there"

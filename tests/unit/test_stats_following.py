@@ -226,3 +226,12 @@ def test_minutes_of_a_deployment_are_nobodys_partner():
     assert masked.partner(23) == cut - 3600 - DAY
     assert (cut - DAY, cut - 2 * DAY) in clear.placebos()
     assert all(newer + DAY < cut for newer, _ in masked.placebos())
+
+
+def test_revisions_that_are_forgotten_for_their_age_are_not_noted_at_every_block():
+    track = new_track(PLAN)
+    reading = BlockReading(0.0, Trials(0, 30), Trials(0, 30))
+    for number, newest in enumerate((0, 7, 7, 0, 0, 0, 9, 0)):
+        track = track.look(number, reading, newest)
+    assert track.read_at == ((1, 7), (6, 9))
+    assert [track.revision_known(number) for number in (0, 3, 5, 7)] == [0, 7, 7, 9]
