@@ -65,6 +65,9 @@ class OtlpReceiver:
                 sink.append(batch, digest)
         except MalformedError as error:
             return _status(400, INVALID_ARGUMENT, f"malformed request: {error}", kind)
+        except UnicodeEncodeError:
+            fact = "a text holds half of a surrogate pair, which is no Unicode"
+            return _status(400, INVALID_ARGUMENT, f"malformed request: {fact}", kind)
         except ThrottledError as error:
             wait = str(max(math.ceil(error.retry_after_seconds or 1.0), 1))
             return _status(429, RESOURCE_EXHAUSTED, str(error), kind, {"retry-after": wait})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -73,6 +74,7 @@ def _environment() -> Environment:
     made.filters.update(
         moment=moment, iso=iso, mark=mark, word=word, path=path, quantile=quantile_label,
         seconds=value_text, age=age_text, noticed=NOTICED.__getitem__,
+        quoted=shlex.quote,
     )  # fmt: skip
     made.globals.update(style=_style(), metrics=METRICS)
     return made

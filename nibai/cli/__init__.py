@@ -164,7 +164,9 @@ def _show(error: click.ClickException) -> None:
 
 
 def _say(text: str) -> None:
-    click.echo(f"nibai: {redacted(text)}", err=True)
+    from nibai.cli.common import inert  # noqa: PLC0415 - only where there is something to say
+
+    click.echo(f"nibai: {inert(redacted(text))}", err=True)
 
 
 def _write_traceback() -> str:

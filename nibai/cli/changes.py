@@ -13,7 +13,7 @@ from nibai.cli import pairs_words
 from nibai.cli.changes_discover import discover
 from nibai.cli.changes_find import find
 from nibai.cli.changes_watch import watch
-from nibai.cli.common import configuration, data_options, moment, window
+from nibai.cli.common import configuration, data_options, inert_name, moment, window
 from nibai.cli.costs import cost_options, costs_of
 from nibai.cli.pairs_words import PRECISIONS
 from nibai.errors import UsageError
@@ -114,7 +114,7 @@ def listing(config_file: str | None, data: str | None) -> int:
     for change in changes:
         kinds = ",".join(change.kinds) or "-"
         claims = "; ".join(sentence.text for sentence in change.sentences) or "-"
-        click.echo(f"{change.id}  {change.endpoint}  {kinds}  {claims}")
+        click.echo(f"{change.id}  {inert_name(change.endpoint)}  {kinds}  {claims}")
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nibai.cli.changes_find import count_text, minute_text
-from nibai.cli.common import configuration, data_options, format_option, moment
+from nibai.cli.common import configuration, data_options, format_option, inert_name, moment
 from nibai.errors import CollectError
 from nibai.redaction import redacted
 
@@ -89,7 +89,8 @@ def change_line(change: Change) -> str:
     else:
         when = f"{minute_text(change.started_at)} to {minute_text(change.effective_at)}"
     unit = " -> ".join(variants)
-    return f"{change.id}  {change.endpoint}  {unit}  {when}  {kinds}  {change.description}"
+    line = f"{change.id}  {change.endpoint}  {unit}  {when}  {kinds}  {change.description}"
+    return inert_name(line)
 
 
 def document(change: Change) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nibai.cli.common import configuration, data_options, format_option, moment
+from nibai.cli.common import configuration, data_options, format_option, inert_name, moment
 
 if TYPE_CHECKING:
     from nibai.history import FoundChange, Scan, Suspect
@@ -85,7 +85,7 @@ def _told(change: FoundChange, scan: Scan) -> list[str]:
     if still:
         lines.append(f"    not told from noise: {', '.join(still)}")
     lines.append(f"    suspect: {suspect_text(change.suspect, scan.suspect_within_seconds)}")
-    return [*lines, f"    {declare_line(change)}"]
+    return [inert_name(line) for line in (*lines, f"    {declare_line(change)}")]
 
 
 def whole_text(variant: str | None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nibai.cli.changes_find import BLOCK_SECONDS, count_text, minute_text, suspect_text, whole_text
-from nibai.cli.common import configuration, data_options, format_option
+from nibai.cli.common import configuration, data_options, format_option, inert_name
 from nibai.cli.watch import seconds_of
 from nibai.errors import UsageError
 
@@ -132,7 +132,7 @@ def _told(alarm: Alarm) -> list[str]:
     from nibai.app.changes import declare_line  # noqa: PLC0415 - see watch
 
     who = [alarm.endpoint, alarm.variant or whole_text(alarm.variant), alarm.metric, alarm.segment]
-    return [
+    lines = [
         "  ".join(part for part in who if part),
         f"  {minute_text(alarm.raised_at)}  alarm: {alarm.movement.text} so far",
         f"    started about {minute_text(alarm.at)}",
@@ -140,6 +140,7 @@ def _told(alarm: Alarm) -> list[str]:
         f"    learned anew until {minute_text(alarm.learning_until)}: no alarm before",
         f"    {declare_line(alarm)}",
     ]
+    return [inert_name(line) for line in lines]
 
 
 def _summary(look: Look, block: str) -> str:

@@ -8,7 +8,7 @@ from datetime import date
 
 import click
 
-from nibai.cli.common import configuration, data_options
+from nibai.cli.common import configuration, data_options, inert_name
 from nibai.errors import UsageError
 
 LOG = logging.getLogger("nibai.lake")
@@ -32,10 +32,12 @@ def info(config_file: str | None, data: str | None) -> int:
         click.echo("the lake is empty: start `nibai run` and send spans to it", err=True)
     for endpoint, variant, metric, first, last, count in rows:
         span = f"{_minute(first)} to {_minute(last + 1)}"
-        click.echo(f"{endpoint}  {variant or '-'}  {metric}  {span}  {count:,} requests")
+        who = "  ".join(map(inert_name, (endpoint, variant or "-", metric)))
+        click.echo(f"{who}  {span}  {count:,} requests")
     for endpoint, variant, batch, first, last, count in answers:
         span = f"{_minute(first)} to {_minute(last + 1)}"
-        click.echo(f"{endpoint}  {variant or '-'}  answers, batch {batch}  {span}  {count:,} kept")
+        who = "  ".join(map(inert_name, (endpoint, variant or "-")))
+        click.echo(f"{who}  answers, batch {batch}  {span}  {count:,} kept")
     return 0
 
 

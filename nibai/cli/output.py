@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nibai import plugins
+from nibai.cli.common import inert
 from nibai.errors import PluginError, UsageError
 from nibai.model import Audit, Verdict
 
@@ -53,7 +54,8 @@ def show(audit: Audit | FleetAudit, form: str, html: str | None) -> None:
     if form == "json":
         click.echo(_json(audit), nl=False)
     else:
-        click.echo(render(audit, form, _terminal() if form == "text" else {}), nl=False)
+        text = render(audit, form, _terminal() if form == "text" else {})
+        click.echo(inert(text), nl=False)
     if html is not None:
         write_html(audit, Path(html))
 

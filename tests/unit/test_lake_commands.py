@@ -102,6 +102,14 @@ def test_margins_of_predictions_are_shown_and_kept_before_the_data_are_read(niba
     ]
 
 
+def test_a_name_from_outside_does_not_steer_the_terminal_or_feign_a_line(nibai):
+    name = "onprem/tokyo/\x1b[2Jocr\nchg-0  forged"
+    assert nibai("changes", "declare", "--endpoint", name, "--at", "2026-03-01T12:00Z")[0] == 0
+    lines = nibai("changes", "list")[1].splitlines()
+    assert sum(r"onprem/tokyo/\x1b[2Jocr\nchg-0  forged" in line for line in lines) == 1
+    assert not any(line.startswith("chg-0") for line in lines)
+
+
 @pytest.mark.usefixtures("filled")
 def test_the_only_change_needs_no_id_and_another_claim_can_be_judged(nibai):
     declare(nibai, "--at", AT, "--claim", "1.8x faster at p50")

@@ -167,6 +167,15 @@ def test_json_of_another_shape_gets_400(body):
     assert post(body, content_type="application/json")[0].status == 400
 
 
+def test_half_a_surrogate_pair_is_no_text():
+    name = {"key": "nibai.endpoint", "value": {"stringValue": "a/b/\ud800"}}
+    span = {"kind": 2, "startTimeUnixNano": "1", "endTimeUnixNano": "2", "attributes": [name]}
+    body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+    answer, sink = post(body, content_type="application/json")
+    assert (answer.status, sink.batches) == (400, [])
+    assert "half of a surrogate pair" in json.loads(answer.body)["message"]
+
+
 def test_another_content_type_gets_415():
     assert post(b"", content_type="text/plain")[0].status == 415
 
