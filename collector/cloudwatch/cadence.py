@@ -3,7 +3,8 @@
 The audit reading buys the wished detail every hour or so, and the last three hours again: minutes
 fill up and are revised for a while. Between two of them an alert reading, where one is wished, buys
 percentiles of the newest minutes; the next audit reading replaces them. It is made within a day of
-a change, or always. Source: aws.md, section 6.
+a change, or always. Within a day of a change an audit reading is also made once the minutes of a
+half hour that ended are ten minutes old: a watch may take them then. Source: aws.md, section 6.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ PUBLISHING_DELAY_SECONDS = 180.0
 """The newest minutes are not there yet."""
 
 AROUND_CHANGE_SECONDS = DAY
+BLOCK_SECONDS = 1800.0
+"""Blocks of a watch end on half hours."""
+
+SETTLED_SECONDS = 600.0
+"""As old as minutes are at least when a watch takes them."""
+
 ALERT = "alert:"
 
 Moments = Mapping[str, Sequence[float]]
@@ -38,12 +45,14 @@ Moments = Mapping[str, Sequence[float]]
 class Cadence:
     """How often whole histograms are read, and how often percentiles (None: never).
 
-    `always`: percentiles also where no change is near.
+    `always`: percentiles also where no change is near. `by_blocks`: whole histograms also when a
+    block of a watch is over, within a day of a change and where percentiles are read at all.
     """
 
     every_seconds: float = 3600.0
     alert_seconds: float | None = None
     always: bool = False
+    by_blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,11 @@ def due(
     for one in wanted:
         mark = name(one.series)
         known = read_until.get(mark)
-        if known is None or _is_due(end - known, cadence):
+        if (
+            known is None
+            or _is_due(end - known, cadence)
+            or (_is_near(one.series, cadence, changes, now) and _block_ended(known, end, cadence))
+        ):
             # From the hour on: what is older is kept in coarser periods, and would be a call more.
             oldest = math.ceil((now - BACKFILL_SECONDS) / 3600.0) * 3600.0
             start = oldest if known is None else known - REREAD_SECONDS
@@ -110,8 +123,11 @@ def monthly(wanted: Sequence[Wanted], cadence: Cadence) -> float:
     if cadence.alert_seconds is None:
         return audits
     alerts = monthly_dollars([_percentiles(one) for one in wanted], cadence.alert_seconds)
-    share = 1.0 if cadence.always else 2 * AROUND_CHANGE_SECONDS / (MONTH_HOURS * 3600.0)
-    return audits + alerts * share
+    near = 2 * AROUND_CHANGE_SECONDS / (MONTH_HOURS * 3600.0)
+    more = 0.0
+    if cadence.by_blocks and cadence.every_seconds > BLOCK_SECONDS:
+        more = monthly_dollars(wanted, BLOCK_SECONDS) - audits
+    return audits + alerts * (1.0 if cadence.always else near) + more * near
 
 
 def name(series: Series) -> str:
@@ -133,11 +149,22 @@ def _is_due(seconds: float, cadence: Cadence) -> bool:
     )
 
 
-def _attended(series: Series, cadence: Cadence, changes: Moments, now: float) -> bool:
-    if cadence.alert_seconds is None:
-        return False
+def _block_ended(known: float, end: float, cadence: Cadence) -> bool:
+    """Whether minutes of a block came of age since a whole reading that went until `known`."""
+    of_age = math.floor((end - SETTLED_SECONDS) / BLOCK_SECONDS) * BLOCK_SECONDS + SETTLED_SECONDS
+    return cadence.by_blocks and known < of_age
+
+
+def _is_near(series: Series, cadence: Cadence, changes: Moments, now: float) -> bool:
+    """Whether a change is near, where anything is read more often for that."""
     moments = changes.get(series.endpoint, ())
-    return cadence.always or any(abs(now - at) <= AROUND_CHANGE_SECONDS for at in moments)
+    near = any(abs(now - at) <= AROUND_CHANGE_SECONDS for at in moments)
+    return cadence.alert_seconds is not None and near
+
+
+def _attended(series: Series, cadence: Cadence, changes: Moments, now: float) -> bool:
+    always = cadence.alert_seconds is not None and cadence.always
+    return always or _is_near(series, cadence, changes, now)
 
 
 def _percentiles(one: Wanted) -> Wanted:

@@ -62,6 +62,7 @@ def _cadence(options: Mapping[str, object]) -> Cadence:
         float(str(options.get("every", 3600.0))),
         None if alert is None else float(str(alert)),
         bool(options.get("alert_always", False)),
+        by_blocks=options.get("finality", "learned") == "learned",
     )
 
 

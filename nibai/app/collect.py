@@ -21,6 +21,10 @@ from nibai.store.watermarks import keep_only
 PULLED_SECTIONS = ("cloudwatch", "data_capture", "bedrock", "neuron", "spans", "prometheus")
 """Sections of nibai.yaml whose entries are sources: of the plug-in they name or of that name."""
 
+UNSETTLED = (
+    "minutes changed after the age at which watches had taken them: for a day they wait until "
+    "minutes are older"
+)
 HELD_OTHERWISE = "minutes left as they are: all of the variant was read before, or its replicas"
 
 
@@ -29,7 +33,7 @@ class Source:
     """A configured source under the name that its progress is kept by.
 
     Something may be due `every_seconds`, all of it every `whole_every_seconds`. In a month it may
-    cost `dollars_per_month`.
+    cost `dollars_per_month`. `learns`: at which age its minutes stop changing.
     """
 
     name: str
@@ -37,13 +41,14 @@ class Source:
     every_seconds: float
     whole_every_seconds: float
     dollars_per_month: float = math.inf
+    learns: bool = True
 
 
 @dataclass(slots=True)
 class Collected:
     """What reading a source on brought; `problems` are of series, or ended the reading.
 
-    Of the revised minutes `revised_final` had been final.
+    Of the revised minutes `revised_final` had been final, `unsettled` of them by their age only.
     """
 
     calls: int = 0
@@ -51,6 +56,7 @@ class Collected:
     new_minutes: int = 0
     revised_minutes: int = 0
     revised_final: int = 0
+    unsettled: int = 0
     answers: int = 0
     new_answers: int = 0
     dollars: float = 0.0
@@ -65,6 +71,7 @@ class Collected:
         self.new_minutes += stored.new_minutes
         self.revised_minutes += stored.revised_minutes
         self.revised_final += stored.revised_final
+        self.unsettled += stored.unsettled
         self.answers += len(pulled.predictions)
         self.new_answers += stored.new_answers
         self.dollars += pulled.dollars
@@ -73,6 +80,8 @@ class Collected:
         notes = dict(pulled.notes)
         if stored.held_otherwise:
             notes[HELD_OTHERWISE] = stored.held_otherwise
+        if stored.unsettled:
+            notes[UNSETTLED] = stored.unsettled
         for text, n in notes.items():
             self.notes[text] = self.notes.get(text, 0) + n
 
@@ -88,7 +97,8 @@ def configured(config: Config) -> list[Source]:
                 raise PluginError(f"the plug-in {plugin!r} in nibai.collectors pulls nothing")
             often = getattr(one, "reading_every", one.every)
             limit = getattr(one, "dollars_per_month", None) or math.inf
-            sources.append(Source(one.source_name, puller, often, one.every, limit))
+            learns = getattr(one, "finality", "learned") == "learned"
+            sources.append(Source(one.source_name, puller, often, one.every, limit, learns))
     if not sources:
         raise ConfigError(
             "no source to read: add `cloudwatch` with account, region and endpoints to nibai.yaml "
@@ -150,7 +160,7 @@ def collect(
                 max_bytes=config.max_wal,
             )
             try:
-                keeper = Keeper(config.data, ingest, state, clock)
+                keeper = Keeper(config.data, ingest, state, clock, learns=source.learns)
                 purse = Purse(state, source.name, source.dollars_per_month, clock)
                 yield source, _read_on(source, keeper, purse, tick, stop)
             finally:

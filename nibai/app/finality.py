@@ -1,21 +1,24 @@
 """When minutes count for a watch, and what changes them afterwards.
 
 A value that may still change is not what a watch's error rate was promised for: a block is read
-once its minutes are final. What changes a final minute all the same is never applied to a block
-that was read, and never silent. Source: nibai's aws.md, R4.
+once its minutes are final, or old enough by what was learned of its source
+(`nibai.stats.settling`). What changes such a minute all the same is never applied to a block that
+was read, and never silent. Source: nibai's aws.md, R4.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from nibai.model import Change
 from nibai.stats.day_pairs import ClockPairs
 from nibai.stats.following import Track
+from nibai.stats.settling import Learned
 from nibai.store.backfills import is_filling
 from nibai.store.revisions import Revision, newest_number, revised_since
+from nibai.store.settling import learned_ages
 from nibai.store.state import State
 from nibai.store.watermarks import Watermark, watermarks
 
@@ -28,12 +31,31 @@ class Finality:
     """What is known of an endpoint's minutes, asked before the lake is read.
 
     `marks` by metric, of pulled sources; `revision` is the newest of a minute that was final;
-    while past is being pushed (`filling`) nothing counts.
+    while past is being pushed (`filling`) nothing counts. `ages` is what was learned, by source.
     """
 
     marks: Mapping[str, Watermark]
     revision: int
     filling: bool = False
+    ages: Mapping[str, Learned] = field(default_factory=dict)
+
+    def early(self, metrics: Collection[str]) -> Finality | None:
+        """As final as minutes are by what was learned; None where that is no earlier for any."""
+        found = {
+            metric: Watermark(mark.source, mark.read_until, mark.read_until - age)
+            for metric, mark in self.marks.items()
+            for age in [self.age(metric)]
+            if metric in metrics and age is not None
+        }
+        return replace(self, marks={**self.marks, **found}) if found else None
+
+    def age(self, metric: str) -> float | None:
+        """How old minutes of a metric have to be by what was learned, where it is less."""
+        mark = self.marks.get(metric)
+        learned = None if mark is None else self.ages.get(mark.source)
+        if mark is None or learned is None or learned.age_seconds is None:
+            return None
+        return learned.age_seconds if learned.age_seconds < mark.provisional_seconds else None
 
     def lag_seconds(self, now: float) -> float:
         """How old minutes are at least when they count."""
@@ -55,10 +77,12 @@ class Finality:
 
 def finality(state: State, endpoint: str, now: float) -> Finality:
     """What is known now."""
+    marks = watermarks(state, endpoint)
     return Finality(
-        watermarks(state, endpoint),
+        marks,
         newest_number(state, endpoint),
         is_filling(state, endpoint, now),
+        learned_ages(state, endpoint, now) if marks else {},
     )
 
 

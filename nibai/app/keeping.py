@@ -9,7 +9,7 @@ lake and their source asks for them no more; whatever changes one afterwards is 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import groupby
@@ -17,13 +17,14 @@ from operator import attrgetter
 from pathlib import Path
 
 from nibai.app.audit import change_document
+from nibai.app.settling import Settling
 from nibai.model import Change, Observation, SeriesKey
 from nibai.prediction_plans import plans_of
 from nibai.protocols import Pulled
 from nibai.store.capture_coverage import put_coverage
 from nibai.store.ingest import Ingest
 from nibai.store.known_answers import unknown_answers
-from nibai.store.observations import Difference, difference
+from nibai.store.observations import Difference, Minute, difference
 from nibai.store.owners import one_owner
 from nibai.store.prediction_rows import to_batch
 from nibai.store.quarantine import set_aside
@@ -49,7 +50,8 @@ JOIN_EVERY = 32
 class Kept:
     """What of a part the lake did not hold yet; `revised_final`: minutes that had been final.
 
-    `held_otherwise`: minutes that were read another way before and stay as they are.
+    `held_otherwise`: minutes that were read another way before and stay as they are. `unsettled`
+    of the final ones changed after an age at which they had counted as final, by what was learned.
     """
 
     new_minutes: int
@@ -58,6 +60,7 @@ class Kept:
     changes: tuple[Change, ...] = ()
     revised_final: int = 0
     held_otherwise: int = 0
+    unsettled: int = 0
 
 
 @dataclass(slots=True)
@@ -78,10 +81,19 @@ class _Marks:
 
 
 class Keeper:
-    """Keeps the parts of one reading of one source, in a log of the source's name."""
+    """Keeps the parts of one reading of one source, in a log of the source's name.
+
+    `learns`: at which age its minutes stop changing (`nibai.app.settling`).
+    """
 
     def __init__(
-        self, data: Path, ingest: Ingest, state: State, clock: Callable[[], float]
+        self,
+        data: Path,
+        ingest: Ingest,
+        state: State,
+        clock: Callable[[], float],
+        *,
+        learns: bool = True,
     ) -> None:
         self.state = state
         self._data = data
@@ -91,6 +103,7 @@ class Keeper:
         ingest.flush()
         settle(state, ingest.collector, clock())
         self._final = final_marks(state, ingest.collector)
+        self._settling = Settling(state, ingest.collector, clock, learns=learns)
         self._marks = _Marks()
         self._known: dict[Name, tuple[int, int]] | None = None
         self._written: dict[SeriesKey, tuple[int, int]] = {}
@@ -119,7 +132,8 @@ class Keeper:
         stored = stored_minutes(lake, again, part.window)
         owned = one_owner(part.observations, stored, self._final)
         found = difference(owned.observed, stored)
-        revised = self._revised(found)
+        unsettled = self._settling.note(owned.observed, found, stored)
+        revised = self._revised(found, unsettled)
         if revised:
             announce(self.state, self._ingest.collector, revised)
         answers = unknown_answers(lake, to_batch(part.predictions))
@@ -136,6 +150,7 @@ class Keeper:
             answers.num_rows,
             revised_final=sum(one.after_final for one in revised),
             held_otherwise=owned.held_otherwise,
+            unsettled=len({(*name_of(key), minute) for key, minute in unsettled}),
         )
 
     def flush(self) -> None:
@@ -150,17 +165,25 @@ class Keeper:
         marks, self._marks = self._marks, _Marks()
         if marks.final_until:
             put_watermarks(self.state, source, marks.read_until, marks.final_until, marks.brings)
+            self._settling.read(marks.read_until, marks.final_until, marks.brings)
         self._waiting = 0
 
-    def _revised(self, found: Difference) -> list[Revised]:
-        """Minutes that were held otherwise, and final ones of which nothing was held."""
+    def _revised(self, found: Difference, unsettled: Collection[Minute]) -> list[Revised]:
+        """Minutes that were held otherwise, and final ones of which nothing was held.
+
+        Those that changed after an age that was trusted had counted as final too.
+        """
+
+        def counted(one: Observation) -> bool:
+            return self._was_final(one) or (one.key, one.minute) in unsettled
+
         places: dict[Place, list[Observation]] = {}
-        late = [one for one in found.new if self._was_final(one)] if self._final else []
+        late = [one for one in found.new if counted(one)] if self._final else []
         for one in (*found.revised, *late):
             place = (*name_of(one.key), one.minute)
             places.setdefault(place, []).append(one)
         return [
-            Revised(place, _brought_by(several), any(map(self._was_final, several)))
+            Revised(place, _brought_by(several), any(map(counted, several)))
             for place, several in places.items()
         ]
 

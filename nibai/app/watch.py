@@ -3,28 +3,27 @@
 Looks may come at any time and any number of times: only closed blocks whose minutes are final
 count, each once, in the order of time, and everything stops at the block that decides. What was
 seen is kept in the state, so that another look, or another process, goes on where the last one was.
+Where it was learned from which age on minutes change no more, blocks of that age may decide, too.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from nibai.app.audit import Desk
 from nibai.app.finality import Finality, finality, revised_minutes
+from nibai.app.watch_parts import ClosedBlock, Followed, closed_blocks, rests_on
 from nibai.app.watch_plan import LATER, plan_part
 from nibai.claims import print_claim
 from nibai.conventions import REQUEST_METRICS
 from nibai.document import decode
 from nibai.errors import UsageError
 from nibai.model import Change, Claim, Promise, Reason, ReasonCode, Sentence, Verdict
-from nibai.stats.block_values import BlockReading
 from nibai.stats.clock import WEEK_DAYS
-from nibai.stats.day_pairs import ClockPairs
 from nibai.stats.following import FollowPlan, Track, new_track
-from nibai.stats.sequential_rates import Trials
+from nibai.stats.settling import NOTHING_LEARNED, Learned
 from nibai.stats.sides import Segments
 from nibai.stats.verdict import Part, conjunction
 from nibai.store.disturbances import moments
@@ -38,53 +37,6 @@ FILLING = Reason(
     "the past is still being pushed: it is read some time after the last of it (otlp.past_wait)",
 )
 SETTLED = (Verdict.CONFIRMED, Verdict.REFUTED)
-
-
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """One part of the claims: how far it was followed, or why blocks do not decide it.
-
-    `waiting`: one side has no data yet; `planned` is False before the first look; `metric`: whose
-    requests they are.
-    """
-
-    claim: Claim
-    track: Track | None
-    reason: Reason | None = None
-    waiting: bool = False
-    planned: bool = False
-    replicas: tuple[int, int] = (0, 0)
-    metric: str = ""
-
-    @property
-    def pairs(self) -> ClockPairs | None:
-        """Its blocks and their partners."""
-        if self.track is None:
-            return None
-        plan = self.track.plan
-        return ClockPairs(plan.cut, plan.since, plan.block_seconds, plan.side_by_side, plan.until)
-
-    @property
-    def verdict(self) -> Verdict:
-        """The verdict reached, `inconclusive` before."""
-        if self.track is None or self.track.verdict is None:
-            return Verdict.INCONCLUSIVE
-        return self.track.verdict
-
-
-@dataclass(frozen=True, slots=True)
-class _Closed:
-    """A block that is over, of one part."""
-
-    end: float
-    part: int
-    number: int
-    reading: BlockReading
-
-    @property
-    def order(self) -> tuple[float, int, int]:
-        """By time."""
-        return self.end, self.part, self.number
 
 
 class Watch:
@@ -105,6 +57,7 @@ class Watch:
         self._desk = desk
         self._others = others
         self._looked_at = desk.clock()
+        self._ahead_of: tuple[object, ...] | None = None
         self.parts = tuple(Followed(claim, None) for claim in _claims(change.sentences))
 
     # -- looking ----------------------------------------------------------------------------
@@ -112,24 +65,66 @@ class Watch:
         """Read all blocks that closed since the last look, in the order of time."""
         self._looked_at = now
         known = self.finality(now)
-        if self.parts and not any(self._may_have_closed(part, now, known) for part in self.parts):
-            return
-        sources = self.sources()
-        self.parts = tuple(
-            dataclasses.replace(self._prepared(part.claim, source, known), metric=source.metric)
-            for part, source in zip(self.parts, sources, strict=True)
-        )
+        sources = None
+        if not self.parts or any(self._may_have_closed(part, now, known) for part in self.parts):
+            sources = self.sources()
+            self.parts = tuple(
+                dataclasses.replace(self._prepared(part.claim, source, known), metric=source.metric)
+                for part, source in zip(self.parts, sources, strict=True)
+            )
+            self.read_on(sources, now, known)
+            self.parts = tuple(self._stored(part) for part in self.parts)
+        self._look_ahead(sources, now, known)
+
+    def read_on(self, sources: Sequence[PairedBlocks], now: float, known: Finality) -> None:
+        """Add the blocks that closed to the tracks, in the order of time."""
         for one in sorted(self._closed(sources, now, known), key=lambda one: one.order):
             part = self.parts[one.part]
             if part.track is not None and self.is_open(part):
                 track = part.track.look(one.number, one.reading, known.revision)
                 changed = dataclasses.replace(part, track=track)
                 self.parts = (*self.parts[: one.part], changed, *self.parts[one.part + 1 :])
-        self.parts = tuple(self._stored(part) for part in self.parts)
+
+    def _look_ahead(
+        self, sources: Sequence[PairedBlocks] | None, now: float, known: Finality
+    ) -> None:
+        """Whether the blocks that are old enough, by what was learned, decide a sentence.
+
+        Only a decision is kept. What does not decide is read anew, as it is then, at the next look,
+        until it is final: so what changes late moves no evidence.
+        """
+        early = known.early({part.metric for part in self.parts})
+        if early is None:
+            return
+        seen = (early.revision, *sorted((m, mark.final_until) for m, mark in early.marks.items()))
+        stale = seen == self._ahead_of and sources is None
+        self._ahead_of = seen
+        if stale or not any(self._may_have_closed(part, now, early) for part in self.parts):
+            return
+        ahead = copy.copy(self)
+        ahead.read_on(sources or self.sources(), now, early)
+        settled = {
+            part
+            for sentence in self.change.sentences
+            if self.sentence_verdict(sentence) not in SETTLED
+            and ahead.sentence_verdict(sentence) in SETTLED
+            for part in sentence.parts
+        }
+        self.parts = tuple(
+            self._stored(rests_on(further, known)) if part.claim in settled else part
+            for part, further in zip(self.parts, ahead.parts, strict=True)
+        )
 
     def finality(self, now: float) -> Finality:
         """Until when minutes are final; ask before `sources`, or something may come in between."""
         return finality(self._desk.state, self.change.endpoint, now)
+
+    def waits(self, part: Followed) -> tuple[Watermark | None, Learned, float | None]:
+        """The mark of a part's minutes, what was learned of its source, the age that it allows."""
+        known = self.finality(self._looked_at)
+        mark = known.marks.get(part.metric)
+        source = "" if mark is None else mark.source
+        return mark, known.ages.get(source, NOTHING_LEARNED), known.age(part.metric)
 
     def behind(self, part: Followed) -> Watermark | None:
         """How far the source of a part was read, where it is behind and the part waits for it."""
@@ -209,12 +204,12 @@ class Watch:
 
     def _closed(
         self, sources: Sequence[PairedBlocks], now: float, known: Finality
-    ) -> Iterator[_Closed]:
+    ) -> Iterator[ClosedBlock]:
         """The blocks that are over and not read yet."""
         for index, (part, source) in enumerate(zip(self.parts, sources, strict=True)):
             if part.pairs is not None and self.is_open(part):
                 for number, reading in closed_blocks(part, source, now, known):
-                    yield _Closed(part.pairs.end(number), index, number, reading)
+                    yield ClosedBlock(part.pairs.end(number), index, number, reading)
 
     # -- where it stands --------------------------------------------------------------------
     def sentence_verdict(self, sentence: Sentence) -> Verdict:
@@ -260,8 +255,10 @@ class Watch:
         return not any(part.waiting or self.is_open(part) for part in self.parts)
 
     def next_close(self, now: float) -> float | None:
-        """When the next block of an open part will count, None when there is none."""
-        lag = self.finality(now).lag_seconds(now)
+        """When the next block of an open part may count, None when there is none."""
+        known = self.finality(now)
+        known = known.early({part.metric for part in self.parts}) or known
+        lag = known.lag_seconds(now)
         ends = [
             part.pairs.end(part.pairs.closed(now - lag)) + lag
             for part in self.parts
@@ -272,27 +269,6 @@ class Watch:
     def key(self, claim: Claim) -> str:
         """Under which name the state keeps a part."""
         return f"{claim.metric} | {print_claim(claim)} | {self.level_of(claim):g}"
-
-
-def closed_blocks(
-    part: Followed, source: PairedBlocks, now: float, known: Finality
-) -> Iterator[tuple[int, BlockReading]]:
-    """The blocks that are over and that the part's track has not passed, in the order of time.
-
-    A block counts once: where a source is pulled it is over when its minutes are final, however
-    long ago it ended.
-    """
-    pairs, track = part.pairs, part.track
-    if pairs is None or track is None:
-        return
-    newest = now if source.newest is None else source.newest
-    moment = min(known.until(source.metric, newest, now), source.until)
-    numbers = range(track.last + 1, pairs.closed(moment))
-    quantile = None if part.claim.promise is Promise.ERRORS else part.claim.quantile or 0.5
-    readings = source.readings(pairs, numbers, quantile, dict(track.plan.weights))
-    nothing = BlockReading(math.nan, Trials(), Trials())
-    for number in numbers:
-        yield number, readings.get(number, nothing)
 
 
 def _claims(sentences: Sequence[Sentence]) -> list[Claim]:

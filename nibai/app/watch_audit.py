@@ -10,8 +10,9 @@ import nibai
 from nibai.app.audit import Desk, new_id
 from nibai.app.compare import load_analyzers
 from nibai.app.resting import resting
-from nibai.app.watch import Followed, Watch
-from nibai.app.watch_words import RECORDING, missing_blocks, reason_of, subject
+from nibai.app.watch import Watch
+from nibai.app.watch_parts import Followed
+from nibai.app.watch_words import RECORDING, missing_blocks, reason_of, subject, waiting_text
 from nibai.audit import run_audit
 from nibai.model import (
     Audit,
@@ -109,7 +110,8 @@ def finding_of(watch: Watch, part: Followed) -> Finding:
     if track is None:
         nothing = Evidence((0, 0), None, "none", (0, 0), "nothing", margin=part.claim.margin)
         return Finding(part.claim, verdict, reason, None, nothing, "anytime")
-    evidence = _evidence(part, track, watch.revised(part))
+    notes = _notes(part, track, watch.revised(part), waiting_text(watch, part))
+    evidence = _evidence(part, track, notes)
     return Finding(part.claim, verdict, reason, _estimate(track), evidence, "anytime")
 
 
@@ -122,7 +124,7 @@ def _estimate(track: Track) -> Estimate:
     return Estimate(found[0], found[1], found[2], track.plan.level)
 
 
-def _evidence(part: Followed, track: Track, revised: int) -> Evidence:
+def _evidence(part: Followed, track: Track, notes: tuple[str, ...]) -> Evidence:
     plan = track.plan
     up = track.verdict is Verdict.CONFIRMED or (
         track.verdict is None and track.value > plan.threshold
@@ -149,11 +151,11 @@ def _evidence(part: Followed, track: Track, revised: int) -> Evidence:
             None if track.error.nothing else (2.0**track.error.below, 2.0**track.error.above)
         ),
         log_e_value=log_e if math.isfinite(log_e) else None,
-        notes=_notes(part, track, revised),
+        notes=notes,
     )
 
 
-def _notes(part: Followed, track: Track, revised: int) -> tuple[str, ...]:
+def _notes(part: Followed, track: Track, revised: int, waiting: str) -> tuple[str, ...]:
     plan = track.plan
     notes = ["A/A rate: not measured"]
     if plan.phi is None:
@@ -179,6 +181,8 @@ def _notes(part: Followed, track: Track, revised: int) -> tuple[str, ...]:
         notes.append(
             f"{subject(part.claim)}: {track.thin} blocks held too few requests and were left out"
         )
+    if waiting and track.verdict is None:
+        notes.append(f"{subject(part.claim)}: {waiting}")
     if revised:
         notes.append(
             f"{subject(part.claim)}: {revised} minute(s) changed after they were final and had "

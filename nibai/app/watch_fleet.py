@@ -15,9 +15,10 @@ from dataclasses import replace
 import nibai
 from nibai.app.audit import Desk
 from nibai.app.fleet import FLEET, Progress, Selection, others_of, selected_changes
-from nibai.app.watch import Followed, Watch
+from nibai.app.watch import Watch
 from nibai.app.watch_audit import finding_of
 from nibai.app.watch_on import go_on
+from nibai.app.watch_parts import Followed
 from nibai.audit import unanswered
 from nibai.fleet import DEFAULT_Q, EndpointResult, FleetAudit, endpoint_result, fleet_audit
 from nibai.fleet_document import to_document

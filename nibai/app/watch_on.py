@@ -12,7 +12,8 @@ import dataclasses
 from collections.abc import Iterable
 
 from nibai.app.finality import Finality
-from nibai.app.watch import Followed, Watch, closed_blocks
+from nibai.app.watch import Watch
+from nibai.app.watch_parts import Followed, closed_blocks
 from nibai.document import decode
 from nibai.stats.block_values import BlockReading
 from nibai.stats.following import Track

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from nibai.app.audit import Desk
-    from nibai.app.watch import Followed, Watch
+    from nibai.app.watch import Watch
+    from nibai.app.watch_parts import Followed
     from nibai.model import Audit, Change
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

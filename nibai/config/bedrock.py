@@ -42,7 +42,8 @@ class Bedrock(Section):
     """Models of one AWS account and region; `endpoints` maps a name to the models that serve it.
 
     Each model is a variant of the endpoint: its id, or the profile's behind the last slash.
-    `tokens`: they are counted by minute beside the latencies, for claims about cost.
+    `tokens`: they are counted by minute beside the latencies, for claims about cost. `finality`:
+    as of `cloudwatch`.
     """
 
     account: str = Field(pattern=r"^\d{12}$")
@@ -55,6 +56,7 @@ class Bedrock(Section):
     detail: Literal["TC 109", "TC 55", "TC 28", "percentiles", "base statistics"] = "TC 109"
     tokens: bool = True
     every: Duration = 3600.0
+    finality: Literal["learned", "reread"] = "learned"
     dollars_per_month: float = Field(default=100.0, gt=0)
     logs: BedrockLogs | None = None
     endpoint_url: str | None = None

@@ -22,7 +22,8 @@ class CloudWatch(Section):
     read beside latencies. `by_type` maps an endpoint to instance types and zones
     (ml.g5.xlarge/eu-west-1a) whose own latencies are read too. `own_range`: only buckets that hold
     something are bought. `alert_every`: percentiles of the newest minutes in between, near changes
-    or `alert_always`.
+    or `alert_always`. `finality`: watches take minutes at the age from which they were seen to
+    change no more (learned), or when they are read again no more (reread).
     """
 
     account: str = Field(pattern=r"^\d{12}$")
@@ -37,6 +38,7 @@ class CloudWatch(Section):
     every: Duration = 3600.0
     alert_every: Duration | None = None
     alert_always: bool = False
+    finality: Literal["learned", "reread"] = "learned"
     dollars_per_month: float = Field(default=100.0, gt=0)
     calls_per_second: float = Field(default=20.0, gt=0)
     datapoints_per_second: float = Field(default=90_000.0, gt=0)

@@ -60,7 +60,8 @@ class Track:
     one; their mean widens the sequence. `decided` and `refuted` number the block that settled the
     verdict and that raised the evidence against the claim (`log_e_refute`) to its highest.
     `read_at` holds (block, number): from that block on, blocks were read after the revision of that
-    number and before any later one.
+    number and before any later one. `age_seconds`: as old were the minutes of the newest blocks at
+    least when they decided, by what `hours` hours had taught; None: all were final.
     """
 
     plan: FollowPlan
@@ -81,6 +82,8 @@ class Track:
     below: float = 0.0
     above: float = 0.0
     read_at: tuple[tuple[int, int], ...] = ()
+    age_seconds: float | None = None
+    hours: int = 0
 
     @property
     def error(self) -> RecordingError:

@@ -210,6 +210,26 @@ METERED = sa.Table(
     sa.Column("dearest", sa.Float, nullable=False),
 )
 
+SETTLING = sa.Table(
+    "settling",
+    METADATA,
+    sa.Column("source", sa.String, primary_key=True),
+    sa.Column("endpoint", sa.String, primary_key=True, index=True),
+    sa.Column("hour", sa.Integer, primary_key=True),
+    sa.Column("seen", sa.Integer, nullable=False),
+    sa.Column("changed", sa.Integer, nullable=False),
+)
+
+YOUNG_READS = sa.Table(
+    "young_reads",
+    METADATA,
+    sa.Column("source", sa.String, primary_key=True),
+    sa.Column("endpoint", sa.String, primary_key=True),
+    sa.Column("variant", sa.String, primary_key=True),
+    sa.Column("metric", sa.String, primary_key=True),
+    sa.Column("read_until", sa.Float, nullable=False),
+)
+
 
 def _first(connection: sa.Connection) -> None:
     METADATA.create_all(connection)
@@ -293,6 +313,11 @@ def _events_of_detections(connection: sa.Connection) -> None:
         connection.execute(DETECTIONS.update().where(t.id == row.id).values(event=event[0]))
 
 
+def _settling(connection: sa.Connection) -> None:
+    for table in (SETTLING, YOUNG_READS):
+        table.create(connection, checkfirst=True)
+
+
 STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _first,
     _watches,
@@ -308,6 +333,7 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _revisions,
     _metered,
     _events_of_detections,
+    _settling,
 )
 """Step i leads from version i to i + 1; steps are only ever added."""
 

@@ -32,6 +32,11 @@ class Watermark:
     read_until: float
     final_until: float
 
+    @property
+    def provisional_seconds(self) -> float:
+        """How long minutes are read again."""
+        return self.read_until - self.final_until
+
     def earlier(self, other: Watermark) -> Watermark:
         """Of two series of one metric: as far as both were read, and are final."""
         least = min(self, other, key=lambda one: one.read_until)

@@ -97,6 +97,31 @@ def test_without_an_alert_cadence_every_reading_is_whole():
     assert one.mark == NAMES[0]
 
 
+BY_BLOCKS = Cadence(3600.0, 300.0, by_blocks=True)
+
+
+def test_near_a_change_whole_histograms_are_read_once_a_block_is_ten_minutes_old():
+    half = NOW - 180 - 1800  # a half hour ended then
+    near = {ENDPOINT: [NOW]}
+    for cadence, changes, known, minutes, whole in (
+        (BY_BLOCKS, near, half - 60, 9, False),
+        (BY_BLOCKS, near, half - 60, 10, True),
+        (BY_BLOCKS, near, half + 600, 39, False),
+        (BY_BLOCKS, near, half + 600, 40, True),
+        (OFTEN, near, half - 60, 10, False),
+        (BY_BLOCKS, {ENDPOINT: [NOW - 2 * DAY]}, half - 60, 10, None),
+        (Cadence(3600.0, by_blocks=True), {}, half - 60, 10, True),
+    ):
+        found = due(WANTED, cadence, {NAMES[0]: known}, changes, half + minutes * 60 + 180)
+        assert [one.mark == NAMES[0] for one in found] == ([] if whole is None else [whole])
+    # Two days around one change a month: 48 readings more.
+    more = monthly(WANTED, BY_BLOCKS) - monthly(WANTED, OFTEN)
+    assert more == pytest.approx(48 * 23e-5)
+    assert monthly(WANTED, Cadence(1800.0, 300.0, by_blocks=True)) == pytest.approx(
+        monthly(WANTED, Cadence(1800.0, 300.0))
+    )
+
+
 def test_the_price_of_both_cadences():
     assert monthly(WANTED, Cadence()) == monthly_dollars(WANTED, 3600.0)
     extra = monthly(WANTED, Cadence(3600.0, 300.0, always=True)) - monthly(WANTED, Cadence())

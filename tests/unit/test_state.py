@@ -261,7 +261,7 @@ def test_every_table_of_the_specification_exists():
         "audit_slots", "maintenance", "payload_digests", "collectors",
         "watches", "detectors", "deployments", "capture_hours", "capabilities",
         "detections", "push_silences",
-        "watermarks", "revisions", "metered",
+        "watermarks", "revisions", "metered", "settling", "young_reads",
     }  # fmt: skip
 
 

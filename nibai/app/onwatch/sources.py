@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from nibai.app.collect import Collected, Source, collect, due_in
+from nibai.app.collect import UNSETTLED, Collected, Source, collect, due_in
 from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
@@ -111,6 +111,8 @@ class SourceThreads:
         ):
             labels = {"collector": source.name, "after_final": after_final}
             self._tally.add("nibai_collector_revised_minutes_total", revised, **labels)
+        if done.unsettled:
+            LOG.warning("%s: %d %s", source.name, done.unsettled, UNSETTLED)
         LOG.info("%s: %d minutes in %d calls", source.name, done.minutes, done.calls)
         return done.problems[0] if done.problems else None
 
