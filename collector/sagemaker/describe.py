@@ -41,8 +41,8 @@ class Described:
 class Describer:
     """Asks through `caller`; models and configurations never change and are asked once.
 
-    They may be deleted and made again under the same name, though, so those of an endpoint that was
-    modified since are asked again.
+    They may be deleted and made again under the same name, though (a model also for a configuration
+    of another name), so those of an endpoint that was modified since are asked again.
     """
 
     def __init__(self, caller: Caller, salt: str, permitted: Permitted) -> None:
@@ -75,10 +75,12 @@ class Describer:
                 return None
             raise
         config_name = str(endpoint.get("EndpointConfigName", ""))
-        if self._moved(name, endpoint["LastModifiedTime"]):
-            for one in self._configs.pop(config_name, {}).get("ProductionVariants", ()):
-                self._models.pop(one.get("ModelName"), None)
+        moved = self._moved(name, endpoint["LastModifiedTime"])
+        if moved:
+            self._configs.pop(config_name, None)
         config = self._config(config_name)
+        if moved:
+            self._forget_models(config or {})
         unread: set[str] = set() if config is not None else {"config", "model"}
         units = [
             *(u for key in ROLES for u in self._variants(endpoint, config, key, unread)),
@@ -217,6 +219,10 @@ class Describer:
         if config is not None:
             self._configs[name] = config
         return config
+
+    def _forget_models(self, config: Raw) -> None:
+        for one in (one for key in ROLES for one in config.get(key, ())):
+            self._models.pop(one.get("ModelName"), None)
 
     def _moved(self, what: str, modified: object) -> bool:
         """Whether something was modified since it was described last."""

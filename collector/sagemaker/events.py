@@ -82,18 +82,26 @@ def signals(body: str) -> list[Signal]:
         if event["detail-type"] not in {STATE, DEPLOYMENT}:
             return []
         at, name = _moment(event["time"]), str(detail["EndpointName"])
-    except (ValueError, KeyError, TypeError):
+        status = str(detail.get("EndpointStatus") or "")
+    except (ValueError, KeyError, TypeError, AttributeError):
         return []
-    status = str(detail.get("EndpointStatus", ""))
     pending = detail.get("PendingDeploymentSummary") or {}
-    stages = [
-        f"{variant.get('VariantName')} {one.get('Status', one.get('VariantStatus'))}"
-        for variant in pending.get("ProductionVariants", ())
-        for one in variant.get("VariantStatus", ())
-    ]
+    stages = _stages(pending)
     words = ", ".join(text(word) for word in (status, *stages) if word)
     begins = normal(status) in {"updating", "creating"} or bool(pending)
     return [Signal(name, at, "EventBridge", words or text(event["detail-type"]), begins=begins)]
+
+
+def _stages(pending: Any) -> list[str]:  # noqa: ANN401 - JSON
+    """What each variant is at; nothing where the summary has another shape than documented."""
+    try:
+        return [
+            f"{variant.get('VariantName')} {one.get('Status', one.get('VariantStatus'))}"
+            for variant in pending.get("ProductionVariants") or ()
+            for one in variant.get("VariantStatus") or ()
+        ]
+    except (TypeError, AttributeError):
+        return []
 
 
 def normal(status: str) -> str:

@@ -14,6 +14,7 @@ from collector.sagemaker.changes import change_of
 from collector.sagemaker.describe import Described, Describer
 from collector.sagemaker.diff import Step, steps
 from collector.sagemaker.events import Queue
+from collector.sagemaker.facts import text
 from collector.sagemaker.jobs import Job, Jobs, explained
 from collector.sagemaker.loaded import OVERWRITTEN, loaded, told
 from collector.sagemaker.looks import (
@@ -37,6 +38,9 @@ from collector.sagemaker.trail import REACH_SECONDS, SECONDS_A_CALL, Trail
 from nibai.errors import CollectError
 from nibai.model import Change
 from nibai.protocols.discovery import TAKEN_BACK, Deployment, Discoverer, Sighting
+
+ODD = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+"""What an answer without a field, or with another kind of value, ends in."""
 
 JOBS_BACK_SECONDS = 180 * 86400.0
 KEPT_SIGNALS_SECONDS = 600.0
@@ -101,6 +105,13 @@ class SageMakerSource:
                 found = self._look(name, known.get(self._scope + name), heard.get(name, ()), since)
             except CollectError as error:
                 self._failed.append(f"{name}: {error}")
+                self._unused |= name in heard
+                continue
+            except ODD as error:
+                self._failed.append(
+                    f"{name}: SageMaker answered of another shape than documented "
+                    f"({type(error).__name__}: {text(error)}): report it, with nibai's version"
+                )
                 self._unused |= name in heard
                 continue
             if found is not None:

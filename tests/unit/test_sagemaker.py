@@ -9,6 +9,7 @@ from fakeaws.server import FakeAws
 from support.sagemaker import NOW, SCOPE, Account
 
 from collector.aws.session import AwsClient
+from collector.sagemaker.describe import Describer
 from nibai.errors import AuthError
 from nibai.model import ChangeKind, Window
 from nibai.stats.flip_margins import default_margins
@@ -400,6 +401,44 @@ def test_a_model_made_again_under_its_name_is_read_again(account):
     account.aws.update("chat", "c1")
     [change] = account.changes()
     assert change.kinds == (K.PRECISION,)
+
+
+def test_a_model_made_again_under_its_name_is_read_again_with_a_new_configuration(account):
+    chat(account)
+    account.aws.model("m1", env={"OPTION_QUANTIZE": "fp8"})
+    [change] = updated(account)
+    assert change.kinds == (K.PRECISION,)
+
+
+def test_a_shadow_model_made_again_is_read_again(account):
+    account.aws.config(
+        "c1",
+        variant("blue", account.aws.model("m1")),
+        shadow=[variant("next", account.aws.model("m2"))],
+    )
+    account.aws.endpoint("chat", "c1")
+    account.look()
+    account.aws.model("m2", env={"OPTION_QUANTIZE": "fp8"})
+    account.aws.update("chat", "c1")
+    [change] = account.changes()
+    assert change.kinds == (K.PRECISION,)
+
+
+def test_an_answer_of_another_shape_stops_its_endpoint_only(account, monkeypatch):
+    chat(account)
+    account.aws.config("c9", variant("green", account.aws.model("m9")))
+    account.aws.endpoint("odd", "c9")
+    describe = Describer.describe
+
+    def odd(describer, name):
+        # As an answer without the field ends; the fake does not send one.
+        return {}["LastModifiedTime"] if name == "odd" else describe(describer, name)
+
+    monkeypatch.setattr(Describer, "describe", odd)
+    [change] = updated(account, kind="ml.g6.xlarge")
+    assert change.kinds == (K.INSTANCE_TYPE,)
+    [problem] = account.source.problems
+    assert problem.startswith("odd: SageMaker answered of another shape than documented (KeyError")
 
 
 def test_a_permission_that_was_given_later_is_used(account):

@@ -1,5 +1,6 @@
 """Messages of EventBridge, CloudTrail and AWS's own figures: heard once, dated, labelled."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -209,6 +210,25 @@ def test_a_message_about_an_endpoint_that_could_not_be_read_comes_again(account)
     [change] = account.changes()
     assert change.started_at == began
     assert account.queue.messages == {}
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        {"PendingDeploymentSummary": "soon"},
+        {"PendingDeploymentSummary": {"ProductionVariants": None}},
+        {"PendingDeploymentSummary": {"ProductionVariants": [{"VariantStatus": "Baking"}]}},
+        {"PendingDeploymentSummary": {"ProductionVariants": [{"VariantStatus": None}]}},
+        {"EndpointStatus": None},
+        {"EndpointStatus": ["UPDATING"]},
+    ],
+)
+def test_a_message_of_another_shape_dates_what_it_can_and_is_not_read_for_ever(detail):
+    event = {
+        "detail-type": STATE, "time": "2026-03-01T12:00:00Z",
+        "detail": {"EndpointName": "chat", **detail},
+    }  # fmt: skip
+    assert [one.endpoint for one in signals(json.dumps(event))] in (["chat"], [])
 
 
 # -- messages as queues deliver them -------------------------------------------------------------
