@@ -71,6 +71,10 @@ def push_contacts(grafana: Grafana, contacts: Contacts, *, verify: bool) -> list
     if wanted == tree:
         lines.append("notification policies: as they were")
     else:
+        # Grafana takes the tree as a whole, and no version of it: what others wrote meanwhile would
+        # be undone.
+        if _own_tree(grafana) != tree:
+            raise _changed_meanwhile()
         grafana.put_policies(wanted)
         lines.append("notification policies: our branch is written, the others are as they were")
     if verify:
@@ -126,6 +130,15 @@ def _own_tree(grafana: Grafana) -> dict[str, Any]:
     if kept:
         raise _kept_elsewhere("the tree of notification policies", str(kept))
     return tree
+
+
+def _changed_meanwhile() -> GrafanaError:
+    return GrafanaError(
+        "somebody changed the notification policies while they were pushed: they were left as they "
+        "are now, and the contact points are there; push again",
+        retryable=True,
+        reason="conflict",
+    )
 
 
 def _kept_elsewhere(what: str, where: str) -> GrafanaError:

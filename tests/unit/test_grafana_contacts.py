@@ -179,6 +179,26 @@ def test_what_files_keep_is_left_alone_and_said(fake, grafana):
         push_contacts(grafana, contacts(), verify=False)
 
 
+def test_what_somebody_changed_meanwhile_is_not_undone(fake, grafana):
+    theirs = {**fake.policies, "routes": [{"receiver": "grafana-default-email", "group_by": ["x"]}]}
+    make = fake._new_point
+
+    def while_points_are_made(body):
+        fake.policies = theirs
+        return make(body)
+
+    fake._new_point = while_points_are_made
+    with pytest.raises(GrafanaError) as caught:
+        push_contacts(grafana, contacts(), verify=False)
+    assert str(caught.value) == (
+        "somebody changed the notification policies while they were pushed: they were left as they "
+        "are now, and the contact points are there; push again"
+    )
+    assert fake.policies == theirs
+    assert push_contacts(grafana, contacts(), verify=True)[-1].startswith("read back")
+    assert fake.policies["routes"][1] == theirs["routes"][0]
+
+
 def test_a_receiver_that_is_gone_is_a_note(fake, grafana):
     push_contacts(grafana, contacts(), verify=False)
     fewer = {**ROUTE, "branches": [], "receivers": {"oncall": ROUTE["receivers"]["oncall"]}}
