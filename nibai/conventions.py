@@ -56,6 +56,12 @@ CACHE_READ_TOKENS, CACHE_WRITE_TOKENS = "cache_read_tokens", "cache_write_tokens
 TOKENS = (INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS)
 """Metrics of tokens that are paid for, recorded as generated ones are."""
 
+ACCELERATOR_USE = "accelerator_use"
+"""Metric of how busy accelerators were: samples from 0 to 1."""
+
+COVARIATES = (ACCELERATOR_USE,)
+"""Metrics that are shown beside others and explain them: nothing is claimed or noticed of them."""
+
 LIVE_SOURCES = ("", "shadow")
 """Sources of answers to live traffic; what was replayed says nothing about what users got."""
 
@@ -123,6 +129,12 @@ METRICS = {
             "count",
             higher_is_better=True,
             help="tokens put into a cache, a minute",
+        ),
+        Metric(
+            "accelerator_use",
+            "1",
+            higher_is_better=True,
+            help="share of the time that an accelerator was busy, a sample",
         ),
     )
 }

@@ -108,6 +108,14 @@ REGISTRY: dict[str, Exported] = {
             f"{_PER_SERIES} × 3",
         ),
         _gauge(
+            "nibai_accelerator_use_ratio",
+            "1",
+            _SERIES,
+            "Share of the time that accelerators were busy, mean of the newest five minutes in the "
+            "lake",
+            _PER_SERIES,
+        ),
+        _gauge(
             "nibai_change_info",
             "1",
             (*_CHANGE, "kind"),

@@ -75,7 +75,9 @@ class Wanted:
     @property
     def statistics(self) -> tuple[str, ...]:
         """Everything asked of the series, in the order of its queries."""
-        if self.series.published.kind is not Kind.DISTRIBUTION:
+        if self.series.published.kind is Kind.GAUGE:
+            return BASE
+        if self.series.published.kind is Kind.COUNT:
             return ("Sum",)
         if self.extremes_only:
             return ("Minimum", "Maximum")

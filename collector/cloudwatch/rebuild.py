@@ -19,8 +19,8 @@ from collector.cloudwatch.execute import Answered
 from collector.cloudwatch.failures import failures_of, joined
 from collector.cloudwatch.plan import BASE, PERCENTILES, Detail, Wanted
 from collector.cloudwatch.points import Numbers, Points
-from collector.cloudwatch.series import Series
-from nibai.histogram import SCALE, ZERO_BUCKET
+from collector.cloudwatch.series import Kind, Series
+from nibai.histogram import SCALE, ZERO_BUCKET, bucket_index
 from nibai.model import Observation, Provenance, SeriesKey
 from nibai.stats.percentile_fit import rebuilt_counts
 
@@ -137,15 +137,30 @@ def _bare(
     columns = (periods.counts, periods.sums, periods.lows, periods.highs)
     count, total, low, high = (column.tolist() for column in columns)
     made = {}
+    gauge = wanted.series.published.kind is Kind.GAUGE
     for row in np.flatnonzero(periods.counts > 0).tolist():
-        buckets, counts, scale, provenance = counted.get(row) or _fitted(
-            count[row], {p: float(values[row]) for p, values in fitted.items()}, low[row], high[row]
+        buckets, counts, scale, provenance = (
+            _level(count[row], total[row])
+            if gauge
+            else counted.get(row)
+            or _fitted(
+                count[row],
+                {p: float(values[row]) for p, values in fitted.items()},
+                low[row],
+                high[row],
+            )
         )
         made[row] = Observation(
             key, minutes[row], buckets, counts, count[row], total[row], low[row], high[row],
             scale=scale, provenance=provenance,
         )  # fmt: skip
     return made
+
+
+def _level(n: int, total: float) -> _Distribution:
+    """Samples of a gauge as what they are on average: how they spread is not told."""
+    level = bucket_index(np.array([total / n]))
+    return level, np.array([n], dtype=np.int64), SCALE, Provenance.EXACT
 
 
 def _fitted(n: int, percentiles: Mapping[float, float], low: float, high: float) -> _Distribution:

@@ -5,7 +5,7 @@ Source: aws.md, section 2; units of GetMetricData answers are not told, hence th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 Dimensions = tuple[tuple[str, str], ...]
@@ -33,6 +33,9 @@ class Published:
 SAGEMAKER = "AWS/SageMaker"
 BEDROCK = "AWS/Bedrock"
 MICROSECONDS, MILLISECONDS = 1e6, 1e3
+USE_OF_ENDPOINTS = "/aws/sagemaker/Endpoints"
+USE_OF_COMPONENTS = "/aws/sagemaker/InferenceComponents"
+PERCENT = 1e2
 COMPONENT = "ic:"
 """What stands before the name of an inference component where a variant is named."""
 
@@ -45,6 +48,8 @@ PUBLISHED = (
     Published(SAGEMAKER, "Invocation4XXErrors", "errors_4xx", Kind.COUNT),
     Published(SAGEMAKER, "Invocation5XXErrors", "errors_5xx", Kind.COUNT),
     Published(SAGEMAKER, "InvocationModelErrors", "model_errors", Kind.COUNT),
+    # Of all accelerators of an instance together: four busy ones are 400 %.
+    Published(USE_OF_ENDPOINTS, "GPUUtilization", "accelerator_use", Kind.GAUGE, PERCENT),
     Published(BEDROCK, "InvocationLatency", "latency", Kind.DISTRIBUTION, MILLISECONDS),
     Published(BEDROCK, "TimeToFirstToken", "ttft", Kind.DISTRIBUTION, MILLISECONDS),
     Published(BEDROCK, "Invocations", "invocations", Kind.COUNT),
@@ -86,6 +91,8 @@ def variant_series(published: Published, account_region: str, name: str, variant
     dimensions: Dimensions = (("EndpointName", name), ("VariantName", variant))
     if variant.startswith(COMPONENT):
         dimensions = (("InferenceComponentName", variant.removeprefix(COMPONENT)),)
+        if published.namespace == USE_OF_ENDPOINTS:
+            published = replace(published, namespace=USE_OF_COMPONENTS)
     return Series(published, dimensions, f"sagemaker/{account_region}/{name}", variant)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from collector.cloudwatch.cadence import Cadence
@@ -11,8 +12,9 @@ from collector.cloudwatch.pace import CALLS_PER_SECOND, DATAPOINTS_PER_SECOND, P
 from collector.cloudwatch.plan import Detail, Wanted
 from collector.cloudwatch.reading import CloudWatchSource
 from collector.cloudwatch.series import (
+    BEDROCK,
     PUBLISHED,
-    SAGEMAKER,
+    Kind,
     Published,
     Series,
     by_type_series,
@@ -68,7 +70,7 @@ def _cadence(options: Mapping[str, object]) -> Cadence:
 
 def configured_series(options: Mapping[str, object]) -> list[Wanted]:
     """Every metric of every variant that the configuration names, its failures beside it."""
-    published = {one.name: one for one in PUBLISHED if one.namespace == SAGEMAKER}
+    published = {one.name: one for one in PUBLISHED if one.namespace != BEDROCK}
     metrics = options.get("metrics") or DEFAULT_METRICS
     assert isinstance(metrics, list | tuple)  # noqa: S101 - checked with the configuration
     unknown = sorted(set(metrics) - set(published))
@@ -89,18 +91,30 @@ def configured_series(options: Mapping[str, object]) -> list[Wanted]:
             f"({', '.join(endpoints)})"
         )
 
-    def wanted(metric: str, series: Callable[[Published], Series]) -> Wanted:
-        return Wanted(series(published[metric]), failures=tuple(series(one) for one in counted))
+    def wanted(one: Published, series: Callable[[Published], Series]) -> Wanted:
+        beside = counted if one.kind is Kind.DISTRIBUTION else []
+        return Wanted(series(one), failures=tuple(series(other) for other in beside))
 
+    chosen = [published[metric] for metric in metrics]
+    requests = [one for one in chosen if one.kind is not Kind.GAUGE]
     found = []
     for endpoint, variants in endpoints.items():
+        levels = [_of_one(one, options, endpoint) for one in chosen if one.kind is Kind.GAUGE]
         for variant in variants:
             series = partial(_variant, account_region, endpoint, variant)
-            found += [wanted(metric, series) for metric in metrics]
+            found += [wanted(one, series) for one in (*requests, *levels)]
             for text in by_type.get(endpoint, ()):
                 series = partial(_by_type, account_region, endpoint, variant, *_type_and_zone(text))
-                found += [wanted(metric, series) for metric in metrics]
+                found += [wanted(one, series) for one in requests]
     return found
+
+
+def _of_one(published: Published, options: Mapping[str, object], endpoint: str) -> Published:
+    """A metric that adds up the accelerators of an instance, as that of one of them."""
+    told = options.get("accelerators") or {}
+    assert isinstance(told, Mapping)  # noqa: S101 - checked with the configuration
+    several = int(told.get(endpoint, 1))
+    return replace(published, units_per_base=published.units_per_base * several)
 
 
 def _variant(account_region: str, endpoint: str, variant: str, published: Published) -> Series:

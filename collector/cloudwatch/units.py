@@ -23,6 +23,7 @@ DOLLARS_PER_REQUEST = 1e-5
 BACK_SECONDS = 15 * 86_400.0
 PERIOD_SECONDS = 86_400
 NAMES = {1e6: "Microseconds", 1e3: "Milliseconds", 1.0: "Seconds"}
+PERCENT = "Percent"
 
 
 class StatisticsClient(Protocol):
@@ -43,11 +44,9 @@ class Units:
 
     @staticmethod
     def unknown(ready: Sequence[Due], read_until: Mapping[str, float]) -> list[Published]:
-        """Latencies whose unit nobody asked for yet, each once."""
+        """Metrics but counts whose unit nobody asked for yet, each once."""
         found = dict.fromkeys(one.wanted.series.published for one in ready)
-        return [
-            one for one in found if one.kind is Kind.DISTRIBUTION and mark(one) not in read_until
-        ]
+        return [one for one in found if one.kind is not Kind.COUNT and mark(one) not in read_until]
 
     def ask(
         self, ready: Sequence[Due], read_until: Mapping[str, float], ranges: Ranges
@@ -82,7 +81,7 @@ class Units:
             raise
         except CollectError as error:
             return Pulled((), window, {}, 0.0, {f"units not checked now ({error})": 1})
-        expected = NAMES[published.units_per_base]
+        expected = PERCENT if published.kind is Kind.GAUGE else NAMES[published.units_per_base]
         if units - {expected}:
             self._wrong.add(published)
             said = ", ".join(sorted(units))

@@ -9,6 +9,7 @@ from collector.neuron.report import NODES, PERIOD_SECONDS, Executions
 from collector.replay.rows import RejectedError
 
 LATENCY, STATUS = "execution_latency_seconds", "execution_status_total"
+USE = "neuroncore_utilization_ratio"
 REPLICA_LABELS = ("instance_id", "runtime_tag")
 
 
@@ -30,6 +31,7 @@ def read_exposition(text: str, known: Mapping[str, float]) -> Scraped:
         text_string_to_metric_families,
     )
 
+    use: dict[str, list[float]] = {}
     nodes: dict[str, dict[float, float]] = {}
     outcomes: dict[str, dict[str, int]] = {}
     counters: dict[str, float] = {}
@@ -42,6 +44,8 @@ def read_exposition(text: str, known: Mapping[str, float]) -> Scraped:
         place = NODES.get(sample.labels.get("percentile", ""))
         if sample.name == LATENCY and place is not None and sample.value > 0:
             nodes.setdefault(replica, {})[place] = sample.value
+        elif sample.name == USE and sample.value >= 0:
+            use.setdefault(replica, []).append(sample.value)
         elif sample.name == STATUS:
             status = sample.labels.get("status_type", "")
             name = f"counter|{replica}|{status}"
@@ -53,9 +57,10 @@ def read_exposition(text: str, known: Mapping[str, float]) -> Scraped:
         Executions(
             replica,
             PERIOD_SECONDS,
-            counts,
+            outcomes.get(replica, {}),
             {"model_latency": own} if {0.0, 0.5, 1.0} <= set(own := nodes.get(replica, {})) else {},
+            use=tuple(use.get(replica, ())),
         )
-        for replica, counts in sorted(outcomes.items())
+        for replica in sorted(outcomes.keys() | use.keys())
     )
     return Scraped(found, counters)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from collector.neuron.report import COMPLETED, FAILED, NUMERICAL, TIMED_OUT, Executions
-from nibai.histogram import OVERFLOW_BUCKET, ZERO_BUCKET
+from nibai.conventions import ACCELERATOR_USE
+from nibai.histogram import OVERFLOW_BUCKET, ZERO_BUCKET, bucket_index
 from nibai.model import Observation, Provenance, SeriesKey
 from nibai.stats.percentile_fit import rebuilt_counts
 
@@ -59,6 +60,12 @@ class Minutes:
                     series.errors += errors
                     series.timeouts += timeouts
                     series.buckets[OVERFLOW_BUCKET] += errors + timeouts
+        if executions.use:
+            use = self._series(minute, executions.replica, ACCELERATOR_USE)
+            for share, number in zip(executions.use, bucket_index(executions.use), strict=True):
+                use.buckets[int(number)] += 1
+                use.total += share
+                use.low, use.high = min(use.low, share), max(use.high, share)
         if completed + numerical:
             finite = self._series(minute, executions.replica, FINITE_OUTPUT)
             finite.buckets[ZERO_BUCKET] += completed
@@ -79,7 +86,7 @@ class Minutes:
     def _observation(self, minute: int, replica: str, metric: str, found: _Sum) -> Observation:
         kept = sorted((bucket, n) for bucket, n in found.buckets.items() if n)
         known = found.low <= found.high
-        exact = metric == FINITE_OUTPUT
+        exact = metric in {FINITE_OUTPUT, ACCELERATOR_USE}
         return Observation(
             SeriesKey(self.endpoint, self.variant, replica, "", metric),
             minute,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from collector.json_lines import json_object
 from collector.replay.rows import RejectedError, mapping
@@ -26,6 +26,7 @@ class Executions:
     """Executions of one application (`replica`) in a period that ends at `at`.
 
     `latencies` maps nibai's metric to seconds by quantile (0 and 1 are the ends); empty while idle.
+    `use`: how busy each core was, from 0 to 1.
     """
 
     replica: str
@@ -33,6 +34,7 @@ class Executions:
     outcomes: Mapping[str, int]
     latencies: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
     at: float = math.nan
+    use: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,13 @@ def read_report(line: bytes) -> Report:
     instance = str(mapping(found.get("instance_info")).get("instance_id") or "")
     executions, errors = [], 0
     for runtime in map(mapping, runtimes):
-        stats = mapping(mapping(runtime.get("report")).get("execution_stats"))
-        errors += bool(runtime.get("error") or stats.get("error"))
-        if stats:
-            executions.append(_executions(_replica(instance, runtime), stats))
+        groups = mapping(runtime.get("report"))
+        stats = mapping(groups.get("execution_stats"))
+        cores = mapping(groups.get("neuroncore_counters"))
+        errors += bool(runtime.get("error") or stats.get("error") or cores.get("error"))
+        if stats or cores:
+            one = _executions(_replica(instance, runtime), stats or cores)
+            executions.append(replace(one, use=_use(cores)))
     period = max((one.period_seconds for one in executions), default=PERIOD_SECONDS)
     return Report(tuple(executions), period, _moment(found), errors)
 
@@ -74,6 +79,17 @@ def _executions(replica: str, stats: Mapping[str, object]) -> Executions:
     period = stats.get("period")
     seconds = float(period) if isinstance(period, int | float) and period > 0 else PERIOD_SECONDS
     return Executions(replica, seconds, outcomes, latencies)
+
+
+def _use(cores: Mapping[str, object]) -> tuple[float, ...]:
+    """How busy each core was, which is told in percent."""
+    told = (mapping(core).get("neuroncore_utilization")
+            for core in mapping(cores.get("neuroncores_in_use")).values())  # fmt: skip
+    return tuple(
+        value / 100
+        for value in told
+        if isinstance(value, int | float) and math.isfinite(value) and value >= 0
+    )
 
 
 def _nodes(given: Mapping[str, object]) -> dict[float, float]:

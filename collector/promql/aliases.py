@@ -34,9 +34,11 @@ ENGINES = (
     _engine("ttft", "time_to_first_token_seconds"),
     _engine("tpot", "inter_token_latency_seconds", "time_per_output_token_seconds"),
     _engine("queue_time", "request_queue_time_seconds", "queue_time_seconds"),
+    # DCGM counts in percent.
+    Alias("accelerator_use", ("DCGM_FI_DEV_GPU_UTIL",), 0.01, Kind.GAUGE),
     _engine("output_tokens", "generation_tokens_total", "generation_tokens", kind=Kind.COUNTER),
 )
-"""Metrics of serving engines, under nibai's name."""
+"""Metrics of serving engines and accelerators, under nibai's name."""
 
 VENDED = {
     "ModelLatency": Alias("model_latency", ("ModelLatency",), MICROSECOND),

@@ -162,6 +162,7 @@ def _of(name: str, key: str, endpoint: str, variants: Sequence[str]) -> list[Wan
             tuple(dict.fromkeys(names)),
             _served(alias.metric, key, tuple(variants)),
             kind=alias.kind,
+            factor=alias.factor,
             matchers=((ENDPOINT, endpoint),),
         )
     ]

@@ -17,6 +17,7 @@ from nibai.model import SeriesKey
 from nibai.protocols import Puller
 from nibai.units import Unit, unit_in_name
 
+PERCENT = "%"
 _PLACE = re.compile(r"\{([^{}]+)\}")
 
 
@@ -93,6 +94,8 @@ def _wanted(metric: str, given: object, options: Mapping[str, object]) -> Wanted
 
 def _factor(metric: str, name: str, unit: object, kind: Kind) -> float:
     """Base units in one of the metric's units, from its name where nothing else says it."""
+    if unit == PERCENT:
+        return 0.01
     if unit:
         return Unit(str(unit)).to_base
     known = unit_in_name(name)

@@ -39,8 +39,13 @@ def build() -> dict[str, Any]:
             Row("Load", [change_curves.load(), change_time.heatmap()]),
             Row("How sure", [change_time.narrowing(), change_segments.kinds()]),
             Row(
-                "Cost, errors, throughput",
-                [change_time.costs(), change_time.errors(), change_time.throughput()],
+                "Cost, errors, throughput, accelerators",
+                [
+                    change_time.costs(),
+                    change_time.errors(),
+                    change_time.throughput(),
+                    change_time.accelerators(),
+                ],
             ),
         ],
         variables=_variables(),

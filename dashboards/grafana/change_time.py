@@ -96,7 +96,7 @@ def costs() -> Panel:
         over_time(f"1000 * {cost('candidate', 'high')}", "high"),
         over_time(f"1000 * {cost('baseline', 'estimate')}", "baseline"),
         unit="currencyUSD",
-        width=8,
+        width=6,
     )
     band(panel, "low", "candidate", "high")
     return override(panel, "baseline", color=colours.fixed(colours.BASELINE))
@@ -112,7 +112,20 @@ def errors() -> Panel:
         "nibai_requests_total",
         over_time(f"({bad} or 0 * {every}) / {every}", "{{variant}}"),
         unit="percentunit",
-        width=8,
+        width=6,
+    )
+
+
+def accelerators() -> Panel:
+    """What it was served with: faster at the same use is another thing than faster at twice."""
+    use = latest("variant", series("nibai_accelerator_use_ratio", endpoint="$endpoint"))
+    return lines(
+        "Accelerator use",
+        "Share of the time that accelerators were busy, by variant, where a source tells it.",
+        "nibai_accelerator_use_ratio",
+        over_time(use, "{{variant}}"),
+        unit="percentunit",
+        width=6,
     )
 
 
@@ -127,5 +140,5 @@ def throughput() -> Panel:
             "{{variant}} {{outcome}}",
         ),
         unit="reqps",
-        width=8,
+        width=6,
     )

@@ -17,7 +17,7 @@ class PrometheusMetric(Section):
     """
 
     name: str
-    unit: Literal["s", "ms", "us", "ns"] | None = None
+    unit: Literal["s", "ms", "us", "ns", "%"] | None = None
     kind: Literal["histogram", "counter", "gauge"] = "histogram"
     temporality: Literal["delta", "cumulative"] | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     Field,
@@ -20,10 +20,11 @@ class CloudWatch(Section):
 
     Of classic metrics, `detail`: what is bought of a distribution. `errors`: failed requests are
     read beside latencies. `by_type` maps an endpoint to instance types and zones
-    (ml.g5.xlarge/eu-west-1a) whose own latencies are read too. `own_range`: only buckets that hold
-    something are bought. `alert_every`: percentiles of the newest minutes in between, near changes
-    or `alert_always`. `finality`: watches take minutes at the age from which they were seen to
-    change no more (learned), or when they are read again no more (reread).
+    (ml.g5.xlarge/eu-west-1a) whose own latencies are read too. `accelerators` says how many an
+    instance of an endpoint has, for GPUUtilization (default: one). `own_range`: only buckets that
+    hold something are bought. `alert_every`: percentiles of the newest minutes in between, near
+    changes or `alert_always`. `finality`: watches take minutes at the age from which they were
+    seen to change no more (learned), or when they are read again no more (reread).
     """
 
     account: str = Field(pattern=r"^\d{12}$")
@@ -34,6 +35,7 @@ class CloudWatch(Section):
     detail: Literal["TC 109", "TC 55", "TC 28", "percentiles", "base statistics"] = "TC 109"
     errors: bool = True
     by_type: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    accelerators: Mapping[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     own_range: bool = True
     every: Duration = 3600.0
     alert_every: Duration | None = None

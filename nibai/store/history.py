@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from nibai.conventions import PREDICTION_SCORES
+from nibai.conventions import COVARIATES, PREDICTION_SCORES
 from nibai.errors import StoreError
 from nibai.histogram import BlockHistograms, merge
 from nibai.history import SeriesHistory
@@ -29,6 +29,8 @@ DAY = 86400.0
 DEFAULT_DAYS = 14
 MAX_ROWS = 4_000_000
 """Stored rows per query: about 300 MB at its height."""
+
+NOT_FOLLOWED = (PREDICTION_SCORES, *COVARIATES)
 
 BY_TYPE = "_by_type"
 """Metrics that repeat a variant's own requests by instance type are no series of their own."""
@@ -91,7 +93,8 @@ class LakeHistory:
 
     def _where(self) -> str:
         where = (
-            f"NOT ends_with(metric, {literal(BY_TYPE)}) AND metric <> {literal(PREDICTION_SCORES)}"
+            f"NOT ends_with(metric, {literal(BY_TYPE)}) "
+            f"AND metric NOT IN ({', '.join(map(literal, NOT_FOLLOWED))})"
         )
         if self.scope.endpoint is not None:
             where += f" AND endpoint = {literal(self.scope.endpoint)}"

@@ -25,6 +25,7 @@ MAX_STATISTICS = 1440
 UNITS = {
     "ModelLatency": "Microseconds", "OverheadLatency": "Microseconds",
     "FirstChunkLatency": "Microseconds", "ModelSetupTime": "Microseconds",
+    "GPUUtilization": "Percent",
     "InvocationLatency": "Milliseconds", "TimeToFirstToken": "Milliseconds",
 }  # fmt: skip
 """Others have none. That of FirstChunkLatency is not documented (aws.md, 16, point 9)."""

@@ -21,8 +21,9 @@ from collector.cloudwatch.plan import (
 )
 from collector.cloudwatch.rebuild import Tally, observations
 from collector.cloudwatch.series import PUBLISHED, by_type_series, variant_series
+from collector.cloudwatch.source import configured_series
 from nibai.errors import AuthError, CollectError, ThrottledError
-from nibai.histogram import BlockHistograms
+from nibai.histogram import ZERO_BUCKET, BlockHistograms
 from nibai.model import Provenance, Window
 
 NOW = 1_764_000_000.0 // 3600 * 3600
@@ -263,6 +264,39 @@ def test_percentiles_are_fitted_where_no_buckets_are_bought():
     raw = np.concatenate(list(truth.values()))
     for p, off in ((0.5, 0.03), (0.9, 0.03), (0.99, 0.05)):
         assert merged.quantile([p])[0] == pytest.approx(np.quantile(raw, p), rel=off)
+
+
+def test_how_busy_accelerators_were_is_their_mean_in_a_minute():
+    options = {
+        "account": "123456789012", "region": "eu-west-1", "endpoints": {"chat": ["blue", "ic:a"]},
+        "metrics": ["ModelLatency", "GPUUtilization"], "accelerators": {"chat": 4},
+        "by_type": {"chat": ["ml.g5.12xlarge/eu-west-1a"]},
+    }  # fmt: skip
+    wanted = configured_series(options)
+    use = [one for one in wanted if one.series.metric == "accelerator_use"]
+    assert [(one.series.published.namespace, one.series.dimensions) for one in use] == [
+        ("/aws/sagemaker/Endpoints", (("EndpointName", "chat"), ("VariantName", "blue"))),
+        ("/aws/sagemaker/InferenceComponents", (("InferenceComponentName", "a"),)),
+    ]
+    assert [one.failures for one in use] == [(), ()], "requests do not fail in it"
+    assert len(wanted) == 2 + 2 + 2
+    assert (use[0].statistics, use[0].billed_metrics) == (
+        ("SampleCount", "Sum", "Minimum", "Maximum"), 1,
+    )  # fmt: skip
+    metrics, published = Metrics(NOW), use[0].series.published
+    for minute, samples in enumerate(([100.0, 300.0], [0.0])):
+        at = int(NOW // 60) - 5 + minute
+        metrics.publish(
+            published.namespace, "GPUUtilization", use[0].series.dimensions, at, samples
+        )
+    [answer] = executor(metrics).run(plan(use[:1], window(5), NOW).calls)
+    busy, idle = observations(answer, Tally())
+    # Four accelerators together in percent.
+    assert (busy.count, busy.sum, busy.min, busy.max) == (2, 1.0, 0.25, 0.75)
+    assert busy.bucket_counts.tolist() == [2]
+    counts = BlockHistograms.from_rows([0], busy.buckets, busy.bucket_counts, blocks=1)
+    assert counts.quantile([0.5])[0] == pytest.approx(0.5, rel=0.03)
+    assert (idle.sum, idle.buckets.tolist()) == (0.0, [ZERO_BUCKET])
 
 
 def test_failures_are_asked_with_their_latencies_and_once_for_all_of_them():

@@ -14,6 +14,7 @@ from nibai.model import Window
 NOW = 1_764_000_000.0 // 3600 * 3600
 ACCOUNT = "123456789012.eu-west-1"
 LATENCY, OVERHEAD = PUBLISHED[:2]
+USE = next(one for one in PUBLISHED if one.name == "GPUUtilization")
 BEDROCK = next(one for one in PUBLISHED if one.name == "InvocationLatency")
 
 
@@ -94,6 +95,16 @@ def test_bedrocks_latencies_are_milliseconds():
     metrics.units["InvocationLatency"] = "Seconds"
     [part] = asked(Units(Client(metrics), lambda: NOW), ready)
     assert "CloudWatch says Seconds where nibai reads Milliseconds" in part.problems[0]
+
+
+def test_how_busy_accelerators_were_is_told_in_percent():
+    ready = due(USE)
+    [part] = asked(Units(Client(filled(USE)), lambda: NOW), ready)
+    assert (part.problems, dict(part.read_until)) == ((), {mark(USE): NOW})
+    metrics = filled(USE)
+    metrics.units["GPUUtilization"] = "None"
+    [part] = asked(Units(Client(metrics), lambda: NOW), ready)
+    assert "GPUUtilization: CloudWatch says None where nibai reads Percent" in part.problems[0]
 
 
 def test_a_series_that_has_something_is_asked_about():

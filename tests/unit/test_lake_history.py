@@ -39,6 +39,8 @@ def folder(tmp_path_factory):
             if number == 2:
                 ingest.append(batch(values[1:], **key, metric="ttft"))
                 ingest.append(batch(values, **key, metric="latency_by_type"))
+                # Shown beside others; no detector follows it.
+                ingest.append(batch([0.4], **key, metric="accelerator_use"))
     now[0] += 120
     ingest.close()
     return folder

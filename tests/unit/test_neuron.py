@@ -31,7 +31,7 @@ def percentiles(values):
     return dict(zip((name for name, _ in NODES), found, strict=True))
 
 
-def report(values=(), *, period=5.0, at=None, **outcomes):
+def report(values=(), *, period=5.0, at=None, cores=(), **outcomes):
     latency = percentiles(values) if len(values) else None
     stats = {
         "period": period,
@@ -45,6 +45,9 @@ def report(values=(), *, period=5.0, at=None, **outcomes):
         "error": "",
         "report": {"execution_stats": stats},
     }
+    if cores:
+        used = {f"{i}": {"neuroncore_utilization": value} for i, value in enumerate(cores)}
+        runtime["report"]["neuroncore_counters"] = {"period": period, "neuroncores_in_use": used}
     found = {"neuron_runtime_data": [runtime], "instance_info": {"instance_id": "i-1"}}
     return json.dumps(found if at is None else {**found, "timestamp": at}) + "\n"
 
@@ -223,6 +226,33 @@ def page(completed, numerical=0, *, p50=0.2):
     for status, n in (("completed", completed), ("completed_with_num_err", numerical)):
         lines.append(f'execution_status_total{{{labels},status_type="{status}"}} {n}')
     return "\n".join(lines) + "\n"
+
+
+def test_how_busy_the_cores_were_are_samples_from_0_to_1(tmp_path):
+    path = tmp_path / "reports"
+    lines = [
+        report([0.1], at=T0 + 10, cores=(40.0, 60.0)),
+        report(at=T0 + 20, cores=(0.0, 100.0)),  # idle, told all the same
+        report([0.1], at=T0 + 70, cores=(20.0, None)),
+        report([0.1], at=T0 + 80, cores=(math.nan,)),
+    ]
+    path.write_text("".join(lines), encoding="utf-8")
+    first, second = Reading()(source(T0 + 600, path=str(path))).of("accelerator_use")
+    assert (first.count, first.sum, first.min, first.max) == (4, 2.0, 0.0, 1.0)
+    assert (second.count, second.sum) == (1, 0.2)
+    assert first.provenance is Provenance.EXACT
+    assert (first.key.variant, first.key.replica) == ("bf16", "i-1/app")
+
+
+def test_a_page_says_how_busy_its_cores_are():
+    labels = 'instance_id="i-1",runtime_tag="app"'
+    text = page(1000) + "# TYPE neuroncore_utilization_ratio gauge\n"
+    text += f'neuroncore_utilization_ratio{{{labels},neuroncore="0"}} 0.25\n'
+    text += f'neuroncore_utilization_ratio{{{labels},neuroncore="1"}} 0.75\n'
+    assert read_exposition(text, {}).executions[0].use == (0.25, 0.75)
+    reading = Reading()(source(T0, lambda _: text, url="http://x"))
+    (found,) = reading.of("accelerator_use")
+    assert (found.count, found.sum) == (2, 1.0)
 
 
 def test_a_page_is_counted_from_scrape_to_scrape():

@@ -166,6 +166,13 @@ def test_counters_are_what_was_added_and_gauges_what_was_there():
     done = everything(fake, want=want)
     assert [one.sum for one in done.observations] == [10.0 * i for i in range(1, 10)] + [0.0]
     assert {one.count for one in done.observations} == {1}
+    two = [({"VariantName": "blue", "gpu": f"{i}"}, START + 60.0 * np.arange(1, 4), [level] * 3)
+           for i, level in enumerate((50.0, 100.0))]  # fmt: skip
+    gpus = Promql({}, counters={"DCGM_FI_DEV_GPU_UTIL": two}, temporality="cumulative")
+    use = Wanted("accelerator_use", ("DCGM_FI_DEV_GPU_UTIL",), key("accelerator_use"), Kind.GAUGE,
+                 0.01)  # fmt: skip
+    first = everything(gpus, want=use).observations[0]
+    assert (first.count, first.sum) == (2, 1.5), "a sample of each, in the same series"
     gauge = Wanted("instances", ("tokens_total",), key("instances"), Kind.GAUGE)
     assert everything(fake, want=gauge).observations[-1].sum == 450.0
 

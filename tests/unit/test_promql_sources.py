@@ -14,6 +14,7 @@ from fakeaws.server import FakeAws
 from collector.promql.cloudwatch import sigv4, wanted_metrics
 from collector.promql.prometheus import build, filled, keyed
 from collector.promql.prometheus import wanted_metrics as of_prometheus
+from collector.promql.wanted import Kind
 from nibai import cli, plugins
 from nibai.config import Config, PrometheusMetric, load_config
 from nibai.errors import ConfigError
@@ -235,6 +236,8 @@ def test_metrics_of_the_containers_are_known_by_quoted_labels():
     assert ttft.key(labels) == SeriesKey(ENDPOINT, "blue", "i-1", "", "ttft")
     assert ttft.key({"aws.sagemaker.inference_component.name": "adapter"}).variant == "ic:adapter"
     assert ttft.key({}) is None
+    [busy] = cloudwatch("accelerator_use")
+    assert (busy.names, busy.factor) == (("DCGM_FI_DEV_GPU_UTIL",), 0.01)
     [named] = cloudwatch("sglang:generation_tokens_total")
     assert named.names[0] == "sglang:generation_tokens_total"
     with pytest.raises(ConfigError, match="metric 'Latency' is not known by PromQL; there are Mod"):
@@ -292,6 +295,13 @@ def test_units_come_from_names_or_are_asked_for():
     assert found["latency"].factor == 1e-3
     assert found["queue_time"].factor == 1e-6
     assert found["output_tokens"].factor == 1.0
+    in_percent = PrometheusMetric(name="gpu", unit="%", kind="gauge")
+    for given in ("auto", in_percent):
+        [use] = of_prometheus({**OWN, "metrics": {"accelerator_use": given}})
+        assert (use.factor, use.kind) == (0.01, Kind.GAUGE)
+    assert of_prometheus({**OWN, "metrics": {"accelerator_use": "auto"}})[0].names == (
+        "DCGM_FI_DEV_GPU_UTIL",
+    )
     with pytest.raises(ConfigError, match="nothing says the unit of 'rpc'"):
         of_prometheus({**OWN, "metrics": {"latency": "rpc"}})
     with pytest.raises(ConfigError, match="no engine's name of 'cold_start' is known"):

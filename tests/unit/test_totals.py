@@ -5,7 +5,7 @@ import pytest
 from deltalake import write_deltalake
 from support.spans import batch
 
-from nibai.app.onwatch.lake_families import TIMES, histograms, lake_families
+from nibai.app.onwatch.lake_families import EXPORTED, histograms, lake_families
 from nibai.exposition import Families
 from nibai.histogram import BlockHistograms
 from nibai.model import Observation, Provenance, SeriesKey
@@ -48,7 +48,7 @@ class Writer:
         self.ingest.fold()
 
     def totals(self):
-        return Totals(self.lake, self.folder / "totals", TIMES)
+        return Totals(self.lake, self.folder / "totals", EXPORTED)
 
 
 @pytest.fixture
@@ -164,6 +164,24 @@ def test_histograms_are_those_of_the_rows_and_quantiles_those_of_the_newest_minu
     }  # fmt: skip
     latency = {s.labels: s.value for s in by_name["nibai_latency_seconds"].samples}
     assert latency["onprem/tokyo/ocr", "fp32"].sum == pytest.approx(old.sum() + new.sum())
+
+
+def test_how_busy_accelerators_are_is_a_mean_and_no_request(writer):
+    totals = writer.totals()
+    totals.refresh(writer.now)
+    writer.write([0.1] * 3)
+    writer.write([0.9], metric="accelerator_use", minute=28_000_000)
+    writer.write([0.0, 0.2, 0.4, 1.0] * 5, metric="accelerator_use", minute=28_000_010)
+    families = Families()
+    lake_families(families, totals.refresh(writer.now))
+    by_name = {family.exported.name: family for family in families.done()}
+    (use,) = by_name["nibai_accelerator_use_ratio"].samples
+    assert use.labels == ("onprem/tokyo/ocr", "fp32")
+    assert use.value == pytest.approx(0.4, rel=0.015)
+    outcomes = {s.labels[2]: s.value for s in by_name["nibai_requests_total"].samples}
+    assert outcomes["success"] == 3
+    metrics = {s.labels[2] for s in by_name["nibai_latency_quantile_seconds"].samples}
+    assert metrics == {"latency"}
 
 
 def test_a_series_that_went_silent_has_no_recent_quantile_any_more(writer):

@@ -15,7 +15,7 @@ import nibai
 from nibai.app.audit import Desk
 from nibai.app.detections import Detections, unannounced, unchanged
 from nibai.app.onwatch.follow import watched_since
-from nibai.app.onwatch.lake_families import TIMES, lake_families
+from nibai.app.onwatch.lake_families import EXPORTED, lake_families
 from nibai.app.onwatch.names import REPORT, WATCH
 from nibai.app.onwatch.standing import Board
 from nibai.app.onwatch.tally import Tally
@@ -73,7 +73,7 @@ class Exporter:
         self._detections = Detections(desk, claimed)
         self._unannounced: Mapping[tuple[str, str], int] = {}
         folder = config.data / "totals" / config.collector_id
-        self._totals = Totals(desk.lake, folder, TIMES)
+        self._totals = Totals(desk.lake, folder, EXPORTED)
         self._lock = threading.Lock()
         self._snapshot = _Snapshot()
         self._seen: Seen | None = None

@@ -17,7 +17,7 @@ from nibai.app.detections import Detections, unannounced
 from nibai.app.onwatch.lake_families import histograms
 from nibai.app.onwatch.names import REPORT, WATCH
 from nibai.app.onwatch.standing import Board
-from nibai.conventions import DEFAULT_QUANTILES
+from nibai.conventions import COVARIATES, DEFAULT_QUANTILES
 from nibai.errors import NibaiError, PluginError, UsageError
 from nibai.fleet import FleetAudit
 from nibai.model import Audit, CollectorStanding, Detection, Standing
@@ -215,6 +215,8 @@ class Pages:
         found = []
         own = seen.recent.filter(pc.equal(seen.recent["endpoint"], name))
         for (_, variant, metric), counts in histograms(own):
+            if metric in COVARIATES:
+                continue
             values = counts.quantile(DEFAULT_QUANTILES).tolist()
             shown = tuple(
                 (p, value if math.isfinite(value) else None)
