@@ -26,7 +26,7 @@ from nibai.stats.following import FollowPlan, Track, new_track
 from nibai.stats.settling import NOTHING_LEARNED, Learned
 from nibai.stats.sides import Segments
 from nibai.stats.verdict import Part, conjunction
-from nibai.store.disturbances import moments
+from nibai.store.disturbances import Disturbance
 from nibai.store.engine import Engine
 from nibai.store.paired_blocks import PairedBlocks, Read
 from nibai.store.watermarks import Watermark
@@ -43,9 +43,9 @@ class Watch:
     """One change, followed at a confidence level for its own claims (or other ones)."""
 
     def __init__(
-        self, desk: Desk, change: Change, level: float, others: Sequence[float] | None = None
+        self, desk: Desk, change: Change, level: float, others: Sequence[Disturbance] | None = None
     ) -> None:
-        """`others`: moments of the endpoint's other changes; None: they are looked up."""
+        """`others`: what else moved the endpoint's traffic; None: it is looked up."""
         require_sides(change)
         if change.runs:
             raise UsageError(
@@ -69,7 +69,7 @@ class Watch:
         if not self.parts or any(self._may_have_closed(part, now, known) for part in self.parts):
             sources = self.sources()
             self.parts = tuple(
-                dataclasses.replace(self._prepared(part.claim, source, known), metric=source.metric)
+                self._about(self._prepared(part.claim, source, known), source)
                 for part, source in zip(self.parts, sources, strict=True)
             )
             self.read_on(sources, now, known)
@@ -143,7 +143,7 @@ class Watch:
         """Where the blocks of each part are read, from the lake as it is now."""
         others = self._others
         if others is None:
-            others = moments(self._desk.others(self.change))
+            others = self._desk.others(self.change)
         engine = self._desk.engine()
         about = [
             (self._metric(part.claim, engine), part.claim.segment, part.claim.raw)
@@ -191,6 +191,11 @@ class Watch:
             )
         return Followed(claim, None, plan, waiting=plan is None, planned=True)
 
+    @staticmethod
+    def _about(part: Followed, source: PairedBlocks) -> Followed:
+        until, ended_by = source.ends
+        return dataclasses.replace(part, metric=source.metric, until=until, ended_by=ended_by)
+
     def _stored(self, part: Followed) -> Followed:
         if part.track is None:
             return part
@@ -230,7 +235,7 @@ class Watch:
         """Whether more blocks of this part can still decide a sentence."""
         if part.track is None or part.track.blind or part.track.verdict is Verdict.CONFIRMED:
             return False
-        return not self.exhausted(part) and any(
+        return not (part.ended or self.exhausted(part)) and any(
             part.claim in sentence.parts and self.sentence_verdict(sentence) not in SETTLED
             for sentence in self.change.sentences
         )

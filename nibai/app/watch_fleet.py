@@ -25,7 +25,7 @@ from nibai.fleet_document import to_document
 from nibai.model import Change, Finding, Reason, ReasonCode, Verdict
 from nibai.stats.following import Track
 from nibai.stats.multiplicity import log_e_intersection, log_e_union
-from nibai.store.disturbances import moments
+from nibai.store.disturbances import Disturbance
 
 NOT_MEASURED = (
     "A/A rate: not measured; every change is watched block by block, and its evidence goes on "
@@ -52,7 +52,7 @@ def watch_fleet(
     now = desk.clock()
     results = []
     for change in changes:
-        results.append(_looked(desk, change, level, moments(others[change.endpoint]), now))
+        results.append(_looked(desk, change, level, others[change.endpoint], now))
         progress(len(results), len(changes))
     audit = fleet_audit(
         results,
@@ -71,7 +71,7 @@ def watch_fleet(
 
 
 def _looked(
-    desk: Desk, change: Change, level: float, others: Sequence[float], now: float
+    desk: Desk, change: Change, level: float, others: Sequence[Disturbance], now: float
 ) -> EndpointResult:
     if change.runs:
         return _not_watched(change)

@@ -64,7 +64,8 @@ def _may_go_on(watch: Watch, running: Followed, until: float) -> bool:
         return False
     own = next(part for part in watch.parts if part.claim == running.claim)
     closed = pairs.closed(until)
-    return not watch.is_open(own) and closed > track.last + 1 and not watch.exhausted(running)
+    over = running.ended or watch.exhausted(running)
+    return not watch.is_open(own) and closed > track.last + 1 and not over
 
 
 def _continued(

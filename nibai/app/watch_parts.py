@@ -21,7 +21,7 @@ class Followed:
     """One part of the claims: how far it was followed, or why blocks do not decide it.
 
     `waiting`: one side has no data yet; `planned` is False before the first look; `metric`: whose
-    requests they are.
+    requests they are. `until`: blocks that end later are not its own, because of `ended_by`.
     """
 
     claim: Claim
@@ -31,6 +31,8 @@ class Followed:
     planned: bool = False
     replicas: tuple[int, int] = (0, 0)
     metric: str = ""
+    until: float = math.inf
+    ended_by: str = ""
 
     @property
     def pairs(self) -> ClockPairs | None:
@@ -39,6 +41,13 @@ class Followed:
             return None
         plan = self.track.plan
         return ClockPairs(plan.cut, plan.since, plan.block_seconds, plan.side_by_side, plan.until)
+
+    @property
+    def ended(self) -> bool:
+        """Whether its next block is not its own any more."""
+        if self.track is None or self.pairs is None:
+            return False
+        return self.pairs.end(self.track.last + 1) > self.until
 
     @property
     def verdict(self) -> Verdict:
@@ -75,7 +84,7 @@ def closed_blocks(
     if pairs is None or track is None:
         return
     newest = now if source.newest is None else source.newest
-    moment = min(known.until(source.metric, newest, now), source.until)
+    moment = min(known.until(source.metric, newest, now), source.ends[0])
     numbers = range(track.last + 1, pairs.closed(moment))
     quantile = None if part.claim.promise is Promise.ERRORS else part.claim.quantile or 0.5
     readings = source.readings(pairs, numbers, quantile, dict(track.plan.weights))

@@ -131,12 +131,9 @@ def _undecided(watch: Watch, part: Followed, track: Track, said: str) -> Reason:
             f"{said}, undecided: no data since {iso(behind.read_until)}: {behind.source} was read "
             "until then, and later blocks wait for it (nibai collect --once says why)",
         )
-    if watch.exhausted(part):
-        return Reason(
-            ReasonCode.NO_DATA,
-            f"{said}, undecided, and no unused day before the change is left to compare with: "
-            "audit it once over a fixed window (without --watch)",
-        )
+    over = _over(watch, part)
+    if over:
+        return Reason(ReasonCode.NO_DATA, f"{said}, undecided, and {over}")
     if not (math.isfinite(track.low) and math.isfinite(track.high)):
         return Reason(
             ReasonCode.TOO_FEW_BLOCKS,
@@ -149,6 +146,21 @@ def _undecided(watch: Watch, part: Followed, track: Track, said: str) -> Reason:
             "buckets (CloudWatch: detail TC 109)",
         )
     return Reason(ReasonCode.INTERVAL_STRADDLES, f"{said}: undecided so far{_more(track)}")
+
+
+def _over(watch: Watch, part: Followed) -> str:
+    """Why no further block can decide; nothing where one can."""
+    if part.ended:
+        return (
+            f"it stays so: the evidence ends at {part.ended_by}, what came later is not the effect "
+            "of this change"
+        )
+    if watch.exhausted(part):
+        return (
+            "no unused day before the change is left to compare with: audit it once over a fixed "
+            "window (without --watch)"
+        )
+    return ""
 
 
 def _more(track: Track) -> str:

@@ -6,6 +6,7 @@ this one. Minutes in which two fleets answered under one name lie in none of the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,75 @@ def disturbances(changes: Iterable[Change], endpoint: str, state: State) -> list
         )
         for window in Deployments(state).taken_back(endpoint)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Between which moments a variant's evidence is that of one change, and what ends it.
+
+    `without` are stretches inside that belong to no side.
+    """
+
+    since: float = -math.inf
+    until: float = math.inf
+    said: str = ""
+    without: tuple[Window, ...] = ()
+
+
+def bounds(landing: tuple[float, float], change: Change, others: Iterable[Disturbance]) -> Bounds:
+    """Of a change that cuts a time line: began, over. What is near to it landed with it.
+
+    A deployment that did not stay leaves a gap after the change, and ends the past before it.
+    """
+    known = [one for one in others if one.touches(change)]
+    earlier = [
+        one.window.end
+        for one in known
+        if one.window.end <= landing[0] - (0 if one.passing else ONE_LANDING_SECONDS)
+    ]
+    stay = [one for one in known if not one.passing]
+    later = [one for one in stay if one.window.start >= landing[1] + ONE_LANDING_SECONDS]
+    gaps = [one.window for one in known if one.passing and one.window.end > landing[1]]
+    return _until(max(earlier, default=-math.inf), later, tuple(gaps))
+
+
+def alongside(first: float, change: Change, others: Iterable[Disturbance]) -> Bounds:
+    """Of two variants that serve at the same time, since `first`.
+
+    A change is about the variants as they are when it is declared, or where its window begins: what
+    moved one of them before, or with it, is over by then, and what does later ends the evidence.
+    """
+    window, declared = change.candidate_window, change.declared_at
+    at = first if declared is None else declared
+    at = window.start if window is not None else max(at, first)
+    known = [one for one in others if one.touches(change)]
+    later = [one for one in known if one.window.start >= at + ONE_LANDING_SECONDS]
+    before = [one.window.end for one in known if one not in later]
+    stay = [one for one in later if not one.passing]
+    gaps = tuple(one.window for one in later if one.passing)
+    return _until(max(before, default=-math.inf), stay, gaps)
+
+
+def undisturbed_alongside(
+    everything: Window, change: Change, others: Sequence[Disturbance]
+) -> tuple[Window, tuple[str, ...]]:
+    """The window of two variants side by side, where nobody gave one, and what it stops at."""
+    if change.effective_at is not None or change.candidate_window is not None or change.runs:
+        return everything, ()
+    found, said = alongside(everything.start, change, others), []
+    start, end = max(everything.start, found.since), min(everything.end, found.until)
+    if start > everything.start:
+        said.append(f"the windows are the change's own: they begin {iso(start)}")
+    if end < everything.end:
+        said.append(f"the windows are the change's own: they end before {found.said}")
+    return Window(start, max(start, end)), tuple(said)
+
+
+def _until(since: float, later: Sequence[Disturbance], gaps: tuple[Window, ...]) -> Bounds:
+    next_one = min(later, key=lambda one: one.window.start, default=None)
+    if next_one is None:
+        return Bounds(since, without=gaps)
+    return Bounds(since, next_one.window.start, next_one.said, gaps)
 
 
 def moments(found: Iterable[Disturbance]) -> list[float]:

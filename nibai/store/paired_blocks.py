@@ -16,6 +16,7 @@ from nibai.stats.clock import DAY, WEEK_DAYS, is_weekend
 from nibai.stats.day_pairs import MAX_PLACEBOS, ClockPairs
 from nibai.stats.recorded import RecordedShare, known_up_to
 from nibai.stats.sides import Segments, in_segment
+from nibai.store.disturbances import Bounds, Disturbance, alongside, bounds
 from nibai.store.engine import Blocks, Engine, SeriesSpan
 from nibai.store.past import moment_of
 
@@ -52,7 +53,7 @@ Read = tuple[str, str | None, float, int, float]
 
 
 class PairedBlocks:
-    """One metric and segment of a change over an engine; `changes` are moments of other changes.
+    """One metric and segment of a change over an engine; `others` moved the endpoint, too.
 
     `raw`: all requests as they came, as one segment. `read` is shared by those of one look: the
     blocks of all segments are read once.
@@ -64,7 +65,7 @@ class PairedBlocks:
         change: Change,
         metric: str,
         segment: tuple[str, str] | None,
-        changes: Sequence[float] = (),
+        others: Sequence[Disturbance] = (),
         *,
         raw: bool = False,
         read: dict[Read, Segments] | None = None,
@@ -73,7 +74,7 @@ class PairedBlocks:
         self._change = change
         self.metric = metric
         self._segment = segment
-        self._changes = changes
+        self._others = others
         self._raw = raw
         self._all: dict[Read, Segments] = {} if read is None else read
         self._known: dict[tuple[str | None, float, int, float], Segments] = {}
@@ -121,18 +122,32 @@ class PairedBlocks:
         first = min(span.first_minute for span in baseline) * 60.0
         cut = moment_of(self._change)
         if cut is None:
-            cut = max(first, min(span.first_minute for span in candidate) * 60.0)
-        earlier = [moment for moment in self._changes if moment < cut]
-        since, until = max([first, *earlier]), self._change.unchanged_until
+            cut = max(self._first, self.bounds.since)
+        since, until = max(first, self.bounds.since), self._change.unchanged_until
         return ClockPairs(cut, since, block_seconds, self.side_by_side, until)
 
     @property
-    def until(self) -> float:
-        """Where the stretch to watch ends: the next change, or the window's end."""
+    def _first(self) -> float:
+        """Since when both sides have data."""
+        minutes = [min((s.first_minute for s in side), default=0) for side in self.spans]
+        return max(minutes) * 60.0
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """What of the time is this change's alone."""
         cut = moment_of(self._change)
-        later = [moment for moment in self._changes if cut is not None and moment > cut]
-        window = self._change.candidate_window
-        return min([*later, *([window.end] if window is not None else [])], default=np.inf)
+        if cut is None:
+            return alongside(self._first, self._change, self._others)
+        began = self._change.unchanged_until
+        return bounds((cut if began is None else began, cut), self._change, self._others)
+
+    @property
+    def ends(self) -> tuple[float, str]:
+        """Where the stretch to watch ends, and at what: the next change, or the window's end."""
+        window, found = self._change.candidate_window, self.bounds
+        if window is not None and window.end <= found.until:
+            return window.end, "the window that was given"
+        return found.until, found.said
 
     # -- reading --------------------------------------------------------------------------
     def past(self, pairs: ClockPairs) -> Past:
@@ -169,6 +184,7 @@ class PairedBlocks:
         change, seconds = self._change, pairs.block_seconds
         after = self._read(change.candidate_variant, pairs.start(numbers[0]), len(numbers), seconds)
         found = {}
+        whole = [n for n in numbers if not self._has_gap(pairs.start(n), pairs.end(n))]
         for stretch in _stretches(pairs, numbers):
             partner = pairs.partner(stretch[0])
             if partner is None:
@@ -181,6 +197,8 @@ class PairedBlocks:
                 ),
             )
             for i, number in enumerate(stretch):
+                if number not in whole:
+                    continue
                 found[number] = block_reading(
                     _block(before, i),
                     _block(after, number - numbers[0]),
@@ -190,6 +208,10 @@ class PairedBlocks:
                     recorded=recorded,
                 )
         return found
+
+    def _has_gap(self, start: float, end: float) -> bool:
+        """Whether a stretch holds minutes that belong to no side."""
+        return any(gap.start < end and start < gap.end for gap in self.bounds.without)
 
     def _read(self, variant: str | None, start: float, count: int, seconds: float) -> Segments:
         """Blocks of one variant, each stretch read once: parts differ in their quantile only."""

@@ -9,9 +9,7 @@ import numpy as np
 
 from nibai.conventions import METRICS
 from nibai.errors import UsageError
-from nibai.histogram import BlockHistograms
 from nibai.model import (
-    BlockSeries,
     Change,
     Comparison,
     Reason,
@@ -27,13 +25,14 @@ from nibai.stats.clock import BlockPlan, plan_blocks
 from nibai.stats.load import Stratified, load_note, stratify
 from nibai.store.answer_periods import answer_periods
 from nibai.store.capture_coverage import gaps_within
-from nibai.store.disturbances import Disturbance, moments, undisturbed
+from nibai.store.disturbances import Disturbance, moments, undisturbed, undisturbed_alongside
 from nibai.store.engine import Blocks, Engine, SeriesSpan, Slots
-from nibai.store.grouped import Found
 from nibai.store.past import past_of
 from nibai.store.prediction_samples import prediction_samples
+from nibai.store.replica_samples import empty_blocks, replica_samples
 from nibai.store.unread import NOTHING_PULLED, Reads, silent
 
+NEVER = Window(0.0, 0.0)
 RUN_BLOCKS = 1
 """Runs are shorter than a minute table resolves: each is one block, the run is the unit."""
 
@@ -85,10 +84,18 @@ class LakeWindows:
         change = self._change
         variants = (change.baseline_variant, change.candidate_variant)
         if variants[0] != variants[1]:
-            kept = _whole(self._answer_spans(None)) if self._gaps else Window(0.0, 0.0)
+            kept = _whole(self._answer_spans(None)) if self._others or self._gaps else NEVER
+            kept, said = undisturbed_alongside(kept, change, self._others)
             windows = (change.baseline_window or kept, change.candidate_window or kept)
             gaps = gaps_within(self._gaps, list(zip(variants, windows, strict=True)))
-            return prediction_samples(self._engine, change, keep_rows=self._keep_rows, gaps=gaps)
+            if said:
+                change = replace(change, baseline_window=windows[0], candidate_window=windows[1])
+            return [
+                replace(found, notes=(*found.notes, *said))
+                for found in prediction_samples(
+                    self._engine, change, keep_rows=self._keep_rows, gaps=gaps
+                )
+            ]
         spans = _of_variant(
             self._engine.spans(change.endpoint, "latency", _hull(change)), variants[0]
         ) or self._answer_spans(variants[0])
@@ -160,7 +167,7 @@ class LakeWindows:
         replicas = []
         for span in spans:
             own = Window(span.first_minute * 60.0, (span.last_minute + 1) * 60.0)
-            segments = found.get(span.replica) or {"": _empty(1)}
+            segments = found.get(span.replica) or {"": empty_blocks(1)}
             replicas.append(
                 ReplicaSample(
                     span.replica,
@@ -190,7 +197,7 @@ class LakeWindows:
                 strata = len(load.load.edges) + 1
                 slots = Slots(load.load.slot_seconds, tuple(load.slots[i].tolist()), strata)
             found = self._engine.blocks(change.endpoint, metric, variant, blocks[i], slots)
-            sides.append(_replicas(found, blocks[i].window, plan.blocks))
+            sides.append(replica_samples(found, blocks[i].window, plan.blocks))
         names = [{replica.name for replica in side} for side in sides]
         # The same replicas before and after, or one variant cut in time: time blocks are the unit.
         same = names[0] == names[1] or change.baseline_variant == change.candidate_variant
@@ -232,8 +239,10 @@ class LakeWindows:
     def _bounds(self, spans: Sequence[SeriesSpan]) -> list[str]:
         """What ends windows that nobody gave."""
         change = self._change
-        if change.candidate_window is not None or change.effective_at is None:
+        if change.candidate_window is not None:
             return []
+        if change.effective_at is None:
+            return list(undisturbed_alongside(_whole(spans), change, self._others)[1])
         return list(undisturbed(_whole(spans), change, self._others)[1])
 
     def _stratify(
@@ -258,7 +267,9 @@ class LakeWindows:
         if change.baseline_window is not None and change.candidate_window is not None:
             return change.baseline_window, change.candidate_window
         if change.effective_at is None:
-            return _whole(baseline), _whole(candidate)
+            both = (_whole(baseline), _whole(candidate))
+            b, c = (undisturbed_alongside(one, change, self._others)[0] for one in both)
+            return b, c
         return undisturbed(_whole([*baseline, *candidate]), change, self._others)[0]
 
 
@@ -296,25 +307,10 @@ def _whole(spans: Sequence[SeriesSpan]) -> Window:
     return Window(first * 60.0, (max(span.last_minute for span in spans) + 1) * 60.0)
 
 
-def _replicas(found: Found, window: Window, blocks: int) -> tuple[ReplicaSample, ...]:
-    seconds = window.seconds / blocks
-    starts = window.start + seconds * np.arange(blocks, dtype=np.float64)
-    replicas = found or {"": {"": _empty(blocks)}}
-    return tuple(
-        ReplicaSample(name, segments, starts, seconds, window=window)
-        for name, segments in sorted(replicas.items())
-    )
-
-
 def _cut_notes(plan: BlockPlan) -> list[str]:
     if not plan.baseline.seconds:
         return []
     return [f"{plan.blocks} blocks of {plan.block_seconds / 60:g} minutes, paired by the clock"]
-
-
-def _empty(blocks: int) -> BlockSeries:
-    none = np.zeros(blocks, dtype=np.int64)
-    return BlockSeries(BlockHistograms.empty(blocks), none, none.copy(), np.zeros(blocks))
 
 
 def _label(variant: str | None, otherwise: str) -> str:

@@ -1,10 +1,18 @@
 """Windows that nobody gave stop at other changes and leave out what was taken back."""
 
+from dataclasses import replace
+
 import pytest
 
 from nibai.model import Change, Window
 from nibai.store.deployments import Deployments
-from nibai.store.disturbances import Disturbance, disturbances, undisturbed
+from nibai.store.disturbances import (
+    Disturbance,
+    alongside,
+    disturbances,
+    undisturbed,
+    undisturbed_alongside,
+)
 from nibai.store.state import open_state
 
 HOUR = 3600.0
@@ -60,6 +68,38 @@ def test_minutes_of_a_deployment_that_was_taken_back_are_on_no_side(began, over,
     assert found == windows
     assert said == (("the windows are the change's own: without another",) * (began > -48))
     assert not any(start < over and began < end for start, end in found)
+
+
+@pytest.mark.parametrize(
+    ("others", "stretch", "said"),
+    [
+        ([], (-48, 48), ()),
+        # Before it was declared, or with it: the variants are what they were then.
+        ([of(-20, -19), of(0.2, 0.5)], (0.5, 48), ("they begin 2022-01-12T00:30:00Z",)),
+        ([of(9, 10), of(7, 8), of(5, 6, "other")], (-48, 7), ("they end before another",)),
+        ([of(9, 10, "green")], (-48, 9), ("they end before another",)),
+        ([of(5, 6, passing=True)], (-48, 48), ()),
+    ],
+)
+def test_two_variants_side_by_side_end_where_one_of_them_moves(others, stretch, said):
+    change = Change(
+        "c", "e", baseline_variant="blue", candidate_variant="green", declared_at=CUT
+    )  # fmt: skip
+    found, told = undisturbed_alongside(EVERYTHING, change, others)
+    assert ((found.start - CUT) / HOUR, (found.end - CUT) / HOUR) == stretch
+    assert told == tuple(f"the windows are the change's own: {one}" for one in said)
+    given = replace(change, candidate_window=EVERYTHING)
+    assert undisturbed_alongside(EVERYTHING, given, others) == (EVERYTHING, ())
+
+
+def test_a_watch_of_two_variants_begins_and_ends_with_them():
+    change = Change("c", "e", baseline_variant="blue", candidate_variant="green", declared_at=CUT)
+    passed = of(5, 6, passing=True)
+    found = alongside(CUT - 40 * HOUR, change, [of(-20, -19), passed, of(7, 8)])
+    assert (found.since, found.until, found.said) == (CUT - 19 * HOUR, CUT + 7 * HOUR, "another")
+    assert found.without == (passed.window,)
+    # Data that begin only later are what the declaration was about.
+    assert alongside(CUT + 10 * HOUR, change, [of(7, 8)]).since == CUT + 8 * HOUR
 
 
 def test_they_are_known_from_the_changes_and_what_was_seen(tmp_path):

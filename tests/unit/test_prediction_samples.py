@@ -13,6 +13,7 @@ from nibai.paired.build import SketchBuilder
 from nibai.paired.columns import of_records
 from nibai.predictions import CORRECT, INVALID, EvidenceLevel, total
 from nibai.protocols import PredictionWindows
+from nibai.store.disturbances import Disturbance
 from nibai.store.engine import Engine
 from nibai.store.ingest import Ingest, MemoryLedger
 from nibai.store.windows import LakeWindows
@@ -28,14 +29,14 @@ CHANGE = Change(
 def samples(tmp_path):
     """Store records (in several payloads) and ask for the samples of a change."""
 
-    def ask(records, change=CHANGE):
+    def ask(records, change=CHANGE, others=()):
         ingest = Ingest(tmp_path, "main", MemoryLedger(), clock=lambda: START)
         half = len(records) // 2
         for part in (records[:half], records[half:]):
             if part:
                 ingest.append(None, None, answers(*part))
         ingest.close()
-        windows = LakeWindows(Engine(ingest.lake), change)
+        windows = LakeWindows(Engine(ingest.lake), change, others)
         assert isinstance(windows, PredictionWindows)
         return windows.predictions()
 
@@ -178,6 +179,19 @@ def test_windows_bound_live_answers(samples):
     change = replace(CHANGE, baseline_window=windows, candidate_window=windows)
     (sample,) = samples([*old, *new], change)
     assert sample.pairs[""].pairs == 50
+
+
+def test_shadow_pairs_end_where_one_of_the_variants_changes(samples):
+    """Of 100 requests in five and a half hours the second half meets another int8."""
+    old, new = (
+        [record(i, "dog" if i > 49 else "cat", variant=v, at=START + 200 * i) for i in range(100)]
+        for v in ("fp32", "int8")
+    )
+    moved = START + 200 * 50
+    later = Disturbance(Window(moved, moved), "change chg-2", frozenset({"int8"}))
+    (sample,) = samples([*old, *new], replace(CHANGE, declared_at=START), [later])
+    assert sample.pairs[""].pairs == 50
+    assert sample.notes[-1] == "the windows are the change's own: they end before change chg-2"
 
 
 def test_runs_are_replays_and_half_without_partners_gives_way(samples):

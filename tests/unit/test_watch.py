@@ -10,12 +10,14 @@ from support.spans import batch
 from nibai import plugins
 from nibai.app.audit import Desk
 from nibai.app.watch import Watch
-from nibai.app.watch_audit import watched_audit
+from nibai.app.watch_audit import findings_of, watched_audit
+from nibai.app.watch_on import go_on
 from nibai.claims import parse
 from nibai.cli.watch import Lines, LiveTable, follow, table
 from nibai.document import dumps, from_document, to_document
 from nibai.errors import UsageError
-from nibai.model import Change, ReasonCode, Verdict
+from nibai.model import Change, ReasonCode, Verdict, Window
+from nibai.store.disturbances import Disturbance
 from nibai.store.ingest import Ingest, MemoryLedger
 from nibai.store.lake import Lake
 from nibai.store.state import open_state
@@ -346,10 +348,29 @@ def test_above_p99_percentiles_are_no_basis_for_a_watch(desk, clock):
 
 def test_the_next_change_ends_the_watch(desk):
     change = declared(desk, "1.9x faster at p50")
-    declared(desk, "2x faster", effective_at=CUT + 3 * 3600)
+    second = declared(desk, "2x faster", effective_at=CUT + 3 * 3600)
+    declared(desk, "2x faster", effective_at=CUT + 1800)  # landed with it
     watch = Watch(desk, change, 0.95)
     watch.look(CUT + DAY)
-    assert watch.parts[0].track.last == 5
+    (part,) = watch.parts
+    assert (part.track.last, watch.over, watch.next_close(CUT + DAY)) == (5, True, None)
+    (finding,) = findings_of(watch)
+    assert finding.reason.code is ReasonCode.NO_DATA
+    assert finding.reason.text.endswith(
+        f"undecided, and it stays so: the evidence ends at change {second.id} at "
+        "2022-01-18T03:00:00Z, what came later is not the effect of this change"
+    )
+    assert all(track.last == 5 for track in go_on(watch, desk.state, CUT + DAY))
+
+
+def test_a_deployment_that_did_not_stay_leaves_a_gap(desk):
+    """Its blocks count for nothing, and those after it go on."""
+    change = declared(desk, "1.9x faster at p50")
+    passed = Disturbance(Window(CUT + 2.2 * 3600, CUT + 2.7 * 3600), "a roll-back", passing=True)
+    watch = Watch(desk, change, 0.95, [passed])
+    watch.look(CUT + 6 * 3600)
+    (track,) = (part.track for part in watch.parts)
+    assert (track.last, track.thin, track.sums.blocks) == (10, 2, 9)
 
 
 def test_runs_are_not_watched(desk):
