@@ -69,26 +69,25 @@ def acknowledged(folder):
     return path.stat().st_size // 8 if path.exists() else 0
 
 
-def crash_often(folder, crashes, seed, places=PLACES):
+def crash_often(worker, folder, crashes, seed, places=PLACES):
     """How often each place was really died at."""
     dice = random.Random(seed)
     died = dict.fromkeys(places, 0)
-    with Worker() as worker:
-        attempt = 0
-        while sum(died.values()) < crashes:
-            place = places[attempt % len(places)]
-            attempt += 1
-            assert attempt < 6 * crashes, f"too few crashes happened: {died}"
-            job = {
-                "folder": str(folder), "next": acknowledged(folder), "die_at": place,
-                "seed": dice.randrange(1 << 30),
-            }  # fmt: skip
-            moment = dice.uniform(0.005, 0.4) if place == "any moment" else None
-            status = worker.run(job, moment)
-            assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the worker failed"
-            died[place] += os.WIFSIGNALED(status)
-        job = {"folder": str(folder), "next": acknowledged(folder), "die_at": "", "seed": 0}
-        assert worker.run(job) == 0, "the last start must recover everything"
+    attempt = 0
+    while sum(died.values()) < crashes:
+        place = places[attempt % len(places)]
+        attempt += 1
+        assert attempt < 6 * crashes, f"too few crashes happened: {died}"
+        job = {
+            "folder": str(folder), "next": acknowledged(folder), "die_at": place,
+            "seed": dice.randrange(1 << 30),
+        }  # fmt: skip
+        moment = dice.uniform(0.005, 0.4) if place == "any moment" else None
+        status = worker.run(job, moment)
+        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the worker failed"
+        died[place] += os.WIFSIGNALED(status)
+    job = {"folder": str(folder), "next": acknowledged(folder), "die_at": "", "seed": 0}
+    assert worker.run(job) == 0, "the last start must recover everything"
     return died
 
 
@@ -132,18 +131,24 @@ def check(folder):
     return len(numbers)
 
 
-def test_fifty_crashes(tmp_path):
+@pytest.fixture(scope="module")
+def worker():
+    with Worker() as started:
+        yield started
+
+
+def test_fifty_crashes(tmp_path, worker):
     # Two folders, because every commit makes the next one slower.
     for part in (1, 2):
         folder = tmp_path / str(part)
         folder.mkdir()
-        died = crash_often(folder, 25, seed=part)
+        died = crash_often(worker, folder, 25, seed=part)
         assert check(folder) > 50
         assert sum(1 for place in died.values() if place) >= 12, died
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [11, 12, 13, 14])
-def test_two_hundred_crashes(tmp_path, seed):
-    crash_often(tmp_path, 50, seed=seed, places=[*PLACES, *UPKEEP])
+def test_two_hundred_crashes(tmp_path, worker, seed):
+    crash_often(worker, tmp_path, 50, seed=seed, places=[*PLACES, *UPKEEP])
     check(tmp_path)

@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 from nibai.store import wal
@@ -108,10 +109,18 @@ def work(job):
     passing("closed")
 
 
-def main():
-    # pyarrow imports pandas when it first makes an array: once here, not in every fork.
-    import pandas  # noqa: F401, ICN001, PLC0415
+def warm_up():
+    """Load once, not in every fork, whatever a first use loads and no thread is started for."""
+    import pyarrow.pandas_compat  # noqa: F401, PLC0415 - brings pandas
 
+    with tempfile.TemporaryDirectory() as folder:
+        open_state(Path(folder) / "state.sqlite").close()
+    batch([0.1], minute=int(START // 60), replica="warm")
+    predictions(1)
+
+
+def main():
+    warm_up()
     gc.freeze()  # else every fork copies what the collector touches: all of the imports
     for line in sys.stdin:
         pid = os.fork()
