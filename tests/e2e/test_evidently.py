@@ -1,6 +1,7 @@
 """Evidently beside the verdict: our numbers in its report, its distances beside our null band.
 
-Everything that imports Evidently (seconds) stands in this file, and its report is made once.
+Everything that imports Evidently stands in this file: it takes as long as hundreds of other tests.
+What holds without it is in tests/unit/test_without_evidently.py.
 """
 
 from __future__ import annotations
@@ -10,24 +11,18 @@ import os
 import re
 import socket
 import subprocess
-import sys
 from importlib.metadata import version
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-import nibai
 from analyzers import evidently_bridge as bridge
-from nibai import plugins
 from nibai.answer_rows import AnswerColumn, AnswerRows, RowKind
-from nibai.app.artifact import ONLY_COUNTS
-from nibai.app.compare import compare_files
-from nibai.artifacts import Artifact, ArtifactMaker
 from nibai.document import to_document
-from nibai.errors import UsageError
-from nibai.protocols import PairsRequest
 from tests.support.answer_rows import HOSTILE, answer_rows, finding
+from tests.support.pairs_audited import audited
+
+pytestmark = pytest.mark.e2e
 
 
 class ForbiddenError(Exception):
@@ -160,38 +155,6 @@ def _preset_at(made):
     return next(i for i, name in enumerate(names) if name.startswith("DriftedColumnsCount"))
 
 
-def test_without_evidently_there_is_a_note(monkeypatch):
-    monkeypatch.setitem(sys.modules, "evidently.presets", None)
-    monkeypatch.setattr(bridge, "_evidently", bridge._evidently.__wrapped__)
-    made = bridge.build({}).make(answer_rows(n=30), [finding()])
-    assert (made.html, made.snapshot, made.scores) == (None, None, ())
-    (note,) = made.notes
-    assert note.startswith("no report by Evidently (ModuleNotFoundError: import of evidently")
-
-
-def test_it_is_a_plug_in():
-    assert isinstance(plugins.load("nibai.artifacts", "evidently"), ArtifactMaker)
-
-
-def pairs_table(n=400):
-    rng = np.random.default_rng(11)
-    old = [f"class {i}" for i in rng.integers(4, size=n)]
-    new = [label if rng.random() > 0.1 else "class 0" for label in old]
-    return pa.table({"baseline": old, "candidate": new, "request_id": list(map(str, range(n)))})
-
-
-def audited(path, table=None):
-    request = PairsRequest((pairs_table() if table is None else table,), noise_floor=0.0)
-    return compare_files(
-        None,
-        ["same predictions within 2%"],
-        level=0.95,
-        clock=lambda: 1.7e9,
-        pairs=request,
-        evidently=None if path is None else str(path),
-    )
-
-
 def without_artifact(document):
     for claim in document["claims"]:
         claim["evidence"]["predictions"].pop("scores")
@@ -213,32 +176,6 @@ def test_the_snapshot_is_json(tmp_path):
     audited(tmp_path / "pairs.json")
     snapshot = json.loads((tmp_path / "pairs.json").read_text("utf-8"))
     assert snapshot["metrics"][0]["metric_name"].startswith("NibaiNumber(title=same predictions")
-
-
-def test_without_evidently_the_report_is_our_own_and_says_why(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "evidently.presets", None)
-    monkeypatch.setattr(bridge, "_evidently", bridge._evidently.__wrapped__)
-    path = tmp_path / "pairs.html"
-    audit = audited(path)
-    assert audit.verdict is audited(None).verdict
-    assert audit.findings[0].evidence.predictions.artifact is None
-    why, what = audit.notes[-2:]
-    assert why.startswith("no report by Evidently (ModuleNotFoundError: ")
-    assert what == "pairs.html is nibai's own report"
-    assert why.split(":")[0] in path.read_text("utf-8")
-
-
-def test_of_counts_alone_there_is_no_evidently_report(tmp_path):
-    sketches = nibai.sketch_pairs(pairs_table(), output="class")
-    audit = audited(tmp_path / "pairs.html", sketches)
-    assert audit.notes[-2:] == (ONLY_COUNTS, "pairs.html is nibai's own report")
-    assert (tmp_path / "pairs.html").exists()
-
-
-def test_a_place_that_cannot_be_written_is_a_usage_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(bridge.EvidentlyReport, "make", lambda *_: Artifact("x", "{}"))
-    with pytest.raises(UsageError, match="the report cannot be written"):
-        audited(tmp_path / "nowhere" / "pairs.html")
 
 
 def false_alarms(name, draw, kind, repetitions=100):
