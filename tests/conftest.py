@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -9,6 +11,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# What collecting makes stays: looking through it again and again takes a second of every worker.
+gc.disable()
 
 # Test processes share the cores already: threads of linear algebra would only wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -19,12 +24,25 @@ sys.path.insert(0, str(TESTS))
 
 from support.fresh_state import copy_new_states  # noqa: E402 - see above
 
+ORDINARY = 40
+"""Examples of a property in `make test`; `make test-slow` tries 300 of every one."""
+
 settings.register_profile(
-    "ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.register_profile("dev", deadline=None)
+    "ci", derandomize=True, deadline=None, max_examples=ORDINARY,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
+settings.register_profile("dev", deadline=None, max_examples=ORDINARY)
 settings.register_profile("thorough", deadline=None, max_examples=300)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_sessionfinish():
+    gc.unfreeze()
 
 
 @pytest.fixture
@@ -62,6 +80,12 @@ def new_states(request):
     with pytest.MonkeyPatch.context() as monkeypatch:
         copy_new_states(states, monkeypatch, template)
         yield
+
+
+@pytest.fixture(scope="session")
+def scipy_stats():
+    """Loading it takes two seconds, which only the worker pays whose tests compare with it."""
+    return importlib.import_module("scipy.stats")
 
 
 @pytest.fixture

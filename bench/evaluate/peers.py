@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from nibai.histogram import Float64Array
 
@@ -48,6 +48,8 @@ def welch(b: Float64Array, c: Float64Array) -> Float64Array:
 
 def mann_whitney(b: Float64Array, c: Float64Array) -> Float64Array:
     """Two-sided normal p of the tie-corrected rank sum with continuity correction."""
+    from scipy import stats  # noqa: PLC0415 - takes two seconds, which tests of others need not wait
+
     n, m = b.shape[1], c.shape[1]
     ranks = stats.rankdata(np.concatenate([b, c], axis=1), axis=1)
     middle = (n + m + 1) / 2
@@ -59,6 +61,8 @@ def mann_whitney(b: Float64Array, c: Float64Array) -> Float64Array:
 
 def kolmogorov_smirnov(b: Float64Array, c: Float64Array) -> Float64Array:
     """Two-sided p of the two-sample test."""
+    from scipy import stats  # noqa: PLC0415 - as above
+
     with warnings.catch_warnings():
         # with many ties the exact p cannot be had, and the asymptotic one is taken
         warnings.simplefilter("ignore", RuntimeWarning)

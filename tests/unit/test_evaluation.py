@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
 from support import tiny_data
 
 from bench.evaluate import __main__ as command
@@ -109,12 +108,12 @@ def test_no_folder_is_a_usage_error(tmp_path, capsys):
     assert "holds none of" in capsys.readouterr().err
 
 
-def test_peers_are_the_tests_of_scipy():
+def test_peers_are_the_tests_of_scipy(scipy_stats):
     rng = np.random.default_rng(3)
     b, c = rng.normal(size=(20, 30)).round(1), rng.normal(0.5, 2, size=(20, 30)).round(1)
-    welch = [stats.ttest_ind(x, y, equal_var=False).pvalue for x, y in zip(b, c, strict=True)]
+    welch = [scipy_stats.ttest_ind(x, y, equal_var=False).pvalue for x, y in zip(b, c, strict=True)]
     ranks = [
-        stats.mannwhitneyu(x, y, alternative="two-sided", method="asymptotic").pvalue
+        scipy_stats.mannwhitneyu(x, y, alternative="two-sided", method="asymptotic").pvalue
         for x, y in zip(b, c, strict=True)
     ]
     np.testing.assert_allclose(peers.welch(b, c), welch, rtol=1e-9)

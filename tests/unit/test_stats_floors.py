@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from scipy import stats as scipy_stats
+from scipy import special
 
 from nibai.stats.floors import effective_floor, raw_floor
 from nibai.stats.more_data import MoreData, more_blocks, more_units
@@ -23,11 +23,11 @@ def test_floors_are_those_of_the_specification(p, effective, raw):
 def test_the_raw_floor_is_the_first_number_that_suffices():
     for p in (0.5, 0.75, 0.95):
         n = raw_floor(p)
-        assert scipy_stats.binom.cdf(1, n, 1 - p) <= 0.01 < scipy_stats.binom.cdf(1, n - 1, 1 - p)
+        assert special.bdtr(1, n, 1 - p) <= 0.01 < special.bdtr(1, n - 1, 1 - p)
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 10), (3, 10), (10, 10), (42, 1000)])
-def test_shares_equal_scipy(k, n):
+def test_shares_equal_scipy(scipy_stats, k, n):
     test = scipy_stats.binomtest(k, n)
     for ours, method in ((clopper_pearson, "exact"), (wilson, "wilson")):
         expected = test.proportion_ci(0.95, method=method)
@@ -40,18 +40,18 @@ def test_no_trials_say_nothing():
 
 def test_poisson_bounds_are_exact():
     low, high = poisson_mean(7, 0.9)
-    assert scipy_stats.poisson.sf(6, low) == pytest.approx(0.05)
-    assert scipy_stats.poisson.cdf(7, high) == pytest.approx(0.05)
+    assert special.pdtrc(6, low) == pytest.approx(0.05)
+    assert special.pdtr(7, high) == pytest.approx(0.05)
     assert poisson_mean(0)[1] == pytest.approx(-math.log(0.025))
 
 
 @pytest.mark.parametrize("df", [0.7, 1, 2, 4.3, 7, 11, 23, 60, 999, 1e5])
 def test_student_equals_scipy_far_into_the_tails(df):
     for level in (0.05, 0.5, 0.9, 0.95, 0.99, 0.99999):
-        expected = scipy_stats.t.ppf(0.5 + level / 2, df)
+        expected = special.stdtrit(df, 0.5 + level / 2)
         assert critical_value(level, df) == pytest.approx(expected, rel=1e-9)
     for t in (-400.0, -38.0, -8.5, -2.0, -0.3, -1e-9, 0.0, 1e-9, 0.6, 2.5, 9.0, 55.0):
-        expected = scipy_stats.t.cdf(t, df)
+        expected = special.stdtr(df, t)
         assert lower_tail(t, df) == pytest.approx(expected, rel=1e-8, abs=1e-300)
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats as scipy_stats
+from scipy import special
 from support.simulator import SCENARIOS, simulate
 
 from nibai.errors import HistogramMismatchError
@@ -55,7 +55,7 @@ def plain_interval(b, c, p):
     blocks = len(e)
     r1 = (e[:-1] * e[1:]).sum() / (e**2).sum()
     r = min(max(r1 + (1 + 3 * r1) / blocks, 0.0), 0.8)
-    limit = scipy_stats.t.ppf(0.975, blocks - 1) * math.sqrt((1 + r) / (1 - r))
+    limit = special.stdtrit(blocks - 1, 0.975) * math.sqrt((1 + r) / (1 - r))
     bounds = []
     for sign in (-1, 1):
         near, k = 0.0, 0

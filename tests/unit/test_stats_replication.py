@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats as scipy_stats
 
 from nibai.stats.replication import run_interval
 
@@ -13,7 +12,7 @@ B = RNG.normal(1.0, 0.2, 6).tolist()
 C = RNG.normal(0.0, 0.4, 6).tolist()
 
 
-def test_matched_runs_equal_the_paired_t_interval():
+def test_matched_runs_equal_the_paired_t_interval(scipy_stats):
     found = run_interval(B, C, matched=True)
     expected = scipy_stats.ttest_rel(B, C).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
@@ -23,7 +22,7 @@ def test_matched_runs_equal_the_paired_t_interval():
     )
 
 
-def test_unmatched_runs_equal_the_welch_interval():
+def test_unmatched_runs_equal_the_welch_interval(scipy_stats):
     found = run_interval(B, C[:4], matched=False)
     test = scipy_stats.ttest_ind(B, C[:4], equal_var=False)
     expected = test.confidence_interval(0.95)
