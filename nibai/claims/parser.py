@@ -19,10 +19,15 @@ EXAMPLES = (
     "1.5x faster within 5%, errors up at most 0.1pp",
 )
 
-_TOKEN = re.compile(r'"[^"]*"|\d+(?:\.\d+)?\s*(?:pp|%|[x×](?![a-z]))|[,=]|[^\s,="]+', re.IGNORECASE)
+_TOKEN = re.compile(
+    r'"(?:[^"]|"")*"|\d+(?:\.\d+)?\s*(?:pp|%|[x×](?![a-z0-9_-]))|[,=]|[^\s,="]+', re.IGNORECASE
+)
 _QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)", re.IGNORECASE)
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*(pp|%|x|×)", re.IGNORECASE)
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
+_LARGEST = 1e9
+_DECIMALS = 10
+"""Of a quantile, and digits of any number: as many as are printed."""
 _SPEED = (Promise.FASTER, Promise.NO_SLOWER)
 
 
@@ -93,7 +98,7 @@ class _Parser:
 
     def metric(self) -> str | None:
         token = self.peek()
-        if token is None or not _METRIC.fullmatch(token.text) or token.word in _PROMISE_WORDS:
+        if token is None or not _METRIC.fullmatch(token.text) or token.word in _NO_METRICS:
             return None
         # A metric is followed by a promise; otherwise the word itself is what is wrong.
         following = self.tokens[self.at + 1] if self.at + 1 < len(self.tokens) else None
@@ -123,7 +128,7 @@ class _Parser:
 
     def numeric_promise(self) -> tuple[Promise, float]:
         token = self.tokens[self.at]
-        number, unit = _split_number(token.text)
+        number, unit = self.number(token)
         self.at += 1
         if unit == "pp":
             self.at -= 1
@@ -133,7 +138,7 @@ class _Parser:
             self.fail("a number above 0")
         if unit == "%":
             self.expect("faster")
-            return Promise.FASTER, 1 + number / 100
+            return Promise.FASTER, _printable(1 + number / 100)
         word = self.accept("faster", "cheaper", "more")
         if word is None:
             self.fail(f"“faster”, “cheaper” or “more throughput” after “{token.text}”")
@@ -178,11 +183,11 @@ class _Parser:
             self.fail("a quantile such as p50, p99 or p99.9")
         self.at += 1
         match = _QUANTILE.fullmatch(token.text)
-        value = float(match.group(1)) / 100 if match else 0.5
+        value = round(float(match.group(1)) / 100 if match else 0.5, _DECIMALS)
         if not 0 < value < 1:
             self.at -= 1
             self.fail("a quantile between p0 and p100, both excluded")
-        return round(value, 12)
+        return value
 
     def raw(self, promise: Promise) -> bool:
         if promise not in _SPEED:
@@ -199,11 +204,19 @@ class _Parser:
         token = self.peek()
         if token is None or not _NUMBER.fullmatch(token.text):
             self.fail(f"a number with “{unit}”, such as {_SAMPLE[unit]}")
-        number, found = _split_number(token.text)
+        number, found = self.number(token)
         if found != unit:
             self.fail(f"a number with “{unit}”, such as {_SAMPLE[unit]}")
         self.at += 1
         return number
+
+    def number(self, token: _Token) -> tuple[float, str]:
+        match = _NUMBER.fullmatch(token.text)
+        assert match is not None  # noqa: S101 - every caller has matched it already
+        number = _printable(float(match.group(1)))
+        if number >= _LARGEST:
+            self.fail("a number below a thousand million")
+        return number, match.group(2).lower().replace("×", "x")
 
     # -- words ----------------------------------------------------------------------------
     def peek(self) -> _Token | None:
@@ -253,6 +266,7 @@ _PHRASES: tuple[tuple[tuple[str, ...], str | None, Promise, float], ...] = (
     (("accuracy", "down", "at", "most"), "pp", Promise.ACCURACY, 0.01),
 )
 _PROMISE_WORDS = {phrase[0] for phrase, *_ in _PHRASES} | {"same"}
+_NO_METRICS = {*_PROMISE_WORDS, "and", "at", "for", "raw", "within"}
 _SAMPLE = {"%": "5%", "pp": "0.1pp", "x": "2x"}
 
 
@@ -264,11 +278,21 @@ def _is_quantile(word: str) -> bool:
     return word == "median" or _QUANTILE.fullmatch(word) is not None
 
 
-def _split_number(text: str) -> tuple[float, str]:
-    match = _NUMBER.fullmatch(text)
-    assert match is not None  # noqa: S101 - every caller has matched it already
-    return float(match.group(1)), match.group(2).lower().replace("×", "x")
+def _printable(number: float) -> float:
+    return float(f"{number:.{_DECIMALS}g}")
 
 
 def _unquoted(text: str) -> str:
-    return text[1:-1] if text.startswith('"') else text
+    return text[1:-1].replace('""', '"') if text.startswith('"') else text
+
+
+def quoted(text: str) -> str:
+    """A name or value as it is read again: in quotes unless it is one word of a sentence.
+
+    >>> quoted("chat"), quoted("8 x"), quoted('the "new" one')
+    ('chat', '"8 x"', '"the ""new"" one"')
+    """
+    word = _TOKEN.match(text)
+    if word is not None and word.group() == text and text[0] not in ',="' and " " not in text:
+        return text
+    return '"' + text.replace('"', '""') + '"'

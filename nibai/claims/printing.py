@@ -6,11 +6,14 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
+from nibai.claims.parser import quoted
 from nibai.model import Claim, Promise, Sentence
 
 LONGEST_NAME = 64
-"""Signs of a name; longer ones end in a digest of the whole."""
+"""Signs of a name; longer ones end in a digest of the whole, and those that would lose a sign of a
+segment that another one may differ by."""
 
 
 def print_claim(claim: Claim) -> str:
@@ -27,7 +30,7 @@ def print_claim(claim: Claim) -> str:
     if claim.quantile is not None:
         words.append(f"at {quantile_label(claim.quantile)}")
     if claim.segment is not None:
-        words.append(f"for {claim.segment[0]}={_quoted(claim.segment[1])}")
+        words.append(f"for {'='.join(map(quoted, claim.segment))}")
     if claim.raw:
         words.append("raw")
     return " ".join(words)
@@ -56,13 +59,26 @@ def claim_name(sentence: Sentence) -> str:
     >>> from nibai.claims import parse
     >>> claim_name(parse("2x faster at p50 and p99.9"))
     '2x-faster-at-p50-and-p99.9'
+    >>> claim_name(parse("2x faster at p50 for model=chat"))
+    '2x-faster-at-p50-for-model-chat'
+    >>> [claim_name(parse(f"2x faster at p50 for model={name}")) for name in ("Chat", "猫")]
+    ['2x-faster-at-p50-for-model-chat-ce229a38', '2x-faster-at-p50-for-model-21dabe1d']
     """
     text = print_sentence(sentence.parts)
     name = as_label(text)
-    if len(name) <= LONGEST_NAME:
+    if len(name) <= LONGEST_NAME and all(_is_told_by_its_label(part) for part in sentence.parts):
         return name
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     return f"{name[: LONGEST_NAME - 9].rstrip('-.')}-{digest}"
+
+
+def _is_told_by_its_label(claim: Claim) -> bool:
+    if claim.segment is None:
+        return True
+    name, value = claim.segment
+    return re.fullmatch(r"[a-z0-9_]+", name) is not None and (
+        re.fullmatch(r"[a-z0-9.]*[a-z0-9]", value) is not None
+    )
 
 
 def as_label(text: str) -> str:
@@ -92,12 +108,8 @@ def quantile_label(quantile: float) -> str:
     return f"p{_number(quantile * 100)}"
 
 
-def _quoted(text: str) -> str:
-    return text if re.fullmatch(r'[^\s,="]+', text) else f'"{text}"'
-
-
 def _number(value: float) -> str:
-    return f"{value:.10g}"
+    return format(Decimal(f"{value:.10g}"), "f")
 
 
 def _percent(share: float) -> str:
