@@ -333,6 +333,13 @@ REGISTRY: dict[str, Exported] = {
             "Silence above which a collector has gone quiet, as learned or configured",
         ),
         _own(
+            "nibai_collector_silent_series",
+            MetricType.GAUGE,
+            "1",
+            ("collector",),
+            "Series that a pulled source was read for and that never gave anything",
+        ),
+        _own(
             "nibai_collector_errors_total",
             MetricType.COUNTER,
             "1",

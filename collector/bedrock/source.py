@@ -22,6 +22,7 @@ from collector.bedrock.series import (
 from collector.bedrock.settings import Settings
 from collector.cloudwatch.cadence import Cadence, name
 from collector.cloudwatch.execute import CONCURRENT_CALLS
+from collector.cloudwatch.names import Names
 from collector.cloudwatch.plan import Detail
 from collector.cloudwatch.reading import CloudWatchSource
 from collector.cloudwatch.units import Units
@@ -99,6 +100,11 @@ class BedrockSource:
         """Series of CloudWatch, and the place of the logs."""
         logs = () if self._logs is None else (self._logs.logs.name,)
         return (*self._latencies.series, *logs)
+
+    def missing(self, series: Sequence[str]) -> tuple[Mapping[str, str], float]:
+        """What CloudWatch lists in place of models that gave nothing."""
+        own = set(self._latencies.series)
+        return self._latencies.missing([one for one in series if one in own])
 
     def preview(self, read_until: Mapping[str, float]) -> Preview:
         """What is asked of CloudWatch, and from which hour logs are listed."""
@@ -218,6 +224,7 @@ def build(options: Mapping[str, object]) -> Puller:
         cadence=Cadence(chosen.every),
         dollars_per_month=chosen.dollars_per_month,
         units=Units(client, time.time),
+        names=Names(client),
     )
     logs = None
     if chosen.logs is not None:

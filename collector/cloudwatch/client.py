@@ -23,3 +23,7 @@ class CloudWatchClient:
     def get_metric_statistics(self, **request: object) -> Mapping[str, Any]:
         """Datapoints with their units; raises as above."""
         return self._client.call("GetMetricStatistics", **request)
+
+    def list_metrics(self, **request: object) -> Mapping[str, Any]:
+        """A page of metrics of which there was something lately; raises as above."""
+        return self._client.call("ListMetrics", **request)

@@ -24,6 +24,7 @@ from collector.cloudwatch.cadence import (
 )
 from collector.cloudwatch.doubtful import Doubtful, outdated
 from collector.cloudwatch.execute import CONCURRENT_CALLS, Answered, Executor, MetricsClient
+from collector.cloudwatch.names import Names
 from collector.cloudwatch.pace import Pace
 from collector.cloudwatch.plan import (
     DOLLARS_PER_BILLED_METRIC,
@@ -55,7 +56,7 @@ class CloudWatchSource:
     `detail` is what is bought of a distribution; where `dollars_per_month` does not pay it at the
     cadence, less is bought, and below the least nothing is read. `own_range`: only the buckets of
     each series' own range are bought; all prices that are said beforehand are then upper bounds.
-    `units`: asked before a metric is read for the first time.
+    `units` are asked before a metric is read first, `names` for series that gave nothing.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class CloudWatchSource:
         own_range: bool = False,
         pace: Pace | None = None,
         units: Units | None = None,
+        names: Names | None = None,
     ) -> None:
         self._clock = clock
+        self._names = names
         self._units = units
         self._executor = Executor(client, pace or Pace(), clock=clock, wait=wait)
         self._cadence = cadence or Cadence()
@@ -95,6 +98,14 @@ class CloudWatchSource:
     def attend(self, changes: Moments) -> None:
         """Moments of changes by endpoint: percentiles are read more often around them."""
         self._changes = changes
+
+    def missing(self, series: Sequence[str]) -> tuple[Mapping[str, str], float]:
+        """What CloudWatch lists in place of series that gave nothing."""
+        if self._names is None:
+            return {}, 0.0
+        before = self._names.requests
+        said = self._names.missing({one: self._wanted[one].series for one in series})
+        return said, (self._names.requests - before) * DOLLARS_PER_REQUEST
 
     def preview(self, read_until: Mapping[str, float]) -> Preview:
         """What the next pull will ask and cost, and what reading on costs a month."""

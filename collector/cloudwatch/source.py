@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from collector.cloudwatch.cadence import Cadence
+from collector.cloudwatch.names import Names
 from collector.cloudwatch.pace import CALLS_PER_SECOND, DATAPOINTS_PER_SECOND, Pace
 from collector.cloudwatch.plan import Detail, Wanted
 from collector.cloudwatch.reading import CloudWatchSource
@@ -55,6 +56,7 @@ def build(options: Mapping[str, object]) -> Puller:
             float(str(options.get("datapoints_per_second", DATAPOINTS_PER_SECOND))),
         ),
         units=Units(client, time.time),
+        names=Names(client),
     )
 
 

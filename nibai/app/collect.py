@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from nibai import plugins
 from nibai.app.keeping import Keeper, Kept
 from nibai.app.purse import Purse
+from nibai.app.silent import heed_silence
 from nibai.config import Config
 from nibai.errors import CollectError, ConfigError, PluginError
 from nibai.model import Change
@@ -25,6 +26,7 @@ UNSETTLED = (
     "minutes changed after the age at which watches had taken them: for a day they wait until "
     "minutes are older"
 )
+NEVER = "series that never gave anything"
 HELD_OTHERWISE = "minutes left as they are: all of the variant was read before, or its replicas"
 
 
@@ -49,6 +51,7 @@ class Collected:
     """What reading a source on brought; `problems` are of series, or ended the reading.
 
     Of the revised minutes `revised_final` had been final, `unsettled` of them by their age only.
+    `silent` tells of series that never gave anything, each once.
     """
 
     calls: int = 0
@@ -63,6 +66,7 @@ class Collected:
     notes: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
 
     def add(self, pulled: Pulled, stored: Kept) -> None:
         """Count one part."""
@@ -189,10 +193,22 @@ def _read_on(
                 purse.check(part.next_dollars)
         else:
             keep_only(keeper.state, source.name, source.puller.series)
+            _heed_silence(source, keeper, purse, done)
     except CollectError as error:
         done.problems.append(str(error))
     keeper.flush()
     return done
+
+
+def _heed_silence(source: Source, keeper: Keeper, purse: Purse, done: Collected) -> None:
+    keeper.flush()
+    found = heed_silence(
+        source.name, source.puller, keeper.state, keeper.lake, known=keeper.known, now=keeper.now
+    )
+    purse.pay(found.dollars, settled=True)
+    done.silent, done.dollars = found.told, done.dollars + found.dollars
+    if found.series:
+        done.notes[NEVER] = found.series
 
 
 def _attending(source: Source, state: State) -> Puller:

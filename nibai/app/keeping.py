@@ -24,6 +24,7 @@ from nibai.protocols import Pulled
 from nibai.store.capture_coverage import put_coverage
 from nibai.store.ingest import Ingest
 from nibai.store.known_answers import unknown_answers
+from nibai.store.lake import Lake
 from nibai.store.observations import Difference, Minute, difference
 from nibai.store.owners import one_owner
 from nibai.store.prediction_rows import to_batch
@@ -119,6 +120,22 @@ class Keeper:
         self.state.set_read_until(source, part.read_until, part.finished)
         self._marks.add(part)
         return replace(stored, changes=tuple(changes))
+
+    @property
+    def lake(self) -> Lake:
+        """Where it is kept."""
+        return self._ingest.lake
+
+    @property
+    def now(self) -> float:
+        """The moment."""
+        return self._clock()
+
+    @property
+    def known(self) -> set[Name]:
+        """Every series of the minute tables, those of this reading too."""
+        before = stored_spans(self._ingest.lake) if self._known is None else self._known
+        return {*before, *map(name_of, self._written)}
 
     def _store(self, part: Pulled) -> Kept:
         lake = self._ingest.lake

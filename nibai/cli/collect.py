@@ -79,6 +79,8 @@ def _read(
             click.echo(done_line(source, done))
             for change in done.changes:
                 click.echo(f"{source.name}: change {change.id} seen: {change.description}")
+            for text in done.silent:
+                click.echo(f"{source.name}: {text}")
             problems += done.problems
     return problems
 

@@ -61,7 +61,10 @@ class EndpointLine:
 
 @dataclass(frozen=True, slots=True)
 class EndpointsPage:
-    """The list of endpoints, the gravest first; `find` is a part of their names (empty: all)."""
+    """The list of endpoints, the gravest first; `find` is a part of their names (empty: all).
+
+    `unheard`: of which series a source never got anything, and what to do.
+    """
 
     lines: Sequence[EndpointLine]
     find: str
@@ -69,17 +72,22 @@ class EndpointsPage:
     known: int
     number: int
     pages: int
+    unheard: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointPage:
-    """One endpoint: how its changes stand, what was noticed, its series, its audits."""
+    """One endpoint: how its changes stand, what was noticed, its series, its audits.
+
+    `unheard`: of which of its series a source never got anything, and what to do.
+    """
 
     line: EndpointLine
     standings: Sequence[Standing]
     detections: Sequence[Detection]
     series: Sequence[SeriesLine]
     lines: Sequence[AuditLine]
+    unheard: Sequence[str] = ()
 
     @property
     def endpoint(self) -> str:

@@ -92,6 +92,19 @@ class Priced(Protocol):
 
 
 @runtime_checkable
+class Naming(Protocol):
+    """A puller that can look what there is in the place of series that gave nothing."""
+
+    def missing(self, series: Sequence[str]) -> tuple[Mapping[str, str], float]:
+        """(fact and remedy of each that is not there by its name or metric, what asking cost).
+
+        Series that exist and merely had no requests are left out. Raises CollectError where nobody
+        can be asked.
+        """
+        ...
+
+
+@runtime_checkable
 class Attentive(Protocol):
     """A puller that reads more often around changes."""
 

@@ -230,6 +230,17 @@ YOUNG_READS = sa.Table(
     sa.Column("read_until", sa.Float, nullable=False),
 )
 
+SILENT = sa.Table(
+    "silent_series",
+    METADATA,
+    sa.Column("source", sa.String, primary_key=True),
+    sa.Column("series", sa.String, primary_key=True),
+    sa.Column("endpoint", sa.String, primary_key=True),
+    sa.Column("variant", sa.String, primary_key=True),
+    sa.Column("said", sa.Text, nullable=False),
+    sa.Column("since", sa.Float, nullable=False),
+)
+
 
 def _first(connection: sa.Connection) -> None:
     METADATA.create_all(connection)
@@ -318,6 +329,10 @@ def _settling(connection: sa.Connection) -> None:
         table.create(connection, checkfirst=True)
 
 
+def _silent_series(connection: sa.Connection) -> None:
+    SILENT.create(connection, checkfirst=True)
+
+
 STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _first,
     _watches,
@@ -334,6 +349,7 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _metered,
     _events_of_detections,
     _settling,
+    _silent_series,
 )
 """Step i leads from version i to i + 1; steps are only ever added."""
 

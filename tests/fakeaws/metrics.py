@@ -59,6 +59,8 @@ class Metrics:
         self.values = defaultdict(dict)
         self.units = dict(UNITS)
         self.unit_requests = []
+        self.list_requests = 0
+        self.listed = 500
         self._windows = {}
         self._lock = Lock()
         self.requests = 0
@@ -78,6 +80,9 @@ class Metrics:
 
     def list_metrics(self, **request):
         """What was published in two weeks; dimensions are a filter, a name alone matches any."""
+        if (error := self.faults.errors.get("ListMetrics")) is not None:
+            raise error
+        self.list_requests += 1
         wanted = [(one["Name"], one.get("Value")) for one in request.get("Dimensions", ())]
         found = [
             {"Namespace": namespace, "MetricName": name,
@@ -89,7 +94,11 @@ class Metrics:
                 any(key == k and value in (None, v) for k, v in dimensions) for key, value in wanted
             )
         ]  # fmt: skip
-        return {"Metrics": found}
+        first = int(request.get("NextToken", 0))
+        page = {"Metrics": found[first : first + self.listed]}
+        if first + self.listed < len(found):
+            page["NextToken"] = str(first + self.listed)
+        return page
 
     def get_metric_statistics(self, **request):
         """Datapoints with their unit: what GetMetricData does not tell. At most 1,440."""

@@ -44,11 +44,13 @@ STANDINGS = (
     ),
 )
 SERIES = (SeriesLine("int8", "latency", 1234567, ((0.5, 0.0123), (0.99, None))),)
+UNHEARD = "chat gren: never gave any model_latency: did you mean <green>?"
 MADE = {
     "audits": AuditsPage((AUDIT,), (NAME,), "", 2, 3, COLLECTORS),
     "no audits": AuditsPage((), (), "", 1, 1, ()),
     "endpoints": EndpointsPage((LINE,), "chat", 1, 500, 1, 2),
     "no endpoints": EndpointsPage((), "", 0, 0, 1, 1),
+    "unheard endpoints": EndpointsPage((LINE,), "", 1, 1, 1, 1, (UNHEARD,)),
     "endpoint": EndpointPage(LINE, STANDINGS, (standings.detection(),), SERIES, (AUDIT,)),
     "bare endpoint": EndpointPage(replace(LINE, verdicts=()), (), (), (), ()),
     "missing": MissingPage("endpoint x"),
@@ -129,6 +131,14 @@ def test_lists_say_where_one_is_and_what_is_wrong_with_collectors():
 )  # fmt: skip
 def test_where_nothing_is_shown_it_is_said_what_to_do(page, text):
     assert text in outline(MADE[page]).text
+
+
+def test_series_that_never_gave_anything_are_on_the_list_and_on_their_endpoint():
+    for page in (MADE["unheard endpoints"], replace(MADE["endpoint"], unheard=(UNHEARD,))):
+        shown = outline(page)
+        assert "Never gave anything" in shown.text
+        assert UNHEARD in shown.text
+    assert "Never gave anything" not in outline(MADE["endpoint"]).text
 
 
 def test_an_endpoint_without_an_audit_and_a_name_that_nobody_has():

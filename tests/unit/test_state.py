@@ -262,6 +262,7 @@ def test_every_table_of_the_specification_exists():
         "watches", "detectors", "deployments", "capture_hours", "capabilities",
         "detections", "push_silences",
         "watermarks", "revisions", "metered", "settling", "young_reads",
+        "silent_series",
     }  # fmt: skip
 
 

@@ -194,6 +194,9 @@ class Exporter:
             families.add("nibai_collector_lag_seconds", lag, collector=name)
             limit = self._board.lag_limit_seconds(reading)
             families.add("nibai_collector_lag_limit_seconds", limit, collector=name)
+            if reading.unheard is not None:
+                unheard = float(reading.unheard)
+                families.add("nibai_collector_silent_series", unheard, collector=name)
             if reading.silence_limit_seconds is not None:
                 silence, usual = reading.silence_seconds, reading.silence_limit_seconds
                 families.add("nibai_collector_silence_seconds", silence, collector=name)

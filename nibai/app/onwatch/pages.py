@@ -36,6 +36,7 @@ from nibai.protocols import (
     SeriesLine,
 )
 from nibai.redaction import redacted
+from nibai.store.silent import silent_series
 from nibai.store.totals import Seen
 
 LOG = logging.getLogger("nibai.pages")
@@ -160,7 +161,13 @@ class Pages:
             known=len(known),
             number=number,
             pages=pages,
+            unheard=self._unheard(),
         )
+
+    def _unheard(self, endpoint: str | None = None) -> list[str]:
+        """What is said of series that never gave anything."""
+        known = silent_series(self._desk.state)
+        return [one.said for one in known if one.said and endpoint in {None, one.endpoint}]
 
     def _lines_of(self, newest: Mapping[str, float]) -> Callable[[str], EndpointLine]:
         """How an endpoint stands, of everything that is known now."""
@@ -206,6 +213,7 @@ class Pages:
             detections=[one for one in self._detections(now) if one.endpoint == name],
             series=self._series(name),
             lines=[self._line(row) for row in self._rows(name)[:PER_PAGE]],
+            unheard=self._unheard(name),
         )
 
     def _series(self, name: str) -> list[SeriesLine]:

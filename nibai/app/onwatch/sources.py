@@ -12,6 +12,7 @@ from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
 from nibai.errors import CollectError, NibaiError, StoreError
 from nibai.store.awaited import arrived, awaited_since
+from nibai.store.silent import silent_series
 from nibai.store.state import State
 from nibai.store.watermarks import final_marks
 
@@ -103,6 +104,8 @@ class SourceThreads:
         for text in done.problems:
             LOG.error("%s: %s", source.name, text)
             self._tally.add("nibai_collector_errors_total", collector=source.name, reason="source")
+        for text in done.silent:
+            LOG.warning("%s: %s", source.name, text)
         if done.dollars:
             self._tally.add("nibai_collector_dollars_total", done.dollars, collector=source.name)
         for after_final, revised in (
@@ -136,6 +139,7 @@ class SourceThreads:
             problem,
             provisional_seconds=provisional,
             awaited_since=self._awaited(source, came=read is not None),
+            unheard=sum(bool(one.said) for one in silent_series(self._state, source.name)),
         )
 
     def _awaited(self, source: Source, *, came: bool) -> float | None:

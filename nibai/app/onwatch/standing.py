@@ -16,7 +16,7 @@ class Reading:
 
     Minutes are provisional for `provisional_seconds` after they were read first. Of one to which
     others send: when they last did, how long they have been silent for (while it listened), and how
-    long they may be.
+    long they may be. `unheard`: how many of its series never gave anything.
     """
 
     read_until: float | None = None
@@ -27,6 +27,7 @@ class Reading:
     silence_limit_seconds: float | None = None
     provisional_seconds: float = 0.0
     awaited_since: float | None = None
+    unheard: int | None = None
 
     @property
     def final_until(self) -> float | None:
