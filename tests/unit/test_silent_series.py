@@ -72,10 +72,14 @@ def test_mistyped_names_are_told_once_with_what_there_is(account):
     wrong = {"chat": ["blue", "gren"], "chta": ["blue"]}
     told, number = account.read(wrong)
     assert sorted(told) == [
-        f"{CHAT} gren: never gave any model_latency: CloudWatch lists no variant 'gren' in two "
-        f"weeks, but green, blue: did you mean green; {UNLESS}",
-        f"sagemaker/{SCOPE}/chta blue: never gave any model_latency: CloudWatch lists no endpoint "
-        f"'chta' in two weeks, but chat: did you mean chat; {UNLESS}",
+        (
+            f"{CHAT} gren: never gave any model_latency: CloudWatch lists no variant 'gren' in two "
+            f"weeks, but green, blue: did you mean green; {UNLESS}"
+        ),
+        (
+            f"sagemaker/{SCOPE}/chta blue: never gave any model_latency: CloudWatch lists no "
+            f"endpoint 'chta' in two weeks, but chat: did you mean chat; {UNLESS}"
+        ),
     ]
     assert number == 2
     assert account.read(wrong, NOW + 3600) == ([], 2), "told once, and counted"
@@ -85,8 +89,10 @@ def test_mistyped_names_are_told_once_with_what_there_is(account):
 def test_a_metric_that_is_not_published_is_to_be_left_out(account):
     told, _ = account.read({"chat": ["blue"]}, metrics=("ModelLatency", "OverheadLatency"))
     assert told == [
-        f"{CHAT} blue: never gave any overhead_latency: CloudWatch lists no OverheadLatency of it, "
-        "but ModelLatency: leave OverheadLatency out under metrics"
+        (
+            f"{CHAT} blue: never gave any overhead_latency: CloudWatch lists no OverheadLatency of "
+            "it, but ModelLatency: leave OverheadLatency out under metrics"
+        )
     ]
 
 
@@ -151,15 +157,17 @@ def test_silent_series_are_kept_with_their_date_and_counted(account):
 @pytest.mark.parametrize(
     ("series", "listed", "text"),
     [
-        (variant_series(LATENCY, SCOPE, "chat", "ic:lama"), [(("InferenceComponentName", "llama"),)],
+        (variant_series(LATENCY, SCOPE, "chat", "ic:lama"),
+         [(("InferenceComponentName", "llama"),)],
          "no inference component 'lama' in two weeks, but llama: did you mean llama;"),
         (by_type_series(LATENCY, SCOPE, "chat", "blue", zone="eu-west-1a", kind="ml.g5.xlarg"),
          [(("AvailabilityZone", "eu-west-1a"), ("EndpointName", "chat"),
            ("InstanceType", "ml.g5.xlarge"), ("Region", "eu-west-1"), ("VariantName", "blue"))],
-         "no instance type 'ml.g5.xlarg' in two weeks, but ml.g5.xlarge: did you mean ml.g5.xlarge"),
+         "no instance type 'ml.g5.xlarg' in two weeks, but ml.g5.xlarge: did you mean"),
         (variant_series(LATENCY, SCOPE, "chat", "blue"), [],
          "CloudWatch lists no endpoint 'chat' in two weeks; correct it"),
-        (variant_series(LATENCY, SCOPE, "chat", "blue"), [(("EndpointName", "x"), ("VariantName", "y"))],
+        (variant_series(LATENCY, SCOPE, "chat", "blue"),
+         [(("EndpointName", "x"), ("VariantName", "y"))],
          "CloudWatch lists no endpoint 'chat' in two weeks, but x; correct it"),
     ],
 )  # fmt: skip
