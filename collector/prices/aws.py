@@ -2,12 +2,14 @@
 
 Public prices only, no discounts or Savings Plans. Spellings of products vary, so a product counts
 by its instance name, region and a component that says Hosting; two different prices are none.
-Source: aws.md, section 11.
+Models of Bedrock are priced per thousand or million tokens, by kind of token and service tier; what
+optimized latency costs is not told apart there. Source: aws.md, section 11.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,15 +17,23 @@ from typing import Any
 
 from collector.aws.session import AwsClient, Caller
 from nibai.errors import CollectError
-from nibai.protocols import ListedPrice, PriceList
+from nibai.protocols import ListedPrice, ListedTokens, PriceList
 
 PRICING_REGION = "us-east-1"
 """The price list is asked in few regions; it knows the prices of all."""
 
 WEEK_SECONDS = 7 * 86400.0
 SERVICE = "AmazonSageMaker"
+BEDROCK = "AmazonBedrock"
 HOSTING = "Hosting"
 HOURS = "Hrs"
+ON_DEMAND = "On-demand Inference"
+TOKENS_OF = re.compile(
+    r"(?:prompt cache (?P<cache>read|write) )?(?P<way>input|output) tokens"
+    r"(?:[ -](?P<tier>flex|priority|reserved))?"
+)
+PER_MILLION = {"1k tokens": 1e3, "1m tokens": 1.0}
+"""Units of the list, and how many of them are a million tokens."""
 
 
 class AwsPrices:
@@ -42,37 +52,58 @@ class AwsPrices:
 
     def price(self, instance_type: str, region: str) -> ListedPrice | None:
         """The one on-demand price per hour, None when there is none or several."""
-        kept, note = self._read(), ""
         key = f"{region}/{instance_type}"
+        known, note = self._known(key, lambda: self._per_hour(instance_type, region))
+        if known["usd_per_hour"] is None:
+            return None
+        return ListedPrice(known["usd_per_hour"], f"{_dated(known)}, {instance_type}{note}")
+
+    def token_prices(self, model: str, region: str, tier: str) -> ListedTokens | None:
+        """Prices per million tokens of a Bedrock model, by the name that the list has for it."""
+        key = f"{region}/{BEDROCK}/{model}"
+        known, note = self._known(key, lambda: self._per_million(model, region))
+        prices = known.get("per_million", {}).get(tier)
+        if not prices:
+            return None
+        return ListedTokens(prices, f"{_dated(known)}, {model}{f', {tier}' * bool(tier)}{note}")
+
+    def _per_million(self, model: str, region: str) -> dict[str, Any]:
+        found = token_prices(self._products(BEDROCK, {"model": model, "regionCode": region}))
+        return {"usd_per_hour": None, "per_million": found}
+
+    def _per_hour(self, instance_type: str, region: str) -> dict[str, Any]:
+        wanted = {"instanceName": instance_type, "regionCode": region}
+        found = hourly_prices(self._products(SERVICE, wanted))
+        return {"usd_per_hour": found.pop() if len(found) == 1 else None}
+
+    def _known(self, key: str, ask: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], str]:
+        """What is kept under a key, asked for where it is missing or old; a note on keeping it."""
+        kept, note = self._read(), ""
         known = kept.get(key)
         if known is None or self._clock() - known["asked_at"] > WEEK_SECONDS:
             try:
-                found = hourly_prices(self._products(instance_type, region))
+                found = ask()
             except CollectError:
                 if known is None:
                     raise
             else:
-                usd = found.pop() if len(found) == 1 else None
-                known = {"usd_per_hour": usd, "asked_at": self._clock()}
+                known = {**found, "asked_at": self._clock()}
                 try:
                     self._write({**kept, key: known})
                 except OSError as error:
                     note = f" (not kept, asked again next time: {error.strerror or error})"
-        if known["usd_per_hour"] is None:
-            return None
-        day = datetime.fromtimestamp(known["asked_at"], UTC).date().isoformat()
-        return ListedPrice(known["usd_per_hour"], f"AWS price list of {day}, {instance_type}{note}")
+        return known, note
 
-    def _products(self, instance_type: str, region: str) -> Iterator[str]:
+    def _products(self, service: str, wanted: Mapping[str, str]) -> Iterator[str]:
         filters = [
             {"Type": "TERM_MATCH", "Field": field, "Value": value}
-            for field, value in (("instanceName", instance_type), ("regionCode", region))
+            for field, value in wanted.items()
         ]
         caller = self._caller()
         token: str | None = None
         while True:
             following = {"NextToken": token} if token else {}
-            page = caller.call("GetProducts", ServiceCode=SERVICE, Filters=filters, **following)
+            page = caller.call("GetProducts", ServiceCode=service, Filters=filters, **following)
             yield from page.get("PriceList", ())
             token = page.get("NextToken")
             if not token:
@@ -103,6 +134,45 @@ def hourly_prices(products: Iterable[str]) -> set[float]:
         except (ValueError, KeyError, TypeError, AttributeError):
             continue  # one product in a shape nobody knows is no price
     return {usd for usd in found if usd > 0}
+
+
+def token_prices(products: Iterable[str]) -> dict[str, dict[str, float]]:
+    """Dollars per million tokens of Bedrock products, by tier and metric; two prices are none.
+
+    `inferenceType` reads like "Input tokens", "Output tokens flex", "Prompt cache read input
+    tokens"; batches and custom models are other features, profiles of all regions other types.
+    """
+    found: dict[tuple[str, str], set[float]] = {}
+    for text in products:
+        try:
+            product = json.loads(text)
+            named = product["product"]["attributes"]
+            kind = TOKENS_OF.fullmatch(named.get("inferenceType", "").lower())
+            if kind is None or named.get("feature", ON_DEMAND) != ON_DEMAND:
+                continue
+            metric = f"cache_{kind['cache']}_tokens" if kind["cache"] else f"{kind['way']}_tokens"
+            for usd in _per_tokens(product["terms"].get("OnDemand", {})):
+                found.setdefault((kind["tier"] or "", metric), set()).add(usd)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # as above
+    priced: dict[str, dict[str, float]] = {}
+    for (tier, metric), prices in sorted(found.items()):
+        if len(prices) == 1 and min(prices) > 0:
+            priced.setdefault(tier, {})[metric] = prices.pop()
+    return priced
+
+
+def _per_tokens(terms: Mapping[str, Any]) -> Iterator[float]:
+    for term in terms.values():
+        for dimension in term["priceDimensions"].values():
+            many = PER_MILLION.get(dimension["unit"].lower())
+            if many is not None:
+                yield round(float(dimension["pricePerUnit"]["USD"]) * many, 9)
+
+
+def _dated(known: Mapping[str, Any]) -> str:
+    day = datetime.fromtimestamp(known["asked_at"], UTC).date().isoformat()
+    return f"AWS price list of {day}"
 
 
 def _on_demand(terms: Mapping[str, Any]) -> Iterator[float]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from nibai.config import Config, Cost, Price
+from nibai.config import Config, Cost, Price, TokenPrice
 from nibai.errors import CollectError, PluginError
 from nibai.model import Change, Promise, SideCost
-from nibai.protocols import PriceList
+from nibai.protocols import PriceList, TokenPriceList
 
 Lister = Callable[[], PriceList]
 ROLES = ("baseline", "candidate")
@@ -31,13 +31,18 @@ class Pricing:
         if not claims_cost(change):
             return change
         declared = change.costs or (SideCost(), SideCost())
+        tiers = tiers_of(change)
         variants = (change.baseline_variant, change.candidate_variant)
         found = []
-        for role, variant, said in zip(ROLES, variants, declared, strict=True):
-            found.append(self._side(change, role, variant, said))
+        for role, variant, said, tier in zip(ROLES, variants, declared, tiers, strict=True):
+            found.append(self._side(change, role, variant, said, tier))
+        if any(tiers):
+            found = alike((found[0], found[1]), tiers)
         return replace(change, costs=(found[0], found[1]))
 
-    def _side(self, change: Change, role: str, variant: str | None, said: SideCost) -> SideCost:
+    def _side(
+        self, change: Change, role: str, variant: str | None, said: SideCost, tier: str
+    ) -> SideCost:
         price = self._configured(change.endpoint, variant)
         kind = said.instance_type or change.evidence.get(role + INSTANCE_TYPE)
         kind = kind or price.instance_type or ""
@@ -45,6 +50,8 @@ class Pricing:
         discovered = _number(change.evidence.get(role + INSTANCES))
         if said.usd_per_hour is not None:
             return replace(said, instances=instances, instance_type=kind, discovered=discovered)
+        if tier or (price.model and not (price.usd_per_hour or price.usd_per_million)):
+            return self._by_token(change.endpoint, variant, price, tier)
         cost = SideCost(instances=instances, instance_type=kind, discovered=discovered)
         if price.usd_per_hour is not None:
             return replace(cost, usd_per_hour=price.usd_per_hour, source="price as configured")
@@ -60,12 +67,33 @@ class Pricing:
             return replace(cost, usd_per_million=price.usd_per_million, source=source)
         return self._by_type(change.endpoint, cost)
 
+    def _by_token(self, endpoint: str, variant: str | None, price: Price, tier: str) -> SideCost:
+        """Prices of a tier: those of the model as usual are never taken for them."""
+        own = next((o for known, o in (price.tiers or {}).items() if known == tier), TokenPrice())
+        name = f"{tier or 'standard'} tier of {variant or 'the model'}"
+        if own.usd_per_million:
+            source = f"prices per million tokens of the {name} as configured"
+            return SideCost(usd_per_million=own.usd_per_million, source=source)
+        where = f"cost.endpoints: {endpoint}: variants: {variant}: tiers: {tier}"
+        missing = SideCost(source=f"no price of the {name} is known: {where}")
+        lister: object = None if self.lister is None or price.model is None else self.lister()
+        if price.model is None or not isinstance(lister, TokenPriceList):
+            return missing
+        try:
+            listed = lister.token_prices(price.model, region_of(endpoint), tier)
+        except CollectError as error:
+            return SideCost(source=str(error))
+        if listed is None:
+            in_list = f"nor in the price list under {price.model!r} in {region_of(endpoint)}"
+            return replace(missing, source=f"{missing.source}, {in_list}")
+        return SideCost(usd_per_million=tuple(listed.usd_per_million.items()), source=listed.source)
+
     def _by_type(self, endpoint: str, cost: SideCost) -> SideCost:
         kind = cost.instance_type
         known = self.cost.instance_types.get(kind)
         if known is not None:
             return replace(cost, usd_per_hour=known, source=f"price of {kind} as configured")
-        region = endpoint.split("/")[1].rpartition(".")[2] if endpoint.count("/") > 1 else ""
+        region = region_of(endpoint)
         if not kind or self.lister is None:
             return cost
         try:
@@ -83,6 +111,51 @@ class Pricing:
         own = of_endpoint.variants.get(variant or "", Price())
         told = own.model_dump(exclude_none=True)
         return Price(**{**of_endpoint.model_dump(exclude={"variants"}, exclude_none=True), **told})
+
+
+def region_of(endpoint: str) -> str:
+    """The region in an endpoint's name.
+
+    >>> region_of("bedrock/123456789012.us-east-1/chat")
+    'us-east-1'
+    """
+    return endpoint.split("/")[1].rpartition(".")[2] if endpoint.count("/") > 1 else ""
+
+
+def tiers_of(change: Change) -> tuple[str, str]:
+    """How requests were served on both sides, "" as usual: by what was seen or declared.
+
+    >>> tiers_of(Change("c", "e", evidence={"tier": "default -> flex"}))
+    ('', 'flex')
+    """
+    for what in ("tier", "performance"):
+        before, arrow, after = change.evidence.get(what, "").partition(" -> ")
+        if arrow:
+            usual = {"default": "", "standard": ""}
+            return usual.get(before, before), usual.get(after, after)
+    return "", ""
+
+
+def alike(costs: tuple[SideCost, SideCost], tiers: tuple[str, str]) -> list[SideCost]:
+    """Both sides, where they price the same tokens: what one side leaves out would be free there.
+
+    >>> one, two = (SideCost(usd_per_million=(("input_tokens", 1.0),)),
+    ...             SideCost(usd_per_million=(("input_tokens", 0.5), ("output_tokens", 2.0))))
+    >>> alike((one, two), ("flex", ""))[0].source
+    'no price of output tokens in the flex tier is known'
+    """
+    named = [{metric for metric, _ in cost.usd_per_million} for cost in costs]
+    found = []
+    for cost, own, other, tier in zip(costs, named, named[::-1], tiers, strict=True):
+        lacking = sorted(one.replace("_", " ") for one in other - own)
+        if own and lacking:
+            source = (
+                f"no price of {' and '.join(lacking)} in the {tier or 'standard'} tier is known"
+            )
+            found.append(SideCost(source=source))
+        else:
+            found.append(cost)
+    return found
 
 
 def _number(text: str | None) -> float | None:

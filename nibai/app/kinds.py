@@ -26,3 +26,19 @@ def change_kinds(kinds: Sequence[str]) -> tuple[tuple[ChangeKind, ...], dict[str
         known = ", ".join((*ChangeKind, *PRECISIONS))
         raise UsageError(f"no kind of change is called {unknown[0]!r}: there are {known}")
     return tuple(dict.fromkeys(ChangeKind(name) for name in names)), evidence
+
+
+TIERS = ("default", "priority", "flex", "reserved", "optimized")
+"""How a Bedrock model serves requests: service tiers, and optimized latency."""
+
+
+def tiers(text: str) -> str:
+    """Two tiers as a change notes them.
+
+    >>> tiers("default,flex")
+    'default -> flex'
+    """
+    found = [one.strip() for one in text.split(",")]
+    if len(found) != 2 or set(found) - set(TIERS):  # noqa: PLR2004 - from and to
+        raise UsageError(f"--tier {text!r}: write FROM,TO, each of them one of {', '.join(TIERS)}")
+    return " -> ".join(found)

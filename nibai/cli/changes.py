@@ -81,6 +81,12 @@ command.add_command(watch)
     metavar="TEXT",
     help="A known flaw of the measurement: speed claims become not comparable.",
 )
+@click.option(
+    "--tier",
+    metavar="FROM,TO",
+    help="Service tiers of a Bedrock model that prices are looked up for: "
+    "default, priority, flex, reserved or optimized (latency).",
+)
 @click.option("--rollback-of", metavar="CHANGE", help="The change that this one takes back.")
 @cost_options
 @click.option("--description", default="", metavar="TEXT", help="For people.")
@@ -132,7 +138,7 @@ def show(change_id: str, config_file: str | None, data: str | None) -> int:
 
 
 def _change(given: dict[str, object]) -> Change:
-    from nibai.app.kinds import change_kinds  # noqa: PLC0415 - see declare
+    from nibai.app.kinds import change_kinds, tiers  # noqa: PLC0415 - see declare
     from nibai.claims import parse  # noqa: PLC0415 - see declare
     from nibai.model import Change as Found  # noqa: PLC0415 - see declare
 
@@ -146,6 +152,8 @@ def _change(given: dict[str, object]) -> Change:
         name: _text(given[name])
         for name in ("order", "setup_defect", "control_variant", "rollback_of")
     }
+    tier = _text(given["tier"])
+    said["tier"] = None if tier is None else tiers(tier)
     kinds, known = change_kinds(many("kind"))
     return Found(
         id="",

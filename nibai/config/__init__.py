@@ -7,7 +7,7 @@ All problems are reported at once: file, dotted key, fact. A value is never echo
 from __future__ import annotations
 
 from nibai.config.bedrock import Bedrock, BedrockLogs
-from nibai.config.cost import Cost, EndpointPrice, Price
+from nibai.config.cost import Cost, EndpointPrice, Price, TokenPrice
 from nibai.config.data_capture import CapturedAnswer, CapturedInput, DataCapture, Redact
 from nibai.config.fields import (
     BYTES,
@@ -76,6 +76,7 @@ __all__ = [
     "Spans",
     "Telemetry",
     "Tls",
+    "TokenPrice",
     "TraceSampling",
     "Web",
     "environment",

@@ -10,18 +10,13 @@ from pydantic import Field
 from nibai.config.fields import Section
 from nibai.conventions import TOKENS
 
+Tier = Literal["priority", "flex", "reserved", "optimized"]
+"""How requests are served that are not served as usual: a service tier, or optimized latency."""
 
-class Price(Section):
-    """What a variant runs on. A price beats an instance type; no `instances`: as many as seen.
 
-    Models that are paid by tokens have prices per million of them.
-    """
+class TokenPrice(Section):
+    """Prices in US dollars per million tokens."""
 
-    usd_per_hour: float | None = Field(default=None, gt=0)
-    instances: float | None = Field(default=None, gt=0)
-    instance_type: str | None = None
-    usd_per_gb_second: float | None = Field(default=None, gt=0)
-    memory_gb: float | None = Field(default=None, gt=0)
     usd_per_million_input_tokens: float | None = Field(default=None, gt=0)
     usd_per_million_output_tokens: float | None = Field(default=None, gt=0)
     usd_per_million_cache_read_tokens: float | None = Field(default=None, gt=0)
@@ -32,6 +27,22 @@ class Price(Section):
         """Prices by metric of tokens."""
         named = ((metric, getattr(self, f"usd_per_million_{metric}")) for metric in TOKENS)
         return tuple((metric, price) for metric, price in named if price is not None)
+
+
+class Price(TokenPrice):
+    """What a variant runs on. A price beats an instance type; no `instances`: as many as seen.
+
+    Models that are paid by tokens have prices per million of them, others in `tiers`; `model` is
+    the name under which the price list knows one.
+    """
+
+    usd_per_hour: float | None = Field(default=None, gt=0)
+    instances: float | None = Field(default=None, gt=0)
+    instance_type: str | None = None
+    usd_per_gb_second: float | None = Field(default=None, gt=0)
+    memory_gb: float | None = Field(default=None, gt=0)
+    tiers: Mapping[Tier, TokenPrice] | None = None
+    model: str | None = None
 
 
 class EndpointPrice(Price):

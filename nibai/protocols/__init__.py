@@ -24,7 +24,7 @@ from nibai.protocols.files import (
     PairsReader,
     PairsRequest,
 )
-from nibai.protocols.prices import ListedPrice, PriceList
+from nibai.protocols.prices import ListedPrice, ListedTokens, PriceList, TokenPriceList
 from nibai.protocols.replays import (
     Answer,
     CaptureReader,
@@ -105,6 +105,7 @@ __all__ = [
     "History",
     "Illustrator",
     "ListedPrice",
+    "ListedTokens",
     "Listener",
     "MissingPage",
     "Naming",
@@ -140,5 +141,6 @@ __all__ = [
     "Survey",
     "Surveyor",
     "Target",
+    "TokenPriceList",
     "Windows",
 ]

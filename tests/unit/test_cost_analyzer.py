@@ -8,6 +8,8 @@ from support.comparisons import Given, change, lognormal, runs
 from support.spending import demand, priced, samples, served
 
 from analyzers.cost import Cost
+from nibai.app.costs import Pricing
+from nibai.config import Cost as Prices
 from nibai.model import Reason, ReasonCode, SideCost, UnitKind, Verdict
 
 STEADY = np.full(24, 1000)
@@ -175,6 +177,34 @@ def test_models_are_billed_by_the_token():
     assert cost.usd_per_1000_requests == pytest.approx((8.0, 4.0)), "growing traffic is no matter"
     assert cost.usd_per_million_output_tokens == pytest.approx((8.0, 4.0))
     assert cost.sources[0] == "as configured; input tokens, output tokens"
+
+
+def test_two_tiers_of_one_model_are_judged_by_their_own_prices():
+    """Half the price, answers as long: 1.9x cheaper is true, and 2.1x is not."""
+    windows = Given(
+        latency=served(STEADY, STEADY),
+        input_tokens=samples([4e6] * 24, [4e6] * 24, "input_tokens"),
+        output_tokens=samples([1e6] * 24, [1e6] * 24, "output_tokens"),
+    )
+    prices = {"usd_per_million_input_tokens": 0.8, "usd_per_million_output_tokens": 3.2}
+    flex = {name: usd / 2 for name, usd in prices.items()}
+    for tiers, claim, verdict in (
+        ({"flex": flex}, "1.9x cheaper", Verdict.CONFIRMED),
+        ({"flex": flex}, "2.1x cheaper", Verdict.REFUTED),
+        ({"priority": flex}, "1.9x cheaper", Verdict.INCONCLUSIVE),
+    ):
+        asked = replace(
+            change(claim), endpoint="e", baseline_variant="nova", candidate_variant="nova",
+            evidence={"tier": "default -> flex"}, costs=None,
+        )  # fmt: skip
+        variants = {"nova": {**prices, "tiers": tiers}}
+        book = Pricing(Prices.model_validate({"endpoints": {"e": {"variants": variants}}}))
+        (finding,) = Cost().analyze(book.priced(asked), windows)
+        assert finding.verdict is verdict, finding.reason.text
+    assert finding.reason.code is ReasonCode.NO_PRICE
+    assert "(no price of the flex tier of nova is known: cost.endpoints: e: variants" in (
+        finding.reason.text
+    )
 
 
 def test_longer_answers_cost_more_than_the_price_list_says():

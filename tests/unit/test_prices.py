@@ -5,14 +5,15 @@ from fakeaws.pricing import Pricing
 from fakeaws.server import FakeAws
 
 from collector.aws.session import AwsClient
-from collector.prices.aws import AwsPrices, build, hourly_prices
+from collector.prices.aws import AwsPrices, build, hourly_prices, token_prices
 from nibai.app.costs import Pricing as Book
 from nibai.app.costs import over, pricing_of
+from nibai.app.kinds import tiers
 from nibai.claims import parse
 from nibai.config import Config, Cost
-from nibai.errors import CollectError
+from nibai.errors import CollectError, UsageError
 from nibai.model import Change, SideCost
-from nibai.protocols import ListedPrice, PriceList
+from nibai.protocols import ListedPrice, ListedTokens, PriceList
 
 DAY = 86400.0
 NOW = 1_764_000_000.0
@@ -176,3 +177,119 @@ def test_a_folder_that_cannot_be_written_is_said_beside_the_price(shop, tmp_path
     listed = prices.price("ml.g5.xlarge", "eu-west-1")
     assert listed.usd_per_hour == 1.57
     assert "(not kept, asked again next time: " in listed.source
+
+
+# -- service tiers of a model -------------------------------------------------------------------
+
+NOVA, REGION = "Nova Pro", "us-east-1"
+MODELS = (
+    (NOVA, REGION, "Input tokens", 0.0008),
+    (NOVA, REGION, "Output tokens", 0.0032),
+    (NOVA, REGION, "Input tokens flex", 0.0004),
+    (NOVA, REGION, "Output tokens flex", 1.6, "1M tokens"),
+    (NOVA, REGION, "Prompt cache read input tokens", 0.0002),
+    (NOVA, REGION, "Input tokens priority", 0.0014),
+    (NOVA, REGION, "Input tokens priority", 0.0015),  # two prices are none
+    (NOVA, REGION, "Output tokens priority", 0.0056),
+    (NOVA, REGION, "Input tokens", 0.0001, "1K tokens", "Batch Inference"),
+    (NOVA, REGION, "Output tokens reserved", 3.0, "Hrs"),
+    (NOVA, "eu-west-1", "Input tokens", 0.001),
+)
+BEDROCK = f"bedrock/123456789012.{REGION}/chat"
+MILLION = (("input_tokens", 0.8), ("output_tokens", 3.2))
+
+
+def tier_book(variant, lister=None):
+    return Book(
+        Cost.model_validate({"endpoints": {BEDROCK: {"variants": {"nova": variant}}}}), lister
+    )
+
+
+def million(i, o=None):
+    found = {"usd_per_million_input_tokens": i}
+    return found if o is None else {**found, "usd_per_million_output_tokens": o}
+
+
+def tier_costs(said, variant, lister=None):
+    book = tier_book(variant, lister)
+    return costs(("nova", "nova"), BEDROCK, book, evidence={"tier": said})
+
+
+def test_the_list_prices_models_by_tier(shop, tmp_path):
+    fake, client = shop
+    fake.backends["pricing"] = Pricing(*PRODUCTS, page=1, models=MODELS)
+    prices = AwsPrices(lambda: client, tmp_path / "prices.json", Clock())
+    usual, flex, priority, odd = (
+        prices.token_prices(NOVA, REGION, tier) for tier in ("", "flex", "priority", "optimized")
+    )
+    assert usual.usd_per_million == dict(MILLION) | {"cache_read_tokens": 0.2}
+    assert flex == ListedTokens(
+        {"input_tokens": 0.4, "output_tokens": 1.6}, "AWS price list of 2025-11-24, Nova Pro, flex"
+    )
+    assert priority.usd_per_million == {"output_tokens": 5.6}
+    assert odd is None
+    assert prices.price(*XLARGE[:2]).usd_per_hour == 1.57, "one cache for both"
+    asked = fake.backends["pricing"].asked
+    assert prices.token_prices(NOVA, REGION, "flex") == flex
+    assert fake.backends["pricing"].asked == asked
+    assert token_prices(["{", "{}", "[]"]) == {}
+
+
+def test_tiers_of_one_model_have_prices_of_their_own():
+    b, c = tier_costs(
+        "default -> flex", {**million(0.8, 3.2), "tiers": {"flex": million(0.4, 1.6)}}
+    )
+    assert (b.usd_per_million, b.source) == (MILLION, "prices per million tokens as configured")
+    assert c.usd_per_million == (("input_tokens", 0.4), ("output_tokens", 1.6))
+    assert c.source == "prices per million tokens of the flex tier of nova as configured"
+    # Seen in the logs, it is told in the same words.
+    seen = costs(
+        ("nova", "nova"), BEDROCK,
+        tier_book({**million(0.8, 3.2), "tiers": {"optimized": million(1.0, 4.0)}}),
+        evidence={"performance": "default -> optimized"},
+    )  # fmt: skip
+    assert seen[1].usd_per_million == (("input_tokens", 1.0), ("output_tokens", 4.0))
+
+
+def test_the_price_of_another_tier_is_never_taken():
+    where = f"cost.endpoints: {BEDROCK}: variants: nova: tiers: flex"
+    for variant, said in (
+        (million(0.8, 3.2), f"no price of the flex tier of nova is known: {where}"),
+        (
+            {**million(0.8, 3.2), "tiers": {"flex": million(0.4)}},
+            "no price of output tokens in the flex tier is known",
+        ),
+    ):
+        b, c = tier_costs("default -> flex", variant)
+        assert (b.usd_per_million, c.usd_per_million, c.source) == (MILLION, (), said)
+
+
+def test_the_list_is_asked_for_tiers_by_the_name_that_was_given():
+    class Tokens:
+        def price(self, instance_type, region):
+            raise AssertionError(instance_type, region)
+
+        def token_prices(self, model, region, tier):
+            assert (model, region) == (NOVA, REGION)
+            if tier == "reserved":
+                raise CollectError("pricing: not reached")
+            known = {"": 0.8, "flex": 0.4}
+            return ListedTokens({"input_tokens": known[tier]}, "list") if tier in known else None
+
+    b, c = tier_costs("default -> flex", {"model": NOVA}, Tokens)
+    assert (b.usd_per_million, c.usd_per_million) == (
+        (("input_tokens", 0.8),), (("input_tokens", 0.4),),
+    )  # fmt: skip
+    assert tier_costs("flex -> reserved", {"model": NOVA}, Tokens)[1].source == (
+        "pricing: not reached"
+    )
+    assert tier_costs("flex -> priority", {"model": NOVA}, Tokens)[1].source.endswith(
+        "tiers: priority, nor in the price list under 'Nova Pro' in us-east-1"
+    )
+
+
+def test_tiers_are_declared_in_words():
+    assert tiers("priority, default") == "priority -> default"
+    for odd in ("flex", "default,cheap", "a,b,c"):
+        with pytest.raises(UsageError, match="write FROM,TO, each of them one of default, prior"):
+            tiers(odd)
