@@ -384,6 +384,9 @@ def test_a_collector_that_went_quiet_is_told_and_its_interval_is_allowed_for():
     assert later["cloudwatch-123456789012-eu-west-1"].quiet_since == 1000.0
     assert board.allowed_seconds("sagemaker/123456789012.eu-west-1/chat") == 900.0 + 7200.0
     assert board.allowed_seconds("onprem/tokyo/ocr") == 900.0
+    board.read("prometheus-main", Reading(1900.0, 600.0, endpoints=frozenset({"onprem/tokyo/ocr"})))
+    assert board.allowed_seconds("onprem/tokyo/ocr") == 900.0 + 1200.0
+    assert board.allowed_seconds("onprem/tokyo/asr") == 900.0
     board.read("cloudwatch-123456789012-eu-west-10", Reading(1900.0, 7200.0))
     assert board.allowed_seconds("sagemaker/123456789012.eu-west-1/chat") == 900.0 + 7200.0
     reading = Reading(1900.0, 3600.0, provisional_seconds=1000.0)

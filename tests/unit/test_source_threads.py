@@ -94,6 +94,7 @@ def test_a_source_is_read_stored_and_billed(start, tmp_path):
     running.threads.read_once(running.source)
     assert lake_counts(Lake(tmp_path / "lake"))[0] == 20
     assert running.reading.read_until == NOW
+    assert running.reading.endpoints <= {"onprem/tokyo/ocr"}
     assert running.reading.problem is None
     assert running.tally.numbers()["nibai_collector_dollars_total"] == {("prometheus-x",): 0.02}
     revised = running.tally.numbers()["nibai_collector_revised_minutes_total"]

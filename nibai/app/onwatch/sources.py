@@ -131,7 +131,8 @@ class SourceThreads:
         known = self._state.read_until(source.name)
         # Beside its series a source keeps marks of other kinds (files read, counters).
         read = min((known[one] for one in source.puller.series if one in known), default=None)
-        final = min(final_marks(self._state, source.name).values(), default=None)
+        marks = final_marks(self._state, source.name)
+        final = min(marks.values(), default=None)
         provisional = 0.0 if read is None or final is None else max(read - final, 0.0)
         return Reading(
             read,
@@ -140,6 +141,7 @@ class SourceThreads:
             provisional_seconds=provisional,
             awaited_since=self._awaited(source, came=read is not None),
             unheard=sum(bool(one.said) for one in silent_series(self._state, source.name)),
+            endpoints=frozenset(endpoint for endpoint, _, _ in marks),
         )
 
     def _awaited(self, source: Source, *, came: bool) -> float | None:

@@ -16,7 +16,9 @@ class Reading:
 
     Minutes are provisional for `provisional_seconds` after they were read first. Of one to which
     others send: when they last did, how long they have been silent for (while it listened), and how
-    long they may be. `unheard`: how many of its series never gave anything.
+    long they may be. `unheard`: how many of its series never gave anything. Of one that has read
+    nothing yet, `awaited_since` says from when on it should have. `endpoints` are those whose
+    minutes it is known to bring.
     """
 
     read_until: float | None = None
@@ -28,6 +30,7 @@ class Reading:
     provisional_seconds: float = 0.0
     awaited_since: float | None = None
     unheard: int | None = None
+    endpoints: frozenset[str] = frozenset()
 
     @property
     def final_until(self) -> float | None:
@@ -77,7 +80,11 @@ class Board:
     def allowed_seconds(self, endpoint: str) -> float:
         """How old the newest minute of an endpoint may be: its source reads only so often."""
         readings = self.readings().items()
-        own = [reading.every_seconds for name, reading in readings if of_scope(name, endpoint)]
+        own = [
+            reading.every_seconds
+            for name, reading in readings
+            if endpoint in reading.endpoints or of_scope(name, endpoint)
+        ]
         return self._quiet + 2 * max(own, default=0.0)
 
     def round(self, now: float) -> Round | None:
