@@ -80,6 +80,16 @@ def test_check_config_prints_what_is_in_force(tmp_path, monkeypatch, capsys):
     assert "minute_horizon: 604800.0" in capsys.readouterr().out
 
 
+def test_check_config_names_every_cron_line_that_would_not_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lines = 'schedule: {fleet: {cron: "61 * * * *"}, follow: {cron: "0 0 31 feb *"}}'
+    (tmp_path / "nibai.yaml").write_text(lines)
+    assert cli.invoke(["check-config"]) == 2
+    said = capsys.readouterr().err
+    assert "schedule.fleet.cron: '61 * * * *' is no cron line" in said
+    assert "schedule.follow.cron: '0 0 31 feb *' never comes" in said
+
+
 @pytest.mark.parametrize(
     ("listen", "local"),
     [("127.0.0.1:1", True), ("[::1]:1", True), ("localhost:1", True), ("0.0.0.0:1", False),
