@@ -17,7 +17,7 @@ from collector.cloudwatch.ranges import Ranges
 from collector.cloudwatch.series import Kind, Published, Series
 from nibai.errors import AuthError, CollectError
 from nibai.model import Window
-from nibai.protocols import Pulled
+from nibai.protocols import UNIT, Pulled
 
 DOLLARS_PER_REQUEST = 1e-5
 BACK_SECONDS = 15 * 86_400.0
@@ -109,4 +109,4 @@ class Units:
 
 def mark(published: Published) -> str:
     """Under which name it is kept that a metric's unit was asked for."""
-    return f"unit:{published.namespace}/{published.name}"
+    return f"{UNIT}{published.namespace}/{published.name}"

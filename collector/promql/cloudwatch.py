@@ -16,6 +16,7 @@ from collector.promql.aliases import BY_INSTANCE, BY_TYPE, ENGINES, OF_COMPONENT
 from collector.promql.answers import Labels
 from collector.promql.client import PromqlClient, Signer, urllib3_http
 from collector.promql.source import DOLLARS_PER_SAMPLE, Cadence, PromqlSource
+from collector.promql.units import Units
 from collector.promql.wanted import Matchers, Temporality, Wanted
 from nibai.errors import CollectError, ConfigError
 from nibai.model import SeriesKey
@@ -67,6 +68,8 @@ def build(options: Mapping[str, object]) -> Puller:
     """One account and region; `path: auto` takes classic metrics where PromQL has nothing."""
     import time  # noqa: PLC0415 - the plug-in's own clock
 
+    from collector.cloudwatch.client import CloudWatchClient  # noqa: PLC0415 - boto3
+
     region = str(options["region"])
     url = options.get("endpoint_url") or f"https://monitoring.{region}.amazonaws.com"
     client = PromqlClient(str(url), urllib3_http(), sigv4(region), time.sleep)
@@ -87,7 +90,13 @@ def build(options: Mapping[str, object]) -> Puller:
         clock=time.time,
         dollars_per_sample=DOLLARS_PER_SAMPLE,
         dollars_per_month=float(str(options.get("dollars_per_month", math.inf))),
+        units=Units(client, CloudWatchClient(region, endpoint_url=_address(options))),
     )
+
+
+def _address(options: Mapping[str, object]) -> str | None:
+    address = options.get("endpoint_url")
+    return None if address is None else str(address)
 
 
 def sigv4(region: str, credentials: Callable[[], object] | None = None) -> Signer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.promql.asking import Asker
 from collector.promql.client import PromqlClient, TooMuchError
@@ -12,6 +12,7 @@ from collector.promql.discovery import discovered
 from collector.promql.minutes import MINUTE, Minutes, Read
 from collector.promql.reading import read
 from collector.promql.selectors import selector
+from collector.promql.units import Checked, Units, unit_mark
 from collector.promql.wanted import Found, Wanted
 from nibai.errors import AuthError, CollectError, ConfigError
 from nibai.model import Observation, Window
@@ -39,7 +40,10 @@ class Cadence:
 
 
 class PromqlSource:
-    """Metrics of one server; `dollars_per_sample` is the price of reading it."""
+    """Metrics of one server; `dollars_per_sample` is the price of reading it.
+
+    A metric is stored once its `units` do not speak against it.
+    """
 
     def __init__(
         self,
@@ -50,8 +54,10 @@ class PromqlSource:
         clock: Callable[[], float],
         dollars_per_sample: float = 0.0,
         dollars_per_month: float = math.inf,
+        units: Units | None = None,
     ) -> None:
         self._client = client
+        self._units = units or Units(client)
         self._asker = Asker(client)
         self._wanted = {one.series_name: one for one in wanted}
         self._cadence = cadence
@@ -98,18 +104,21 @@ class PromqlSource:
                 if found is None:
                     yield self._failed(whole, _missing(wanted, names))
                     continue
-                yield from self._read(name, found, whole, read_until.get(name, -math.inf))
+                yield from self._read(name, found, whole, read_until)
             except AuthError:
                 raise
             except CollectError as error:
                 yield self._failed(whole, f"{wanted.names[0]}: {error}")
 
-    def _read(self, name: str, found: Found, stretch: Window, known: float) -> Iterator[Pulled]:
+    def _read(
+        self, name: str, found: Found, stretch: Window, read_until: Mapping[str, float]
+    ) -> Iterator[Pulled]:
         """The stretch a day at a time, or as much of it as the server and memory can take.
 
-        An answer that may lack something makes no minute less that was read whole before `known`.
+        An answer that may lack something makes no minute less that was read whole before.
         """
         start, length, whole_so_far = stretch.start, CHUNK_SECONDS, True
+        known, checked = read_until.get(name, -math.inf), Checked(unit_mark(name) in read_until)
         while start < stretch.end:
             chunk = Window(start, min(start + length, stretch.end))
             try:
@@ -119,6 +128,12 @@ class PromqlSource:
                     raise
                 length = math.ceil(chunk.seconds / 2 / MINUTE) * MINUTE
                 continue
+            if done.observations and not checked.settled:
+                checked = self._units.check(found, done.observations, chunk)
+                if checked.problem:
+                    failed = self._failed(chunk, checked.problem)
+                    yield replace(failed, dollars=failed.dollars + checked.dollars)
+                    return
             whole_so_far = whole_so_far and not done.warnings
             observed = [
                 one
@@ -126,18 +141,20 @@ class PromqlSource:
                 if not done.warnings or one.minute * MINUTE >= known
             ]
             # After a part that may lack something nothing counts as read: it is asked again.
-            read_until = {name: chunk.end} if whole_so_far else {}
+            marks = {name: chunk.end} if whole_so_far else {}
+            if checked.settled and whole_so_far:
+                marks[unit_mark(name)] = chunk.end
             final = {name: chunk.end - self._cadence.reread_seconds} if whole_so_far else {}
             yield Pulled(
                 observations=observed,
                 window=chunk,
-                read_until=read_until,
+                read_until=marks,
                 final_until=final,
                 brings={name: _brought(observed)},
-                dollars=self._dollars(),
-                notes=_notes(done),
+                dollars=self._dollars() + checked.dollars,
+                notes=_notes(done) | ({checked.note: 1} if checked.note else {}),
             )
-            start = chunk.end
+            start, checked = chunk.end, Checked(checked.settled)
 
     def _failed(self, window: Window, problem: str) -> Pulled:
         return Pulled((), window, {}, self._dollars(), {}, problems=(problem,))

@@ -49,6 +49,7 @@ from nibai.protocols.showing import (
 )
 from nibai.protocols.sources import (
     AGAIN,
+    UNIT,
     Allowed,
     Attentive,
     Listener,
@@ -77,6 +78,7 @@ from nibai.protocols.telling import (
 
 __all__ = [
     "AGAIN",
+    "UNIT",
     "Addressee",
     "Alerting",
     "Allowed",

@@ -14,6 +14,9 @@ from nibai.predictions import PredictionRecord
 AGAIN = "again:"
 """What the name of a mark begins with that remembers what to ask again: it is of no series."""
 
+UNIT = "unit:"
+"""The same of a mark that remembers that a unit is settled."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pulled:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from nibai.protocols import AGAIN
+from nibai.protocols import AGAIN, UNIT
 from nibai.store.migrations import MAINTENANCE
 from nibai.store.state import State
 
@@ -82,7 +82,7 @@ def _marks(state: State) -> Iterator[tuple[str, str, float]]:
         rows = connection.execute(query).all()
     for row in rows:
         source, _, series = row.task.removeprefix(HEAD).partition(":")
-        if not series.startswith(AGAIN):
+        if not series.startswith((AGAIN, UNIT)):
             yield source, series, float(row.day)
 
 

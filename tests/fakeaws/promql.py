@@ -23,12 +23,12 @@ class Promql:
 
     def __init__(self, requests, *, form="native", temporality="delta", schema=3, labelled=True,
                  most_series=500, fractions=True, closed_left=False, counters=None, bounds=CLASSIC,
-                 sample_every=60.0, resets=()):  # fmt: skip
+                 sample_every=60.0, resets=(), unit=None):  # fmt: skip
         self.requests, self.counters = requests, counters or {}
         self.form, self.temporality, self.schema = form, temporality, schema
         self.labelled, self.most_series, self.fractions = labelled, most_series, fractions
         self.closed_left, self.bounds, self.sample_every = closed_left, bounds, sample_every
-        self.resets = resets
+        self.resets, self.unit = resets, unit
         self.failures = []  # (status, error) answered first, one a request
         self.longest = math.inf  # seconds of a range that are not too much (422)
         self.asked = []
@@ -74,6 +74,7 @@ class Promql:
         kept = []
         for labels, times, values in found:
             told = {"__type__": "histogram", "__temporality__": self.temporality}
+            told |= {"__unit__": self.unit} if self.unit else {}
             whole = {"__name__": name, **labels, **(told if self.labelled else {})}
             if all(whole.get(k, "") == v for k, v in matchers):
                 kept.append((whole, np.asarray(times).tolist(), np.asarray(values)))

@@ -272,7 +272,7 @@ def test_a_source_reads_on_from_where_it_stands():
     [name] = source.series
     assert name == "promql/latency/ModelLatency/"
     [part] = source.pull({})
-    assert part.read_until == {name: START + 600}
+    assert part.read_until == {name: START + 600, f"unit:{name}": START + 600}
     assert sum(one.count for one in part.observations) == 400
     assert part.dollars == pytest.approx(10e-8)
     [again] = source.pull({name: START + 600})
@@ -301,7 +301,7 @@ def test_too_much_is_asked_in_halves():
     parts = list(source.pull({}))
     assert sum(one.count for part in parts for one in part.observations) == 400
     assert [part.window.seconds for part in parts][:-1] == [480.0] * (len(parts) - 1)
-    assert parts[-1].read_until == {source.series[0]: START + 7200}
+    assert parts[-1].read_until[source.series[0]] == START + 7200
     assert sum(part.dollars for part in parts) == pytest.approx(
         1e-8 * source._client.metered.samples
     )

@@ -21,7 +21,9 @@ from nibai.errors import ConfigError
 from nibai.model import SeriesKey, Window
 from nibai.protocols import Puller
 from nibai.store.engine import Blocks, Engine
+from nibai.store.freshness import read_until
 from nibai.store.lake import Lake
+from nibai.store.state import open_state
 
 NOW = 1_764_000_000.0 // 3600 * 3600 + 180
 MINUTES = 3 * 60
@@ -200,6 +202,84 @@ def test_what_is_dearer_than_the_limit_is_not_read(invoke):
 
 def cloudwatch(*metrics, variants=("blue", "ic:adapter")):
     return wanted_metrics({**ACCOUNT, "endpoints": {"chat": variants}, "metrics": metrics})
+
+
+def both(kept_in, classic="Microseconds", scale=1e6, **promql):
+    """PromQL in a unit beside the classic metric of the same requests (its values in `scale`)."""
+    data, _, (times, values) = requests(BLUE, unit=kept_in)
+    metrics = Metrics(NOW)
+    metrics.units["ModelLatency"] = classic
+    dimensions = tuple(sorted(BLUE.items()))
+    for minute in np.unique(times // 60).astype(int):
+        own = values[times // 60 == minute] * scale
+        metrics.publish("AWS/SageMaker", "ModelLatency", dimensions, minute, own)
+    return FakeAws(promql=Promql(data, **promql), cloudwatch=metrics), metrics
+
+
+@pytest.mark.parametrize(
+    ("unit", "told", "form"), [(1.0, "1.77e-07", "native"), (1e3, "0.000177", "floats")]
+)
+def test_another_unit_than_documented_is_seen_beside_the_classic_metric(invoke, unit, told, form):
+    server, metrics = both(unit, form=form)
+    with server as fake:
+        code, out, err = invoke(section(fake.url), "collect", "--once")
+        assert code == 5
+        assert " 0 new" in out or "0 minutes read" in out
+        found = re.search(r"PromQL: ModelLatency of \S+ blue averages (\S+) s where the classic "
+                          r"metric says (\S+) s \(in Microseconds\)", err)  # fmt: skip
+        assert found, err
+        assert float(found[1]) == pytest.approx(float(told), rel=0.4)
+        assert float(found[2]) == pytest.approx(0.17, rel=0.3)
+        assert "kept in another unit than microseconds: nothing of it is read" in err
+        # Nothing is settled: it is asked again.
+        invoke(section(fake.url), "collect", "--once")
+    assert metrics.unit_requests == ["ModelLatency"] * 2
+
+
+def test_the_documented_unit_is_compared_once_and_what_that_cost_is_metered(invoke):
+    server, metrics = both(1e6)
+    with server as fake:
+        code, out, err = invoke(section(fake.url), "collect", "--once")
+        assert code == 0, err
+        assert "taken as documented" not in out
+        invoke(section(fake.url), "collect", "--once")
+    assert metrics.unit_requests == ["ModelLatency"]
+
+
+def test_a_classic_metric_in_milliseconds_is_understood(invoke):
+    server, _ = both(1e6, classic="Milliseconds", scale=1e3)
+    with server as fake:
+        assert invoke(section(fake.url), "collect", "--once")[0] == 0
+
+
+@pytest.mark.parametrize(("label", "ends"), [("us", 0), ("Microseconds", 0), ("ms", 5), ("s", 5)])
+def test_a_label_that_tells_the_unit_is_believed(invoke, label, ends):
+    server, metrics = both(1e6, unit=label)
+    with server as fake:
+        code, _, err = invoke(section(fake.url), "collect", "--once")
+    assert code == ends
+    assert metrics.unit_requests == []
+    if ends:
+        assert (
+            f"PromQL: ModelLatency is in {label} by its label __unit__ where nibai reads "
+            "microseconds: nothing of it is read"
+        ) in err
+
+
+def test_where_there_is_nothing_to_compare_with_it_is_said(invoke):
+    data, _, _ = requests(BLUE)
+    with FakeAws(promql=Promql(data), cloudwatch=Metrics(NOW)) as fake:
+        code, out, _ = invoke(section(fake.url), "collect", "--once")
+        assert code == 0
+    assert "PromQL: units of ModelLatency taken as documented: nothing to compare them with" in out
+
+
+def test_a_settled_unit_is_no_series_that_is_left_behind(tmp_path):
+    state = open_state(tmp_path / "state.sqlite")
+    source, series = "cloudwatch-123456789012-eu-west-1", "promql/x/ModelLatency/EndpointName=chat"
+    state.set_read_until(source, {series: NOW, f"unit:{series}": NOW - 86400})
+    assert read_until(state, ENDPOINT) == (source, NOW)
+    state.close()
 
 
 def test_dimension_sets_have_names_of_their_own():
