@@ -1,4 +1,4 @@
-"""AWS's own figures as claims to verify: Inference Recommender, AI recommendations and benchmarks.
+"""AWS's own figures as claims to verify: Inference Recommender and AI recommendations.
 
 They are about AWS's test traffic. Only a ratio of two figures of one job is a claim: what the new
 instance type was recommended with, against the old one's. The job's other figures are evidence.
@@ -8,47 +8,19 @@ Source: nibai's aws.md, section 9.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from collector.aws.session import Caller, pages
 from collector.sagemaker.describe import PAGE
 from collector.sagemaker.diff import Step
 from collector.sagemaker.facts import text
+from collector.sagemaker.figures import Figure
 from collector.sagemaker.jobs import inside, weights
 from collector.sagemaker.permitted import Permitted
-from nibai.claims import parse
-from nibai.errors import UsageError
-from nibai.model import Sentence
 
 Raw = Mapping[str, Any]
-WORTH = 1.01
-"""A ratio below is no promise."""
-
 MOST_JOBS = 20
 STATS = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "avg": "p50", "mean": "p50"}
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A ratio that AWS measured between two instance types: old to new of what shall shrink.
-
-    `promise` is the claim's form with the ratio to fill in; `said` names the job and the figures.
-    """
-
-    promise: str
-    ratio: float
-    said: str
-
-    @property
-    def sentence(self) -> Sentence | None:
-        """The claim, None when the figure promises nothing."""
-        if self.ratio < WORTH:
-            return None
-        try:
-            return parse(self.promise.format(f"{self.ratio:.3g}"))
-        except UsageError:
-            return None
 
 
 class Advice:
@@ -73,11 +45,6 @@ class Advice:
             "figures of AI recommendation jobs are not read",
         )
         return [*(recommender or ()), *(recommended or ())]
-
-    def benchmarks(self, endpoint: str) -> list[str]:
-        """Finished benchmark jobs of an endpoint: where their figures lie, which nobody reads."""
-        found = self._permitted.ask(lambda: self._benchmarks(endpoint), "benchmark jobs are unseen")
-        return found or []
 
     def _recommender(self, model: str, old: str, new: str) -> list[Figure]:
         if not model:
@@ -115,25 +82,6 @@ class Advice:
             )
             if source and any(inside(at, source) or inside(source, at) for at in own):
                 found += expected_ratios(self._described[name], old, new)
-        return found
-
-    def _benchmarks(self, endpoint: str) -> list[str]:
-        listed = pages(
-            self._caller, "ListAIBenchmarkJobs", "AIBenchmarkJobs",
-            StatusEquals="Completed", MaxResults=PAGE,
-        )  # fmt: skip
-        found = []
-        for one in list(listed)[:MOST_JOBS]:
-            name = str(one["AIBenchmarkJobName"])
-            if name not in self._described:
-                self._described[name] = self._caller.call(
-                    "DescribeAIBenchmarkJob", AIBenchmarkJobName=name
-                )
-            told = self._described[name]
-            target = str(told["BenchmarkTarget"].get("Endpoint", {}).get("Identifier", ""))
-            if target.rpartition("/")[2] == endpoint:
-                where = text(told["OutputConfig"]["S3OutputLocation"])
-                found.append(f"AI benchmark job {text(name)}: figures in {where}, not read")
         return found
 
 

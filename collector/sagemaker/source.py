@@ -10,6 +10,7 @@ from collector.aws.pace import Spaced
 from collector.aws.session import AwsClient, Caller
 from collector.sagemaker.advice import Advice
 from collector.sagemaker.artifacts import MODELS, Artifacts
+from collector.sagemaker.benchmarks import Benchmarks
 from collector.sagemaker.changes import change_of
 from collector.sagemaker.describe import Described, Describer
 from collector.sagemaker.diff import Step, steps
@@ -72,6 +73,7 @@ class SageMakerSource:
         self._describer = Describer(caller, salt, self._permitted)
         self._jobs = Jobs(caller, self._permitted)
         self._advice = Advice(caller, self._permitted)
+        self._benchmarks = Benchmarks(caller, store, self._permitted)
         self._artifacts = None if store is None else Artifacts(store, clock)
         self._scope = f"sagemaker/{account_region}/"
         self._patterns = tuple(patterns)
@@ -239,9 +241,12 @@ class SageMakerSource:
             signals=own,
             end=KNOWN_END if over == modified else "end known only as before it was seen at rest",
         )
-        figures = self._advice.figures(step)
+        figures = [
+            *self._advice.figures(step),
+            *self._benchmarks.figures(seen.after.name, component, since, over),
+        ]
         promised = [one.sentence for one in figures]
-        said = [*(one.said for one in figures), *self._advice.benchmarks(seen.after.name)]
+        said = [one.said for one in figures]
         return change_of(
             seen.earlier.endpoint,
             step,

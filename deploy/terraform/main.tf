@@ -18,6 +18,8 @@ locals {
   filled = {
     ACCOUNT           = data.aws_caller_identity.here.account_id
     BEDROCK_LOG_GROUP = var.bedrock_log_group
+    BENCHMARK_BUCKET  = var.benchmark_bucket
+    BENCHMARK_PREFIX  = var.benchmark_prefix
     CAPTURE_BUCKET    = var.capture_bucket
     CAPTURE_PREFIX    = var.capture_prefix
     MODEL_BUCKET      = var.model_bucket

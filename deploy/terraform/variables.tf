@@ -33,6 +33,18 @@ variable "model_prefix" {
   default     = "none"
 }
 
+variable "benchmark_bucket" {
+  description = "Bucket in which AI benchmark jobs leave their figures; without it they are named, not read."
+  type        = string
+  default     = "no-benchmarks"
+}
+
+variable "benchmark_prefix" {
+  description = "Folder in that bucket, without a slash at either end."
+  type        = string
+  default     = "none"
+}
+
 variable "bedrock_log_group" {
   description = "Log group of Bedrock's invocation logs, where they go to CloudWatch Logs."
   type        = string

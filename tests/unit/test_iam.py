@@ -82,6 +82,6 @@ def test_models_and_captures_are_read_in_their_own_buckets_only():
     }
     assert resources == {
         (action, f"arn:aws:s3:::{what}_BUCKET{path}")
-        for what in ("CAPTURE", "MODEL")
+        for what in ("CAPTURE", "MODEL", "BENCHMARK")
         for action, path in (("s3:GetObject", f"/{what}_PREFIX/*"), ("s3:ListBucket", ""))
     }
