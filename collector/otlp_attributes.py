@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
@@ -12,6 +13,11 @@ from collector.otlp_schema import MalformedError
 
 CACHE_ENTRIES = 50_000
 IGNORED_ENTRIES = 4096
+
+_KEY = b"\x0a"
+"""Tag of a KeyValue's key."""
+_LONG = 0x80
+"""Lengths from here on take two bytes."""
 
 Attributes = Mapping[str, str | int | float | bool]
 
@@ -65,15 +71,38 @@ class Wanted:
         self.answers = frozenset(answers)
         self._raw_keys = frozenset(key.encode() for key in self.keys)
         self._raw_answers = frozenset(key.encode() for key in self.answers)
+        self._marks = np.zeros(2**16, dtype=bool)
+        for key in self._raw_keys | self._raw_answers:
+            raw = _KEY + bytes([len(key) & 0x7F]) + key
+            self._marks[(raw[-1] ^ raw[1]) << 8 | (raw[-2] ^ raw[1])] = True
         self.known: set[bytes] = set()
         self.ignored: set[bytes] = set()
 
-    def is_wanted(self, raw: bytes, answer: list[bytes]) -> bool:
-        """Whether a raw KeyValue has a wanted key (a key of up to 127 bytes stands first).
+    def likely(self, octets: np.ndarray, at: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """Which raw KeyValues to look at: all wanted ones, and few others.
 
-        One that belongs to an answer is put there.
+        Told by the length of the key and its last two letters; those without a short key in front
+        are looked at.
         """
-        if len(raw) > 1 and raw[0] == 0x0A and raw[1] < 0x80:  # noqa: PLR2004 - field 1, short
+        length = octets[at + 1]
+        last = at + length
+        before = octets[last]
+        last += 1
+        # Two letters and the length in 16 bits; what is mistaken is found out later.
+        mark = (octets[last] ^ length).astype(np.uint16) << 8 | (before ^ length)
+        plain = (octets[at] == _KEY[0]) & (length < _LONG) & (last < end)
+        found: np.ndarray = self._marks[mark] | ~plain
+        return found
+
+    def has(self, raw: bytes, answer: list[bytes]) -> bool:
+        """Whether a raw KeyValue has a wanted key; one that belongs to an answer is put there."""
+        if raw in self.known:
+            return True
+        return raw not in self.ignored and self.is_wanted(raw, answer)
+
+    def is_wanted(self, raw: bytes, answer: list[bytes]) -> bool:
+        """`has` for one that was not met before (a key of up to 127 bytes stands first)."""
+        if len(raw) > 1 and raw[0] == _KEY[0] and raw[1] < _LONG:
             key = raw[2 : 2 + raw[1]]
         else:
             key = key_value(raw)[0].encode()

@@ -1,33 +1,31 @@
-"""OTLP requests as plain groups of spans and histogram points.
-
-Equal attribute bytes are decoded once (a bounded cache), so a span costs a few look-ups.
-"""
+"""OTLP requests as the columns of their spans, and as histogram points."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf.message import DecodeError
-from opentelemetry.proto.common.v1.common_pb2 import KeyValue
-
-from collector.otlp_attributes import Attributes, Wanted, attributes_of, scalar
+from collector.otlp_attributes import Attributes, Wanted, attributes_of
 from collector.otlp_json import json_traces
-from collector.otlp_schema import METRICS, STATUS, TRACES, MalformedError, parse
-from collector.otlp_shapes import SERVING, STATUS_ERROR, Decoded, Point, Signature, SpanGroup
+from collector.otlp_schema import METRICS, TRACES, MalformedError, parse
+from collector.otlp_shapes import Decoded, Point, Spans
+from collector.otlp_spans import read_spans
 
 
 def decode_traces(body: bytes, wanted: Wanted, *, as_json: bool) -> Decoded:
     """Spans of an ExportTraceServiceRequest."""
     if as_json:
         return json_traces(body, wanted), [], 0
-    request = parse(TRACES, body)
-    groups = []
-    for resource_spans in request.resource_spans:
+    raws: list[bytes] = []
+    resources, sizes = [], []
+    for resource_spans in parse(TRACES, body).resource_spans:
         resource = attributes_of(resource_spans.resource.attributes)
-        groups += [
-            _span_group(resource, scope.spans, wanted) for scope in resource_spans.scope_spans
-        ]
-    return groups, [], 0
+        for scope in resource_spans.scope_spans:
+            resources.append(resource)
+            sizes.append(len(scope.spans))
+            raws += scope.spans
+    spans = Spans(resources, sizes)
+    read_spans(raws, wanted, spans)
+    return spans, [], 0
 
 
 def decode_metrics(body: bytes, *, as_json: bool) -> Decoded:
@@ -52,52 +50,7 @@ def decode_metrics(body: bytes, *, as_json: bool) -> Decoded:
             for metric in scope.metrics:
                 others += len(metric.gauge.data_points) + len(metric.sum.data_points)
                 points += _points(resource, metric)
-    return [], points, others
-
-
-def _span_group(resource: Attributes, spans: Any, wanted: Wanted) -> SpanGroup:  # noqa: ANN401 - protobuf
-    known, ignored, is_wanted = wanted.known, wanted.ignored, wanted.is_wanted
-    signatures: list[Signature] = []
-    answers = []
-    answer: list[bytes] = []
-    for span in spans:
-        kind = span.kind
-        own = [
-            raw
-            for raw in span.attributes
-            if raw in known or (raw not in ignored and is_wanted(raw, answer))
-        ]
-        if answer:
-            answers.append((len(signatures), dict(map(_answer, answer)), span.trace_id.hex()))
-            answer = []
-        status = span.status
-        # A span that serves is a request wherever it stands; of others only roots may be.
-        nested = kind not in SERVING and bool(span.parent_span_id)
-        signatures.append((kind, nested, bool(status) and _is_error(status), *own))
-    return SpanGroup(
-        resource,
-        [span.start_time_unix_nano for span in spans],
-        [span.end_time_unix_nano for span in spans],
-        signatures,
-        answers,
-    )
-
-
-def _answer(raw: bytes) -> tuple[str, object]:
-    """One attribute of an answer, lists included; ids are new every time and not remembered."""
-    message = KeyValue()
-    try:
-        message.ParseFromString(raw)
-    except DecodeError as error:
-        raise MalformedError("an attribute cannot be decoded") from error
-    value = message.value
-    if value.WhichOneof("value") == "array_value":
-        return message.key, [scalar(one) for one in value.array_value.values]
-    return message.key, scalar(value)
-
-
-def _is_error(status: bytes) -> bool:
-    return bool(parse(STATUS, status).code == STATUS_ERROR)
+    return Spans([], []), points, others
 
 
 def _points(resource: Attributes, metric: Any) -> list[Point]:  # noqa: ANN401 - protobuf

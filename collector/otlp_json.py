@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from collector.otlp_attributes import Attributes, Wanted
-from collector.otlp_schema import MalformedError
-from collector.otlp_shapes import SERVING, STATUS_ERROR, Signature, SpanGroup
+from collector.otlp_schema import STATUS_ERROR, MalformedError
+from collector.otlp_shapes import SERVING, Signature, Spans
 
 
 def _json(body: bytes) -> Mapping[str, Any]:
@@ -21,42 +22,36 @@ def _json(body: bytes) -> Mapping[str, Any]:
     return document
 
 
-def json_traces(body: bytes, wanted: Wanted) -> list[SpanGroup]:
+def json_traces(body: bytes, wanted: Wanted) -> Spans:
     """Spans of a JSON request; MalformedError when it is none."""
     document = _json(body)
     try:
-        return [
-            _json_group(
-                _json_attributes(resource_spans.get("resource", {}).get("attributes", [])),
-                scope,
-                wanted,
-            )
-            for resource_spans in document.get("resourceSpans", [])
-            for scope in resource_spans.get("scopeSpans", [])
-        ]
+        return _json_spans(document, wanted)
     except (AttributeError, TypeError, ValueError, KeyError, OverflowError) as error:
         raise MalformedError(f"a field has another type than OTLP/JSON ({error})"[:200]) from error
 
 
-def _json_group(resource: Attributes, scope: Mapping[str, Any], wanted: Wanted) -> SpanGroup:
-    spans = scope.get("spans", [])
-    return SpanGroup(
-        resource,
-        [_uint64(span.get("startTimeUnixNano", 0)) for span in spans],
-        [_uint64(span.get("endTimeUnixNano", 0)) for span in spans],
-        [_json_signature(span, wanted) for span in spans],
-        list(_json_answers(spans, wanted)),
-    )
-
-
-def _json_answers(
-    spans: Sequence[Mapping[str, Any]], wanted: Wanted
-) -> Iterator[tuple[int, Mapping[str, object], str]]:
-    for position, span in enumerate(spans):
+def _json_spans(document: Mapping[str, Any], wanted: Wanted) -> Spans:
+    resources: list[Attributes] = []
+    scopes: list[Sequence[Mapping[str, Any]]] = []
+    for resource_spans in document.get("resourceSpans", []):
+        resource = _json_attributes(resource_spans.get("resource", {}).get("attributes", []))
+        for scope in resource_spans.get("scopeSpans", []):
+            resources.append(resource)
+            scopes.append(scope.get("spans", []))
+    spans = Spans(resources, [len(scope) for scope in scopes])
+    for position, span in enumerate(chain.from_iterable(scopes)):
+        spans.put(
+            position,
+            _uint64(span.get("startTimeUnixNano", 0)),
+            _uint64(span.get("endTimeUnixNano", 0)),
+            _json_signature(span, wanted),
+        )
         attributes = _json_attributes(span.get("attributes", []), lists=True)
         answer = {key: value for key, value in attributes.items() if key in wanted.answers}
         if answer:
-            yield position, answer, str(span.get("traceId", "")).lower()
+            spans.answers.append((position, (answer, str(span.get("traceId", "")).lower())))
+    return spans
 
 
 def _json_signature(span: Mapping[str, Any], wanted: Wanted) -> Signature:

@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from collector.otlp_attributes import Attributes, Wanted
 from collector.otlp_columns import Columns, Key
 from collector.otlp_points import UNIT_FACTORS, from_explicit, from_exponential
 from collector.otlp_predictions import PredictionMapper, Series
-from collector.otlp_shapes import SERVING, Point, Signature, SpanGroup
+from collector.otlp_shapes import SERVING, Decoded, Point, Signature, Spans, read_signature
 from nibai.conventions import OTHER_SEGMENT, SERIES_ATTRIBUTES
 from nibai.predictions import PredictionRecord
 from nibai.store.prediction_rows import to_batch
@@ -29,7 +30,7 @@ MAX_SECONDS = 7 * 86400.0
 FIRST_BAD_STATUS = 400
 TIMEOUT_WORDS = ("timeout", "deadline", "timed out", "408", "504")
 CUMULATIVE_SERIES = 10_000
-KNOWN_SPANS = 50_000
+KNOWN_RESOURCES, KNOWN_SPANS = 10_000, 50_000
 
 OUTCOME_ATTRIBUTES = ("http.response.status_code", "http.status_code", "error.type")
 METRIC_ATTRIBUTES = ("nibai.metric", "gen_ai.operation.name")
@@ -109,86 +110,95 @@ class Mapper:
         return cls(**known)  # type: ignore[arg-type]
 
     def rows(
-        self, decoded: tuple[list[SpanGroup], list[Point], int]
+        self, decoded: Decoded
     ) -> tuple[pa.RecordBatch | None, pa.RecordBatch | None, Rejected]:
         """Rows and answers for the log (None: no usable ones), and what was left out."""
-        groups, points, others = decoded
+        spans, points, others = decoded
         self._new_minute(decoded)
         rejected = Rejected()
         if others:
             rejected.add("only histograms are stored; gauges and sums are not", others)
         columns = Columns()
-        answers: list[PredictionRecord] = []
-        for group in groups:
-            self._spans(group, columns, rejected)
-            answers += self._answers(group, rejected)
+        self._spans(spans, columns, rejected)
+        answers = list(self._answers(spans, rejected))
         for point in points:
             with self._lock:  # what a cumulative series said last is read and replaced together
                 self._point(point, columns, rejected)
         return columns.batch(), to_batch(answers) if answers else None, rejected
 
     # -- spans ----------------------------------------------------------------------------
-    def _spans(self, group: SpanGroup, columns: Columns, rejected: Rejected) -> None:
-        if not group.signatures:
+    def _spans(self, spans: Spans, columns: Columns, rejected: Rejected) -> None:
+        if not len(spans.group):
             return
-        shared = tuple(group.resource.get(name) for name in self._names)
-        cache = self._resolved.setdefault(shared, {})
-        if len(cache) > KNOWN_SPANS:
-            cache.clear()
-        found = []
-        for signature in group.signatures:
-            resolved = cache.get(signature)
-            if resolved is None:
-                resolved = cache[signature] = self._resolve(group, signature)
-            found.append(resolved)
-        starts = np.array(group.starts, dtype=np.uint64)
-        ends = np.array(group.ends, dtype=np.uint64)
-        seconds = (ends - starts).astype(np.int64) / 1e9
-        sound = (starts > 0) & (seconds >= 0) & (seconds <= MAX_SECONDS)
-        ids = np.array([id(one) for one in found])
-        _, first, code = np.unique(ids, return_index=True, return_inverse=True)
-        kinds = [found[i] for i in first]
-        is_request = np.array([kind.key is not None for kind in kinds])[code]
-        if bad := int((is_request & ~sound).sum()):
-            rejected.add("a span has no start, ends before it starts, or lasts over 7 days", bad)
+        seconds = (spans.ends - spans.starts).astype(np.int64) / 1e9
+        sound = (spans.starts > 0) & (seconds >= 0) & (seconds <= MAX_SECONDS)
+        groups = self._known(spans)
+        is_request = np.array([one.key is not None for one in groups])[spans.group]
         keep = is_request & sound
+        if bad := int(is_request.sum() - keep.sum()):
+            rejected.add("a span has no start, ends before it starts, or lasts over 7 days", bad)
         if not keep.any():
             return
-        numbers = [-1 if k.key is None else columns.number(self._bounded(k.key)) for k in kinds]
-        code = code[keep]
-        timed_out = np.array([kind.timed_out for kind in kinds])[code]
+        numbers = [-1 if g.key is None else columns.number(self._bounded(g.key)) for g in groups]
+        group = spans.group[keep]
+        timed_out = np.array([one.timed_out for one in groups])[group]
         columns.add_requests(
-            np.array(numbers, dtype=np.int32)[code],
-            (ends[keep] // NANOS_A_MINUTE).astype(np.int32),
+            np.array(numbers, dtype=np.int32)[group],
+            (spans.ends[keep] // NANOS_A_MINUTE).astype(np.int32),
             seconds[keep],
-            np.array([kind.failed for kind in kinds])[code] | timed_out,
+            np.array([one.failed for one in groups])[group] | timed_out,
             timed_out,
         )
 
-    def _resolve(self, group: SpanGroup, signature: Signature) -> _Resolved:
+    def _known(self, spans: Spans) -> list[_Resolved]:
+        """What the spans of each group are; remembered from request to request."""
+        if len(self._resolved) > KNOWN_RESOURCES:
+            self._resolved.clear()
+        caches = [
+            self._resolved.setdefault(tuple(resource.get(name) for name in self._names), {})
+            for resource in spans.resources
+        ]
+        found = []
+        for number, signature in spans.groups:
+            cache = caches[number]
+            resolved = cache.get(signature)
+            if resolved is None:
+                if len(cache) > KNOWN_SPANS:
+                    cache.clear()
+                resolved = self._resolve(spans.resources[number], signature)
+                cache[signature] = resolved
+            found.append(resolved)
+        return found
+
+    def _resolve(self, resource: Attributes, signature: Signature) -> _Resolved:
         """What a span with this signature is: a series (None: no request) and how it ended."""
-        kind, nested, error, attributes = group.read(signature)
+        kind, nested, error, attributes = read_signature(signature)
         metric = _metric(kind, attributes, nested=nested)
         if metric is None:
             return _Resolved(None, failed=False, timed_out=False)
         failed, timed_out = _outcome(attributes, error=error)
-        return _Resolved(self._new_key({**group.resource, **attributes}, metric), failed, timed_out)
+        return _Resolved(self._new_key({**resource, **attributes}, metric), failed, timed_out)
 
-    def _answers(self, group: SpanGroup, rejected: Rejected) -> Iterator[PredictionRecord]:
+    def _answers(self, spans: Spans, rejected: Rejected) -> Iterator[PredictionRecord]:
         """The answers that spans carry, whether or not they are measurements too."""
-        known: dict[Signature, Series] = {}
-        for position, values, trace_id in group.answers:
-            end = group.ends[position]
+        if not spans.answers:
+            return
+        known: dict[int, Series] = {}
+        groups = spans.groups
+        for position, (values, trace_id) in sorted(spans.answers, key=itemgetter(0)):
+            end = int(spans.ends[position])
             if not 0 < end < MAX_NANOS:
                 rejected.add("a span with a prediction has no end")
                 continue
-            signature = group.signatures[position]
-            series = known.get(signature)
+            group = int(spans.group[position])
+            number, signature = groups[group]
+            resource = spans.resources[number]
+            series = known.get(group)
             if series is None:
-                *_, own = group.read(signature)
-                series = Series(*self._new_key({**group.resource, **own}, "")[:4])
-                known[signature] = series
-            given = {**group.resource, **values}
+                *_, own = read_signature(signature)
+                series = Series(*self._new_key({**resource, **own}, "")[:4])
+                known[group] = series
+            given = {**resource, **values}
             record = self.prediction.record(given, series, end / 1e9, trace_id, rejected.add)
             if record is not None:
                 yield record
@@ -230,11 +240,10 @@ class Mapper:
             self._keys.add(key)
         return key
 
-    def _new_minute(self, decoded: tuple[list[SpanGroup], list[Point], int]) -> None:
+    def _new_minute(self, decoded: Decoded) -> None:
         """Start counting series anew when the data move on to a later minute."""
-        times = [end for group in decoded[0] for end in group.ends[-1:]]
-        times += [point.time for point in decoded[1][-1:]]
-        minute = max(times, default=0) // NANOS_A_MINUTE
+        times = [decoded[0].latest(), *(point.time for point in decoded[1][-1:])]
+        minute = max(times) // NANOS_A_MINUTE
         if minute > self._minute:
             self._minute = minute
             self._keys.clear()
