@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from nibai.histogram import OVERFLOW_BUCKET, SCALE, ZERO_BUCKET, BlockHistograms, bucket_index
 from nibai.model import Provenance
-from nibai.store.rows import WAL_SCHEMA
+from nibai.store.rows import WAL_SCHEMA, column
 
 Key = tuple[str, str, str, str, str]
 """Endpoint, variant, replica, segment and metric."""
@@ -98,20 +98,22 @@ class Columns:
         """The batch, None without a row."""
         if not self._parts:
             return None
-        series = np.concatenate([part["series"] for part in self._parts])
-        keys = list(self._series)
+        whole = {name: self._whole(name) for name in self._parts[0]}
         arrays = []
-        for column in WAL_SCHEMA:
-            if column.name in _TEXTS:
-                texts = [key[_TEXTS.index(column.name)] for key in keys]
-                arrays.append(_dictionary(series, texts))
-            elif column.name == "provenance":
-                number = np.concatenate([part[column.name] for part in self._parts])
-                arrays.append(_dictionary(number, _PROVENANCES))
+        for field in WAL_SCHEMA:
+            if field.name in _TEXTS:
+                place = _TEXTS.index(field.name)
+                texts = [key[place] for key in self._series]
+                arrays.append(_dictionary(whole["series"], texts))
+            elif field.name == "provenance":
+                arrays.append(_dictionary(whole[field.name], _PROVENANCES))
             else:
-                values = np.concatenate([part[column.name] for part in self._parts])
-                arrays.append(pa.array(values, column.type))
+                arrays.append(column(whole[field.name], field.type))
         return pa.RecordBatch.from_arrays(arrays, schema=WAL_SCHEMA)
+
+    def _whole(self, name: str) -> np.ndarray:
+        parts = [part[name] for part in self._parts]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _add(self, series: np.ndarray, **columns: np.ndarray) -> None:
         self._parts.append({"series": series, **columns})
@@ -125,8 +127,7 @@ _TEXTS = ("endpoint", "variant", "replica", "segment", "metric")
 
 
 def _dictionary(codes: np.ndarray, texts: Sequence[str]) -> pa.DictionaryArray:
-    unique = list(dict.fromkeys(texts))
-    number = np.array([unique.index(text) for text in texts], dtype=np.int32)
-    return pa.DictionaryArray.from_arrays(
-        pa.array(number[codes], pa.int32()), pa.array(unique, pa.string())
-    )
+    numbers: dict[str, int] = {}
+    number = [numbers.setdefault(text, len(numbers)) for text in texts]
+    indices = column(np.array(number, dtype=np.int32)[codes], pa.int32())
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(numbers), pa.string()), safe=False)

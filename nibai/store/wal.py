@@ -29,6 +29,10 @@ SUFFIX = ".wal"
 MAX_BYTES = 2 * 1024**3
 RETRY_AFTER_SECONDS = 5.0
 
+# Columns of a frame are small: handing them to threads costs eight times their compression.
+_WRITING = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+_READING = pa.ipc.IpcReadOptions(use_threads=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -238,7 +242,7 @@ def _frame(body: bytes, digest: bytes | None) -> Frame:
     source = pa.BufferReader(body)
     batch = predictions = None
     while source.tell() < len(body):
-        with pa.ipc.open_stream(source) as reader:
+        with pa.ipc.open_stream(source, options=_READING) as reader:
             for found in reader:
                 if found.schema.equals(PREDICTION_SCHEMA):
                     predictions = found
@@ -254,13 +258,12 @@ def encode_frame(
 ) -> bytes:
     """Rows and answers of one payload as the bytes that are appended."""
     sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
     for part, schema in ((batch, WAL_SCHEMA), (predictions, PREDICTION_SCHEMA)):
         if part is None:
             continue
         if not part.schema.equals(schema):
             raise StoreError(f"a batch has columns {part.schema.names}, not those of the log")
-        with pa.ipc.new_stream(sink, schema, options=options) as writer:
+        with pa.ipc.new_stream(sink, schema, options=_WRITING) as writer:
             writer.write_batch(part)
     body: bytes = sink.getvalue().to_pybytes()
     return HEADER.pack(len(body), zlib.crc32(body), digest or NO_DIGEST) + body
