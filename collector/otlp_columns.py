@@ -130,4 +130,12 @@ def _dictionary(codes: np.ndarray, texts: Sequence[str]) -> pa.DictionaryArray:
     numbers: dict[str, int] = {}
     number = [numbers.setdefault(text, len(numbers)) for text in texts]
     indices = column(np.array(number, dtype=np.int32)[codes], pa.int32())
-    return pa.DictionaryArray.from_arrays(indices, pa.array(list(numbers), pa.string()), safe=False)
+    return pa.DictionaryArray.from_arrays(indices, _few_texts(list(numbers)), safe=False)
+
+
+def _few_texts(texts: Sequence[str]) -> pa.Array:
+    """Texts as a column: `pa.array` imports pandas, and a cast costs as much as a batch."""
+    packed = [text.encode("utf-8", "replace") for text in texts]
+    ends = np.cumsum([0, *map(len, packed)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(packed))]
+    return pa.Array.from_buffers(pa.string(), len(packed), buffers)

@@ -63,6 +63,10 @@ class Rejected:
         self.message = self.message or why
 
 
+Rows = tuple[pa.RecordBatch | None, pa.RecordBatch | None, Rejected]
+"""Rows and answers for the log (None: no usable ones), and what was left out."""
+
+
 @dataclass(slots=True)
 class Mapper:
     """Maps attributes to series by rules; keeps what cumulative histograms said last."""
@@ -109,10 +113,8 @@ class Mapper:
             known["prediction"] = PredictionMapper.from_options(rules)
         return cls(**known)  # type: ignore[arg-type]
 
-    def rows(
-        self, decoded: Decoded
-    ) -> tuple[pa.RecordBatch | None, pa.RecordBatch | None, Rejected]:
-        """Rows and answers for the log (None: no usable ones), and what was left out."""
+    def rows(self, decoded: Decoded) -> Rows:
+        """Rows and answers, and what was left out."""
         spans, points, others = decoded
         self._new_minute(decoded)
         rejected = Rejected()

@@ -98,15 +98,15 @@ class Messages:
     def _alike(self, tags: bytes, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where the values of fields with one tag begin, and what follows them (odd: nothing)."""
         tag = tags[0]
+        # There is no field 0, and a tag that continues is another field than it seems.
+        wire = tag & 7 if FIRST_TAG <= tag < _CONTINUES else None
+        if wire in _FIXED:
+            return at + 1, at + (1 + _FIXED[wire])
         second = self.octets[at + 1]
         if tag == FLAGS:
             return at + 2, np.where(second == 1, at + 6, _NOWHERE)
-        # There is no field 0, and a tag that continues is another field than it seems.
-        wire = tag & 7 if FIRST_TAG <= tag < _CONTINUES else None
         if wire == BYTES:
             return self._lengths(at + 2, second)
-        if wire in _FIXED:
-            return at + 1, at + 1 + _FIXED[wire]
         if wire == VARINT:
             return at + 1, np.where(second < _CONTINUES, at + 2, _NOWHERE)
         return at, np.full_like(at, _NOWHERE)

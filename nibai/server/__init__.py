@@ -16,7 +16,7 @@ from starlette.routing import Route
 from nibai.protocols import Receiver, Sink
 from nibai.server.access import CERTIFICATE, Access
 from nibai.server.reading import Site, reading_routes
-from nibai.server.receiving import receiving_routes
+from nibai.server.receiving import Front, receiving_paths
 from nibai.server.renewal import Renewal
 from nibai.server.tls import Certificates, names_of
 
@@ -52,10 +52,11 @@ def make_app(
 
         return answer
 
+    paths = receiving_paths(receivers, sink, access, max_body=max_body)
     routes = [
-        *receiving_routes(receivers, sink, access, max_body=max_body),
+        *(Route(path, receiving, methods=["POST"]) for path, receiving in paths.items()),
         Route("/healthz", probe(health)),
         Route("/readyz", probe(ready or health)),
         *(() if site is None else reading_routes(site, access)),
     ]
-    return Starlette(routes=routes)
+    return Front(routes, paths)
