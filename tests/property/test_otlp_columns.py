@@ -49,7 +49,7 @@ def compare(seeds, monkeypatch):
     for seed in seeds:
         dice = random.Random(seed)
         pool = [otlp_wire.span(dice) for _ in range(dice.choice((1, 3, 12)))]
-        if dice.random() < 0.8:
+        if dice.random() < 0.6:
             pool = sound(pool, wanted, monkeypatch)
         raws = [dice.choice(pool) for _ in range(dice.randrange(40))] if pool else []
         expected = read(raws, wanted, len(raws) + 1, monkeypatch)
@@ -64,12 +64,12 @@ def compare(seeds, monkeypatch):
 
 
 def test_columns_say_what_the_decoder_says(monkeypatch):
-    assert compare(range(100), monkeypatch) > 0.2
+    assert compare(range(100), monkeypatch) > 0.4
 
 
 @pytest.mark.slow
 def test_columns_say_what_the_decoder_says_of_many(monkeypatch):
-    assert compare(range(1000, 12_000), monkeypatch) > 0.2
+    assert compare(range(1000, 12_000), monkeypatch) > 0.4
 
 
 def test_more_spans_than_are_read_at_once_keep_their_order(monkeypatch):

@@ -8,6 +8,9 @@ KEYS = (
     "nibai.request_id", "nibai.prediction.label", "nibai.prediction.score",
 )  # fmt: skip
 TEXTS = ("", "a", "POST", "tokens=long", "y" * 126, "z" * 300, "ü", "w" * 20_000)
+STATUSES = (b"", b"\x18\x01", b"\x18\x02", b"\x12\x04oops\x18\x02", b"\x18\x82\0", b"\x18\2\x18\0")
+BAD = (b"\x18\x80", b"\x18", b"\xff")
+ENDS = (b"\x63", b"\0\0", b"\x38\x01", b"\x39", b"\x0f\1", b"\xff" * 11, b"\x85\x02four")
 
 
 def varint(number, dice=None):
@@ -17,10 +20,13 @@ def varint(number, dice=None):
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
-    if dice is not None and dice.random() < 0.03:
+    if dice is not None and dice.random() < 0.004:
         out[-1] |= 0x80
         out += bytes([0x80] * dice.randrange(3)) + b"\0"
     return bytes(out)
+
+
+RARE = (*(b"",) * 20, b"\x63\x64", varint(50 << 3) + b"\5")
 
 
 def field(number, kind, value, dice):
@@ -31,7 +37,7 @@ def field(number, kind, value, dice):
 
 def attribute(dice):
     """A KeyValue, with values of all kinds, or without one, or not one at all."""
-    if dice.random() < 0.02:
+    if dice.random() < 0.003:
         return dice.randbytes(dice.randrange(40))
     one = KeyValue(key=dice.choice(KEYS))
     kind = dice.randrange(8)
@@ -55,20 +61,16 @@ def span(dice):
     fields = [
         field(1, 2, dice.randbytes(16), dice), field(2, 2, dice.randbytes(8), dice),
         field(4, 2, b"p" * dice.choice((0, 8)), dice),
-        field(5, 2, dice.choice(TEXTS).encode(), dice),
-        field(6, 0, varint(dice.choice((0, 1, 2, 2, 2, 3, 5, 200)), dice), dice),
+        field(5, 2, dice.choice(TEXTS if dice.random() < 0.1 else TEXTS[:-1]).encode(), dice),
+        field(6, 0, varint(dice.choice((0, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 5, 5, 200)), dice), dice),
         field(7, 1, dice.randbytes(8), dice), field(8, 1, dice.randbytes(8), dice),
         *(field(9, 2, attribute(dice), dice) for _ in range(dice.choice((0, 2, 3, 6)))),
-        field(10, 0, varint(dice.choice((0, 1, 300)), dice), dice),
+        field(10, 0, varint(dice.choice((0, 1, 9, 9, 9, 9, 9, 300)), dice), dice),
         field(11, 2, dice.randbytes(dice.choice((0, 5, 200))), dice),
-        field(15, 2, dice.choice((
-            b"", b"\x18\x01", b"\x18\x02", b"\x12\x04oops\x18\x02", b"\x18\x82\0", b"\x18\x80",
-            b"\x18", b"\x18\x02\x18\x00",
-        )), dice),
+        dice.choice((field(14, 0, b"\5", dice), field(14, 5, b"four", dice))),
+        field(15, 2, dice.choice(BAD if dice.random() < 0.005 else STATUSES), dice),
         field(16, 5, dice.randbytes(4), dice),
-        dice.choice(
-            (b"", b"", field(50, 0, b"\5", dice), b"\x63\x64", b"\x63", b"\0\0", b"\x38\x01")
-        ),
+        dice.choice(ENDS if dice.random() < 0.01 else RARE),
     ]  # fmt: skip
     if dice.random() < 0.5:
         fields = [one for one in fields if dice.random() < 0.8]
@@ -77,7 +79,7 @@ def span(dice):
     if dice.random() < 0.03:
         fields *= 9  # more fields than are read in step
     raw = bytearray(b"".join(fields))
-    if raw and dice.random() < 0.02:
+    if raw and dice.random() < 0.01:
         raw[dice.randrange(len(raw))] = dice.randrange(256)
     if dice.random() < 0.01:
         del raw[dice.randrange(len(raw) + 1) :]
