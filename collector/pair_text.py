@@ -11,12 +11,13 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from collector.lines import MAX_LINE_BYTES, Line, read_lines
+from nibai.errors import UsageError
 from nibai.store.rows import text_column
 
 CHUNK_ROWS = 65_536
@@ -39,6 +40,7 @@ class TextRows:
     def __init__(self, path: Path, name: str, kind: str) -> None:
         self.quarantined: Counter[str] = Counter()
         self._first: dict[str, Line] = {}
+        self._name = name
         self._lines = read_lines(path, name)
         self._rows = self._csv() if kind == "csv" else self._json()
 
@@ -85,6 +87,13 @@ class TextRows:
                 else:
                     self._leave_out(NOT_JSON, line)
 
+    def _header(self, cells: Sequence[str]) -> list[str]:
+        names = [cell.strip() for cell in cells]
+        twice = next((name for name, count in Counter(names).items() if name and count > 1), None)
+        if twice is not None:
+            raise UsageError(f"{self._name}: two columns are called {twice!r}: rename one of them")
+        return names
+
     def _csv(self) -> Iterator[tuple[Mapping[str, str | None], int]]:
         csv.field_size_limit(MAX_LINE_BYTES)  # the default of 128 KiB is less than a long answer
         last: list[Line] = []
@@ -102,7 +111,7 @@ class TextRows:
             if any(line.too_long for line in last):
                 self._leave_out(TOO_LONG, *last)
             elif not header:
-                header = [cell.strip() for cell in cells]
+                header = self._header(cells)
             elif len(cells) != len(header):
                 self._leave_out(WRONG_WIDTH, *last)
             else:

@@ -275,6 +275,15 @@ def test_csv_rows_of_another_width_are_left_out(tmp_path):
     assert found.join.quarantined == {"row with too many or too few cells": 2}
 
 
+def test_two_columns_of_one_name_are_not_guessed_between(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("baseline,candidate,baseline\na,b,c\n")
+    with pytest.raises(UsageError, match=r"p.csv: two columns are called 'baseline': rename one"):
+        read(path)
+    path.write_text(",baseline,candidate,\n0,a,a,\n")
+    assert whole(read(path)).pairs == 1
+
+
 def test_a_long_or_open_csv_line_costs_itself_and_is_counted(tmp_path):
     path = tmp_path / "p.csv"
     long = b'a,"' + b"x" * (17 << 20) + b'"\n'

@@ -326,6 +326,12 @@ def test_what_is_not_there_is_not_found(shown, path):
     assert "root:" not in page.text
 
 
+def test_a_name_that_ends_in_a_slash_has_its_page(shown):
+    declared(shown.desk, "2x faster at p50", endpoint="onprem/tokyo/ocr/")
+    assert shown.site.page("/endpoints/onprem/tokyo/ocr/", {})[0] == 200
+    assert shown.site.page("/endpoints/", {})[0] == shown.site.page("/audits/", {})[0] == 200
+
+
 def test_a_name_that_looks_quoted_is_found_under_its_own_name(shown):
     name = "onprem/tokyo/50%2Foff?"
     declared(shown.desk, "2x faster at p50", endpoint=name)

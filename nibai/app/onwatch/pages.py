@@ -86,9 +86,12 @@ class Pages:
         return _maker().make(BrokenPage())
 
     def _page(self, path: str, query: Mapping[str, str]) -> tuple[int, str]:
-        kind, _, rest = path.strip("/").partition("/")
+        # A name may end in a slash.
+        kind, _, rest = path.removeprefix("/").partition("/")
         if kind == "audits":
-            return self._audit(rest) if rest else self._made(self._audits(query))
+            return (
+                self._audit(rest.strip("/")) if rest.strip("/") else self._made(self._audits(query))
+            )
         if kind == "endpoints":
             return self._made(self._endpoint(rest) if rest else self._endpoints_page(query))
         return self._made(MissingPage(f"page {path}"))
