@@ -29,13 +29,17 @@ Raw = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """An endpoint as it answered: `pending` is AWS's own summary of a deployment in progress."""
+    """An endpoint as it answered: `pending` is AWS's own summary of a deployment in progress.
+
+    `rolls`: its deployments exchange the instances themselves, a batch at a time.
+    """
 
     snapshot: Snapshot
     at_rest: bool
     pending: Raw
     alarms: tuple[str, ...] = ()
     instances: Mapping[str, float] = field(default_factory=dict)
+    rolls: bool = False
 
 
 class Describer:
@@ -99,7 +103,8 @@ class Describer:
         )
         pending = endpoint.get("PendingDeploymentSummary") or {}
         at_rest = snapshot.status == AT_REST and not pending
-        return Described(snapshot, at_rest, pending, _alarms(endpoint), _instances(endpoint))
+        rolls = bool((endpoint.get("LastDeploymentConfig") or {}).get("RollingUpdatePolicy"))
+        return Described(snapshot, at_rest, pending, _alarms(endpoint), _instances(endpoint), rolls)
 
     def recorded(self, *, configs: Mapping[str, Raw], models: Mapping[str, Raw]) -> None:
         """What was asked for when configurations and models were made, for those that are gone."""

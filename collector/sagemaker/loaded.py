@@ -1,7 +1,8 @@
 """Which weights instances have loaded: an object that is overwritten serves from the next start on.
 
 SageMaker copies a model when an instance starts. So other contents behind an address are no change
-before the endpoint (or the component) was modified; until then they are told once.
+before the endpoint (or the component) was modified; until then they are told once. A deployment
+that was taken back modifies an endpoint, too, while its old fleet runs on.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ class Loaded:
     waiting: Mapping[str, str]
 
 
-def loaded(before: Snapshot, after: Snapshot) -> Loaded:
-    """What serves, as far as it can be known."""
+def loaded(before: Snapshot, after: Snapshot, *, stayed: bool = True) -> Loaded:
+    """What serves, as far as it can be known; not `stayed`: the old fleet went on serving."""
     waiting: dict[str, str] = {}
     units = []
     for unit in after.units:
         earlier = before.unit(unit.name)
-        if earlier is None or _started_since(before, after, earlier, unit):
+        if earlier is None or _started_since(before, after, earlier, unit, stayed=stayed):
             units.append(unit)
             continue
         kept = {
@@ -53,9 +54,12 @@ def told(waiting: Mapping[str, str], known: Mapping[str, str]) -> tuple[str, ...
     )
 
 
-def _started_since(before: Snapshot, after: Snapshot, earlier: Unit, unit: Unit) -> bool:
+def _started_since(
+    before: Snapshot, after: Snapshot, earlier: Unit, unit: Unit, *, stayed: bool
+) -> bool:
     """Whether instances may have started: anything was deployed, scaled or made again."""
-    return after.modified > before.modified or (unit.modified or 0.0) > (earlier.modified or 0.0)
+    modified = stayed and after.modified > before.modified
+    return modified or (unit.modified or 0.0) > (earlier.modified or 0.0)
 
 
 def _contents(path: str) -> bool:

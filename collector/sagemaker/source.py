@@ -193,7 +193,10 @@ class SageMakerSource:
         self, described: Described, earlier: Deployment, signals: Sequence[Signal], now: float
     ) -> Sighting:
         before = from_document(earlier.document)
-        contents = loaded(before, settled(before, described.snapshot))
+        after = settled(before, described.snapshot)
+        # Of a rolling deployment that was taken back, the old instances are new ones.
+        back = taken_back(Seen(earlier, before, after, signals)) is not None and not described.rolls
+        contents = loaded(before, after, stayed=not back)
         seen = Seen(earlier, before, contents.snapshot, signals)
         found = self._changes(seen)
         deployment = self._deployment(seen.after, now)

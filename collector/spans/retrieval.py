@@ -24,7 +24,7 @@ from nibai.model import Window
 
 TRACES_A_CALL = 100
 ASIDE_SECONDS = 300.0
-"""Spans of a trace may begin before and end after the time that its summary matched."""
+"""Spans of a trace may begin so long before and after the time that its summary matched."""
 
 FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS, PATIENCE_SECONDS = 0.5, 8.0, 120.0
 WAITING = ("SCHEDULED", "RUNNING")
@@ -108,22 +108,36 @@ def retrieve(
     clock: Callable[[], float],
     wait: Callable[[float], None],
 ) -> Iterator[Traced]:
-    """Windows of at most this many seconds, one after the other."""
+    """Windows of at most this many seconds, one after the other.
+
+    A request belongs to the window in which its span begins, whenever its trace's summary matched:
+    traces of some minutes before and after are asked for, too.
+    """
     start = window.start
     while start < window.end:
         part = Window(start, min(start + longest, window.end))
-        ids = [str(one["Id"]) for one in summaries(xray, wanted.filter, part) if one.get("Id")]
+        around = Window(part.start - ASIDE_SECONDS, part.end + ASIDE_SECONDS)
+        listed = summaries(xray, wanted.filter, around)
+        ids = list(dict.fromkeys(str(one["Id"]) for one in listed if one.get("Id")))
         spans = [
             span
             for first in range(0, len(ids), TRACES_A_CALL)
             for span in _spans(xray, ids[first : first + TRACES_A_CALL], part, (clock, wait))
             if wanted.is_request(span)
         ]
-        found = [wanted.request(span) for span in spans]
+        own = [span for span in spans if part.start <= _begins(span, part.start) < part.end]
+        found = [wanted.request(span) for span in own]
         weight = 1 / wanted.sampling.rate
-        inside = [replace(o, weight=weight) for o in found if o and part.start <= o.at < part.end]
+        inside = [replace(one, weight=weight) for one in found if one]
         yield Traced(part, tuple(inside), sum(one is None for one in found))
         start = part.end
+
+
+def _begins(span: Mapping[str, Any], unknown: float) -> float:
+    try:
+        return int(span["startTimeUnixNano"]) / 1e9
+    except (KeyError, TypeError, ValueError):
+        return unknown
 
 
 def _spans(

@@ -82,6 +82,33 @@ def test_weights_that_are_overwritten_and_deployed_are_one_change(account):
     assert change.effective_at == account.aws.now - 60
 
 
+@pytest.mark.parametrize("rolling", [False, True])
+def test_a_deployment_that_was_taken_back_loads_nothing_new(account, rolling):
+    """Its old fleet runs on (blue/green); of a rolling update the old instances start anew."""
+    account.write("llama.tar.gz", "one")
+    account.serve(FILE)
+    account.write("llama.tar.gz", "other")
+    account.aws.config("c2", variant("blue", "m1", kind="ml.g6.xlarge"))
+    account.aws.begin("chat", "c2")
+    account.look(after=3700.0)
+    if rolling:
+        account.aws.endpoints["chat"]["LastDeploymentConfig"] = {
+            "RollingUpdatePolicy": {
+                "MaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 1},
+                "WaitIntervalInSeconds": 60,
+            }
+        }
+    account.aws.roll_back("chat")
+    [sighting] = account.look(after=3700.0)
+    assert [change.kinds for change in sighting.changes] == [WEIGHTS] * rolling
+    if rolling:
+        return
+    assert any("did not stay" in note for note in sighting.notes)
+    assert any("was overwritten" in note for note in sighting.notes)
+    account.aws.scale("chat", 4)
+    assert [change.kinds for change in account.changes(after=3700.0)] == [WEIGHTS], "now they are"
+
+
 def test_the_same_bytes_written_again_are_nothing(account):
     account.write("llama.tar.gz", "one")
     account.serve(FILE)

@@ -298,6 +298,22 @@ def test_where_transaction_search_keeps_spans_indexed_traces_are_retrieved(accou
     assert account.found()["in=<=128"].n.sum() == 251 * 50, "every minute is asked for once"
 
 
+def test_a_request_belongs_to_the_window_in_which_its_span_begins(account):
+    """Spans begin up to four minutes after their traces, and before: windows of ten minutes."""
+    rng = np.random.default_rng(10)
+    at = rng.uniform(FIRST + 300, LAST - 300, 120)
+    made = [with_spans(i, one, 1.0) for i, one in enumerate(at)]
+    for one, later in zip(made, rng.uniform(-240, 240, 120), strict=True):
+        one["spans"][1]["startTimeUnixNano"] += int(later * 1e9)
+    made.append(with_spans("bad", FIRST + 599, 1.0, durationNano=None))
+    account.xray = XRay(made, destination="CloudWatchLogs")
+    code, out, err = account.collect(source="xray", window="10m")
+    assert code == 0, err
+    assert "1 traces that are not over" in out, "told once, in the window in which it began"
+    assert "120 traces read" in out
+    assert account.found()["in=<=128"].n.sum() == 120 * 100
+
+
 def test_a_share_that_nobody_may_look_up_is_the_told_one(account):
     made = [with_spans(i, FIRST + i, 1.0) for i in range(10)]
     account.xray = XRay(made, destination="CloudWatchLogs")
