@@ -3,7 +3,8 @@
 CloudWatch counts requests and failures beside latencies, not with them. A failed request is
 infinitely slow here; whether it has a latency too is not documented (aws.md, 16), so both are met:
 those without one are added, those with one are taken from the fastest buckets, where a failure that
-answers at once would hide.
+answers at once would hide. Asynchronous endpoints count no requests (aws.md, 2.2): as many failed
+ones as can be are taken to have a latency there.
 """
 
 from __future__ import annotations
@@ -41,7 +42,13 @@ class Failed:
         failed = np.zeros_like(with_latency)
         for part in counted[1:]:
             failed += part.astype(np.int64)
-        return failed, np.minimum(np.maximum(requests - with_latency, 0), failed)
+        # No more of them have a latency than there are latencies, whatever is said of requests.
+        without = np.maximum(np.maximum(requests, failed) - with_latency, 0)
+        return failed, np.minimum(without, failed)
+
+    def uncounted(self, times: Numbers) -> NDArray[np.bool_]:
+        """Where nothing counts all requests, as of asynchronous endpoints; (T,)."""
+        return np.isnan(self.requests.at(times))
 
 
 def failures_of(answered: Answered, wanted: Wanted) -> Failed:

@@ -46,6 +46,9 @@ from nibai.protocols import Preview, Pulled
 
 FITTED = "minutes whose buckets do not add up are fitted from percentiles"
 
+UNCOUNTED = "minutes whose failed requests are taken to be among those with a latency"
+"""Nothing counts all requests: asynchronous endpoints have no Invocations."""
+
 SKEW_SECONDS = 60.0
 """A clock that is further off is told."""
 
@@ -340,5 +343,6 @@ def _notes(tally: Tally) -> dict[str, int]:
             tally.beyond,
         ),
         ("failed requests, the slowest of all", tally.failed),
+        (UNCOUNTED, tally.uncounted),
     )
     return notes | {text: n for text, n in counted if n}

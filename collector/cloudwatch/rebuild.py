@@ -33,6 +33,7 @@ class Tally:
     """What was made of the answers, and what was wrong with them.
 
     `doubtful` are the periods (seconds since the epoch) whose buckets do not add up, by series;
+    `uncounted` have failed requests and nothing that counts all of them;
     `below` requests are faster than the lowest bucket, those of `beyond` minutes slower than the
     highest, and nobody knows by how much.
     """
@@ -42,6 +43,7 @@ class Tally:
     below: int = 0
     beyond: int = 0
     failed: int = 0
+    uncounted: int = 0
     doubtful: dict[Series, list[float]] = field(default_factory=dict)
     messages: dict[str, int] = field(default_factory=dict)
 
@@ -70,6 +72,7 @@ def observations(answered: Answered, tally: Tally) -> Iterator[Observation]:
         tally.minutes += int(kept.sum())
         tally.partial += 0 if answered.whole(wanted) else int(kept.sum())
         tally.failed += int(failed[kept].sum())
+        tally.uncounted += int((failures.uncounted(periods.times) & (failed > 0) & kept).sum())
         bare = _bare(wanted, statistics, periods, tally)
         for row in np.flatnonzero(kept).tolist():
             made = bare[row] if row in bare else _nothing(wanted, periods.times[row])

@@ -29,7 +29,9 @@ class Failures:
         """The minute with its failed requests beyond any latency (`collector.cloudwatch`)."""
         at = (one.key, one.minute)
         failed = round(self.failed.get(at, 0.0))
-        without = max(round(self.requests.get(at, 0.0)) - one.count, 0)
+        # No more of them have a latency than there are latencies, whatever is said of requests.
+        without = max(round(self.requests.get(at, 0.0)), failed) - one.count
+        without = max(without, 0)
         return joined(one, failed, min(without, failed))
 
     def alone(self, known: Iterable[Observation]) -> Iterator[Observation]:

@@ -198,6 +198,36 @@ def test_failed_requests_are_judged_and_are_the_slowest(account, with_latency):
     assert minutes_said(again.output) == [180, 0, 0]
 
 
+@pytest.mark.parametrize("with_latency", [True, False])
+def test_an_asynchronous_endpoint_counts_no_requests(account, with_latency):
+    """It has failed requests and no Invocations; in an outage of ten minutes all of them fail."""
+    minutes, dimensions, counts = sorted(account.truth), account.series[2], []
+    for number, minute in enumerate(minutes):
+        failed = np.arange(50) < (50 if 100 <= number < 110 else 4)
+        values = np.where(failed, 0.001, account.truth[minute])
+        own = values if with_latency else values[~failed]
+        if len(own):
+            account.publish(minute, own)
+        else:
+            del account.metrics.values[account.series][minute]
+        account.metrics.publish(
+            "AWS/SageMaker", "Invocation5XXErrors", dimensions, minute, np.ones(failed.sum())
+        )
+        account.truth[minute] = np.where(failed, np.inf, values)
+        counts.append(max(len(own), failed.sum()))
+    result = account.nibai("collect", "--once", detail="TC 109")
+    assert result.exit_code == 0
+    said = f"{MINUTES} minutes whose failed requests are taken to be among those with a latency"
+    assert said in result.output
+    found = account.histogram(minutes[0], minutes[-1] + 1)
+    assert found.overflow.sum() == 4 * (MINUTES - 10) + 50 * 10, "an outage is not left out"
+    assert found.n.sum() == sum(counts)
+    raw = np.concatenate([account.truth[minute] for minute in minutes])
+    # Where failed ones have none, too many of the fastest are taken away: never too few.
+    median = found.quantile([0.5])[0] / np.quantile(raw, 0.5)
+    assert 0.99 < median < (1.01 if with_latency else 1.1)
+
+
 def test_a_late_and_a_revised_minute_arrive_once(account):
     account.nibai("collect", "--once")
     minutes = sorted(account.truth)
