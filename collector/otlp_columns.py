@@ -135,7 +135,7 @@ def _dictionary(codes: np.ndarray, texts: Sequence[str]) -> pa.DictionaryArray:
 
 def _few_texts(texts: Sequence[str]) -> pa.Array:
     """Texts as a column: `pa.array` imports pandas, and a cast costs as much as a batch."""
-    packed = [text.encode("utf-8", "replace") for text in texts]
+    packed = [text.encode() for text in texts]
     ends = np.cumsum([0, *map(len, packed)], dtype=np.int32)
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(packed))]
     return pa.Array.from_buffers(pa.string(), len(packed), buffers)
