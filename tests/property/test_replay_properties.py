@@ -4,6 +4,7 @@ import json
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.any_text import text
 
 from collector.replay.bodies import Bodies
 from collector.replay.captures import build
@@ -12,14 +13,14 @@ from nibai.protocols import Answer, CaptureRequest
 from nibai.replaying.reading import Reading
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
+    st.none() | st.booleans() | st.floats() | st.integers() | text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text(max_size=6), inner),
     max_leaves=8,
 )
 CAPTURE = st.fixed_dictionaries({
     "captureData": JSON | st.fixed_dictionaries({"endpointInput": st.fixed_dictionaries(
         {"data": JSON, "encoding": st.sampled_from(["JSON", "CSV", "BASE64", None, 3])})}),
-    "eventMetadata": JSON | st.fixed_dictionaries({"eventId": st.text(max_size=3)}),
+    "eventMetadata": JSON | st.fixed_dictionaries({"eventId": text(max_size=3)}),
 })  # fmt: skip
 NAMED = st.dictionaries(st.sampled_from(["id", "input", "segment", "label", "x"]), JSON)
 ROWS = (NAMED | CAPTURE | JSON).map(lambda value: json.dumps(value).encode())

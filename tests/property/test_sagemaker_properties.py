@@ -4,12 +4,13 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.any_text import text
 
 from collector.sagemaker.diff import steps
 from collector.sagemaker.facts import environment
 from collector.sagemaker.snapshot import Role, Snapshot, Unit, from_document, to_document
 
-TEXTS = st.text(max_size=20)
+TEXTS = text(max_size=20)
 PATHS = st.sampled_from(
     ["config.InstanceType", "config.RoutingConfig.RoutingStrategy", "image[0]", "image_tag[0]",
      "model[0].env.OPTION_QUANTIZE", "model[0].ModelDataUrl", "config.Unknown"]
@@ -35,7 +36,7 @@ def test_a_snapshot_comes_back_from_its_document_and_differs_in_nothing_from_its
     assert steps(snapshot, snapshot) == []
 
 
-@given(SNAPSHOTS, st.text(max_size=5))
+@given(SNAPSHOTS, text(max_size=5))
 def test_capacity_and_names_are_not_in_the_fingerprint(snapshot, count):
     other = [
         replace(unit, capacity={"config.InitialInstanceCount": count}, names={"model": count})
@@ -54,7 +55,7 @@ def test_what_moved_is_different_and_equal_fingerprints_move_nothing(before, aft
         assert all(not step.moved for step in steps(before, after))
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=12), st.text(min_size=6, max_size=40)), TEXTS)
+@given(st.dictionaries(text(min_size=1, max_size=12), text(min_size=6, max_size=40)), TEXTS)
 def test_values_of_the_environment_are_clear_only_where_their_keys_are_listed(values, salt):
     for (path, shown), key in zip(
         environment("e", values, salt).items(), sorted(values), strict=False

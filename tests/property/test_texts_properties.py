@@ -7,6 +7,7 @@ import json
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.any_text import text
 
 from nibai.texts.chat import TextAnswer, chat_answer
 from nibai.texts.distances import chrf, edit_distance, token_distance
@@ -18,9 +19,9 @@ FEW = settings(max_examples=60, deadline=None)
 SHORT = st.lists(st.sampled_from("abc"), max_size=12)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=5),
+    | text(max_size=5),
     lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    | st.dictionaries(text(max_size=3), inner, max_size=3),
     max_leaves=8,
 )  # fmt: skip
 
@@ -48,14 +49,14 @@ def test_token_distance_is_the_edits_per_token(one, other):
     assert token_distance(one, other) == (by_table(one, other) / longer if longer else 0)
 
 
-@given(st.text(max_size=40), st.text(max_size=40))
+@given(text(max_size=40), text(max_size=40))
 @FEW
 def test_chrf_lies_between_0_and_1_and_is_1_of_a_text_itself(one, other):
     assert -1e-12 <= chrf(one, other) <= 1 + 1e-12
     assert abs(chrf(one, one) - 1) < 1e-12
 
 
-@given(st.lists(st.text(max_size=3)), st.lists(st.text(max_size=3)))
+@given(st.lists(text(max_size=3)), st.lists(text(max_size=3)))
 @FEW
 def test_texts_agree_up_to_where_they_part(one, other):
     at = shared_prefix(one, other)
@@ -73,7 +74,7 @@ def test_canonical_json_says_the_same_and_is_its_own_canonical_form(value):
     assert said(TextAnswer(text), json=True) == form
 
 
-@given(st.lists(st.tuples(st.text(max_size=60), st.text(max_size=60)), max_size=4), st.booleans())
+@given(st.lists(st.tuples(text(max_size=60), text(max_size=60)), max_size=4), st.booleans())
 @FEW
 def test_no_text_breaks_the_comparison(pairs, as_json):
     old, new = [a for a, _ in pairs], [b for _, b in pairs]

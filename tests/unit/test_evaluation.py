@@ -34,6 +34,8 @@ def page(folder, tmp_path_factory):
     return out
 
 
+# Every question at once takes as long as a hundred other tests; one set of it: see below.
+@pytest.mark.slow
 def test_the_committed_page_has_the_structure_the_command_writes(page):
     committed = structure(PAGE.read_text(encoding="utf-8"))
     assert committed == structure(page.read_text(encoding="utf-8")), "run `make bench-evaluate`"
@@ -49,6 +51,7 @@ def test_the_committed_page_is_a_full_run_with_every_figure_and_no_machine_path(
     assert sorted(p.name for p in (ROOT / "docs" / "evaluation").iterdir()) == sorted(plots.NAMES)
 
 
+@pytest.mark.slow
 def test_a_quick_run_says_so_and_draws_every_figure(page):
     assert QUICK in page.read_text(encoding="utf-8")
     drawn = {path.name: path.stat().st_size for path in (page.parent / "evaluation").iterdir()}
@@ -75,6 +78,7 @@ def test_a_set_that_is_not_there_is_skipped_aloud(folder, tmp_path, capsys):
     assert run(part, out) == 0
     assert "skipped, not in the folder: nab" in capsys.readouterr().err
     text = out.read_text(encoding="utf-8")
+    assert QUICK in text
     assert "Not in the folder, skipped: azure-vm-noise/redis" in text
     assert "| no data | – |" in text
     assert "(evaluation/power-redis.png)" not in text
