@@ -1,6 +1,7 @@
 """Many endpoints at once: each judged as alone, decided together, stored and shown again."""
 
 import json
+import pickle
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +58,11 @@ def changes(**more):
             for i, name in enumerate(FACTORS)]  # fmt: skip
 
 
+def sent(objects):
+    """As another process of the same audit gets them."""
+    return pickle.loads(pickle.dumps(objects))  # noqa: S301 - our own
+
+
 @pytest.mark.parametrize(
     "more",
     [
@@ -70,8 +76,9 @@ def changes(**more):
 )
 def test_every_endpoint_is_judged_exactly_as_alone(folder, more):
     analyzers = load_analyzers(0.95)
-    judged = changes(**more)[1::2]
-    together = {r.endpoint: r for r in judge_chunk(str(folder / "lake"), None, judged, Judge(0.95))}
+    judged = changes(**more)[2::3]
+    asked = sent((str(folder / "lake"), None, judged, Judge(0.95)))
+    together = {r.endpoint: r for r in sent(judge_chunk(*asked))}
     for change in judged:
         windows = LakeWindows(Engine(Lake(folder / "lake")), change)
         findings = [f for result in judge(change, windows, analyzers) for f in result.findings]
@@ -117,6 +124,8 @@ def test_with_history_it_is_the_audit_of_each_alone(tmp_path):
     state.close()
 
 
+# Starting processes costs seconds; that what they are given and answer survives the way: above.
+@pytest.mark.slow
 def test_processes_say_the_same_as_one(desk):
     one = audit_fleet(desk, Selection(at=AT), [CLAIM], processes=1)
     two = audit_fleet(desk, Selection(at=AT), [CLAIM], processes=2)

@@ -1,5 +1,6 @@
 """The past of every series from the lake: the right counts, whatever way they are read."""
 
+import itertools
 from dataclasses import replace
 from datetime import date
 
@@ -28,19 +29,26 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lake")
     now, rng = [MONDAY], np.random.default_rng(4)
     ingest = Ingest(folder, "main", MemoryLedger(), clock=lambda: now[0])
-    for i in range(2 * 48):
-        minute = int(MONDAY // 60) + 30 * i
-        for number, name in enumerate(NAMES):
-            key = {"minute": minute, "endpoint": name, "segment": f"tenant={'xy'[i % 2]}"}
-            key["variant"] = "v1" if number != 1 or i < 60 else "v2"
-            values = rng.lognormal(-2, 0.3, 5)
-            values[0] = np.inf if i % 10 == 0 else values[0]
+    half_hours = np.arange(2 * 48)
+    for number, name in enumerate(NAMES):
+        for tenant, variant in itertools.product("xy", ("v1", "v2")):
+            in_v2 = (half_hours >= 60) & (number == 1)
+            here = (half_hours % 2 == "xy".index(tenant)) & (in_v2 == (variant == "v2"))
+            i = np.repeat(half_hours[here], 5)
+            if not len(i):
+                continue
+            key = {"endpoint": name, "segment": f"tenant={tenant}", "variant": variant}
+            key["minute"] = (MONDAY // 60 + 30 * i).astype(np.int32)
+            values = rng.lognormal(-2, 0.3, len(i))
+            values[::5] = np.where(i[::5] % 10 == 0, np.inf, values[::5])
             ingest.append(batch(values, **key))
             if number == 2:
-                ingest.append(batch(values[1:], **key, metric="ttft"))
                 ingest.append(batch(values, **key, metric="latency_by_type"))
+                rest = np.arange(len(i)) % 5 > 0
+                key["minute"] = key["minute"][rest]
+                ingest.append(batch(values[rest], **key, metric="ttft"))
                 # Shown beside others; no detector follows it.
-                ingest.append(batch([0.4], **key, metric="accelerator_use"))
+                ingest.append(batch(np.full(rest.sum(), 0.4), **key, metric="accelerator_use"))
     now[0] += 120
     ingest.close()
     return folder

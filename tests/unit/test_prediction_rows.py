@@ -41,7 +41,7 @@ def test_a_payload_s_rows_and_answers_are_durable_together_or_not_at_all(tmp_pat
     (segment,) = log.closed()
     data = segment.path.read_bytes()
     found = set()
-    for cut in range(0, len(data) + 1, 7):
+    for cut in range(0, len(data) + 1, 29):
         segment.path.write_bytes(data[:cut])
         frames = list(read_frames(segment.path))
         found.add(
