@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from alerts import examples, lifecycle
 from alerts.exports import grafana, grafana_contacts, prometheus
-from alerts.rules.matching import by_segment, change_matches, route_matches
+from alerts.rules.matching import by_segment, change_matches, route_matches, sentence_matches
 from alerts.rules.reading import load_rules
 from alerts.rules.ruleset import RuleSet
 from nibai.errors import ConfigError, UsageError
@@ -61,6 +61,15 @@ class Book:
                     there = values(sentence.parts[0].metric, name)
                     found += by_segment(sentence, name, there)
         return found
+
+    def asked(self, change: Change, sentence: Sentence) -> float | None:
+        """The level of the rule that has a sentence: of several the first one."""
+        levels = (
+            rule.level
+            for rule in self.rules.claim_rules
+            if change_matches(rule, change) and sentence_matches(rule, sentence)
+        )
+        return next(levels, None)
 
     def advance(self, known: Sequence[Alert], seen: Round) -> Sequence[Alert]:
         """Alerts that are new or stand differently."""

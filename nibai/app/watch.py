@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 
 from nibai.app.audit import Desk
@@ -236,8 +237,25 @@ class Watch:
         if part.track is None or part.track.blind or part.track.verdict is Verdict.CONFIRMED:
             return False
         return not (part.ended or self.exhausted(part)) and any(
-            part.claim in sentence.parts and self.sentence_verdict(sentence) not in SETTLED
+            part.claim in sentence.parts and not self.is_settled(sentence)
             for sentence in self.change.sentences
+        )
+
+    def is_settled(self, sentence: Sentence) -> bool:
+        """Whether it is decided, and refuted as surely as a rule asks: evidence goes on till then.
+
+        An e-value that was reached once holds at any number of looks (Ville).
+        """
+        verdict = self.sentence_verdict(sentence)
+        if verdict is not Verdict.REFUTED or sentence.asked is None:
+            return verdict in SETTLED
+        needed = -math.log(1 - sentence.shared(max(sentence.asked, self.level)))
+        return any(
+            part.claim in sentence.parts
+            and part.verdict is Verdict.REFUTED
+            and part.track is not None
+            and part.track.log_e_refute >= needed
+            for part in self.parts
         )
 
     def exhausted(self, part: Followed) -> bool:

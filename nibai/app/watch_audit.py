@@ -134,6 +134,9 @@ def _evidence(part: Followed, track: Track, notes: tuple[str, ...]) -> Evidence:
         if track.verdict is not None
         else track.log_e_value(plan.threshold, above=up)
     )
+    if track.verdict is Verdict.REFUTED:
+        # Where a rule asks for a higher level the evidence went on.
+        log_e = max(log_e, track.log_e_refute)
     missing = missing_blocks(track)
     return Evidence(
         requests=(track.baseline.requests, track.candidate.requests),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -23,6 +23,7 @@ from nibai.model import (
     Exhibits,
     Finding,
     Promise,
+    Sentence,
     SentenceResult,
     Verdict,
 )
@@ -38,7 +39,8 @@ LIKE_FOR_LIKE, RAW = "like_for_like", "raw"
 class ChangeView:
     """A change, its sentences with the verdicts that count, and the audit that describes it.
 
-    `level` is that of the verdicts, before sentences of one family share it.
+    `level` is that of the verdicts, before sentences of one family share it. `reached` are levels
+    of refutations that are known better than from the sentences.
     """
 
     change: Change
@@ -46,6 +48,7 @@ class ChangeView:
     sentences: tuple[SentenceResult, ...] = ()
     audit: Audit | None = None
     level: float = DEFAULT_LEVEL
+    reached: Mapping[Sentence, float] = field(default_factory=dict)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -84,9 +87,11 @@ def _verdict(families: Families, view: ChangeView, result: SentenceResult) -> No
     sentence = claim_name(result.sentence)
     code = VERDICT_CODES[result.verdict]
     families.add("nibai_claim_verdict", code, claim=sentence, **view.labels)
-    level = result.sentence.shared(view.level)
-    refuted = result.verdict is Verdict.REFUTED
-    reached = refuted_level(result.sentence, result.findings, level) if refuted else 0.0
+    reached = 0.0
+    if result.verdict is Verdict.REFUTED:
+        level = result.sentence.shared(view.level)
+        found = refuted_level(result.sentence, result.findings, level)
+        reached = view.reached.get(result.sentence, found)
     families.add("nibai_claim_refuted_level_ratio", reached, claim=sentence, **view.labels)
     for part in result.sentence.parts:
         families.add(

@@ -57,12 +57,14 @@ class Sentence:
     """One claim sentence: a conjunction of its parts.
 
     `family`: so many sentences of one rule, a segment each, share one error rate when they are
-    watched.
+    watched. `asked`: a rule counts its refutation only from this level on, so that it is watched on
+    until then.
     """
 
     text: str
     parts: tuple[Claim, ...]
     family: int = field(default=1, compare=False)
+    asked: float | None = field(default=None, compare=False)
 
     def shared(self, level: float) -> float:
         """The level at which it counts where its family's error rate is that of one claim.

@@ -71,6 +71,10 @@ class RuleBook(Protocol):
         """What the rules claim of a change, whether it was declared or not."""
         ...
 
+    def asked(self, change: Change, sentence: Sentence) -> float | None:
+        """From which level on a refutation counts for the rule that has it; None: no rule has."""
+        ...
+
     def advance(self, known: Sequence[Alert], seen: Round) -> Sequence[Alert]:
         """Alerts that are new or stand differently after a look; a pure function."""
         ...

@@ -1,6 +1,7 @@
 """What the server shows: metrics in two forms, pages with inert text, and to whom."""
 
 import base64
+import math
 import re
 import time
 from dataclasses import replace
@@ -15,7 +16,7 @@ from support.spans import batch
 from nibai.app.onwatch.exporter import Exporter
 from nibai.app.onwatch.jobs import configured_jobs
 from nibai.app.onwatch.pages import PER_PAGE, Pages
-from nibai.app.onwatch.standing import Reading
+from nibai.app.onwatch.standing import Board, Reading
 from nibai.claims import parse
 from nibai.document import to_document
 from nibai.errors import StoreError
@@ -179,6 +180,29 @@ def test_what_another_process_decided_is_exported_by_one_that_looked_before(show
     shown.exporter.renew()
     series = f'change="{change.id}",claim="1.5x-faster-at-p50",endpoint="{TWICE}",variant=""'
     assert f"nibai_claim_verdict{{{series}}} 1.0" in shown.client.get("/metrics").text
+
+
+def test_the_level_of_a_refutation_is_that_of_its_newest_evidence_and_of_its_family(shown):
+    def level(exporter=shown.exporter):
+        text = exporter.scrape("")[1].decode()
+        return float(re.search(r"nibai_claim_refuted_level_ratio\{.*\} (\S+)", text)[1])
+
+    change = followed(shown, "3x faster at p50")
+    seen = shown.board.round(shown.clock.now)
+    (one,) = seen.standings
+    newer = replace(one.findings[0], evidence=replace(one.findings[0].evidence, log_e_value=5.5))
+    shared = replace(one, sentence=replace(one.sentence, family=10), level=0.995, findings=(newer,))
+    shown.board.looked(seen.at + 1, (shared,))
+    shown.exporter.renew()
+    # What is stored stays as it was decided.
+    assert level() == pytest.approx(1 - 10 * math.exp(-5.5))
+    # A process that has not looked yet knows the verdict from the audit, the family from rules.
+    rules = replace(change, sentences=(replace(one.sentence, family=10),))
+    fresh = Exporter(
+        shown.config, shown.desk, board=Board(900.0, 0.0), tally=shown.tally,
+        stats=shown.ingest.stats, claimed=lambda _change: rules,
+    )  # fmt: skip
+    assert level(fresh) == pytest.approx(0.95)
 
 
 def test_a_fixed_window_report_sets_no_verdict(shown):

@@ -60,9 +60,11 @@ class Counted:
     def claimed(self, change: Change) -> Change:
         """The change with what the rules claim of it beside what was declared."""
         known = {sentence.parts for sentence in change.sentences}
-        values = functools.partial(self.segments.values, change)
-        more = [s for s in self.engine.book.claims(change, values) if s.parts not in known]
-        return replace(change, sentences=(*change.sentences, *dict.fromkeys(more)))
+        values, book = functools.partial(self.segments.values, change), self.engine.book
+        more = [s for s in book.claims(change, values) if s.parts not in known]
+        found = (*change.sentences, *dict.fromkeys(more))
+        sentences = tuple(replace(one, asked=book.asked(change, one)) for one in found)
+        return replace(change, sentences=sentences)
 
 
 def charts(desk: Desk) -> Callable[[str], bytes | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import nibai
@@ -34,7 +34,8 @@ from nibai.exposition import (
     encode_text,
     wants_native,
 )
-from nibai.model import Audit, Change, SentenceResult
+from nibai.model import Audit, Change, Sentence, SentenceResult, Standing, Verdict
+from nibai.stats.verdict import refuted_level
 from nibai.store.ingest import IngestStats
 from nibai.store.totals import Seen, Totals
 
@@ -159,22 +160,51 @@ class Exporter:
         ids = [row[0] for row in rows if row[1] == change.id]
         chosen = next((name for name in ids if name.startswith(WATCH)), ids[0] if ids else None)
         audit = None if chosen is None else self._audit(chosen)
-        standing, level = self._standing(change.id), self._config.schedule.level
+        own = self._own_standings(change.id)
+        standing = tuple(
+            SentenceResult(one.sentence, one.verdict, one.reason, one.findings) for one in own
+        )
+        level = self._config.schedule.level
         if audit is not None and not standing and not audit.id.startswith(REPORT):
             standing, level = audit.sentences, audit.level
         elif audit is not None and audit.id.startswith(WATCH):
             # Another process may have decided since this one looked; what is decided stays.
             decided = {r.sentence: r for r in audit.sentences if r.verdict in SETTLED}
             standing = tuple(decided.get(one.sentence, one) for one in standing)
-        return ChangeView(change, watched_since(change) or None, standing, audit, level)
+        reached = self._reached(change, own, standing, level)
+        return ChangeView(change, watched_since(change) or None, standing, audit, level, reached)
 
-    def _standing(self, change: str) -> tuple[SentenceResult, ...]:
+    def _own_standings(self, change: str) -> list[Standing]:
         seen = self._board.round(self._desk.clock())
-        return tuple(
-            SentenceResult(one.sentence, one.verdict, one.reason, one.findings)
-            for one in (() if seen is None else seen.standings)
-            if one.change.id == change
-        )
+        return [one for one in (() if seen is None else seen.standings) if one.change.id == change]
+
+    def _reached(
+        self,
+        change: Change,
+        own: Sequence[Standing],
+        results: Sequence[SentenceResult],
+        level: float,
+    ) -> dict[Sentence, float]:
+        """The levels of refutations: evidence goes on after the decision that is stored.
+
+        A stored sentence does not say how many share its error rate: rules do.
+        """
+        refuted = [one for one in results if one.verdict is Verdict.REFUTED]
+        if not refuted:
+            return {}
+        live = {one.sentence: one for one in own if one.verdict is Verdict.REFUTED}
+        known = [one.sentence for one in own] or self._detections.claimed(change).sentences
+        families = {one: one for one in known}
+        found = {}
+        for result in refuted:
+            sentence = families.get(result.sentence, result.sentence)
+            now = live.get(sentence)
+            found[sentence] = (
+                refuted_level(sentence, result.findings, sentence.shared(level))
+                if now is None
+                else refuted_level(sentence, now.findings, now.level)
+            )
+        return found
 
     def _audit(self, name: str) -> Audit | None:
         if name not in self._known:
