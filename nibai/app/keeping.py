@@ -22,6 +22,7 @@ from nibai.model import Change, Observation, SeriesKey
 from nibai.prediction_plans import plans_of
 from nibai.protocols import Pulled
 from nibai.store.capture_coverage import put_coverage
+from nibai.store.counted import counted_marks, raise_counted
 from nibai.store.ingest import Ingest
 from nibai.store.known_answers import unknown_answers
 from nibai.store.lake import Lake
@@ -104,6 +105,10 @@ class Keeper:
         ingest.flush()
         settle(state, ingest.collector, clock())
         self._final = final_marks(state, ingest.collector)
+        self._counted = counted_marks(state)
+        if self._final and not self._counted:  # read by an earlier version
+            raise_counted(state, {endpoint for endpoint, _, _ in self._final})
+            self._counted = counted_marks(state)
         self._settling = Settling(state, ingest.collector, clock, learns=learns)
         self._marks = _Marks()
         self._known: dict[Name, tuple[int, int]] | None = None
@@ -182,12 +187,15 @@ class Keeper:
         marks, self._marks = self._marks, _Marks()
         if marks.final_until:
             put_watermarks(self.state, source, marks.read_until, marks.final_until, marks.brings)
+            brought = {one[0] for several in marks.brings.values() for one in several}
+            raise_counted(self.state, brought)
             self._settling.read(marks.read_until, marks.final_until, marks.brings)
         self._waiting = 0
 
     def _revised(self, found: Difference, unsettled: Collection[Minute]) -> list[Revised]:
         """Minutes that were held otherwise, and final ones of which nothing was held.
 
+        Final for whoever counts them (`nibai.store.counted`), whichever replica or source is late.
         Those that changed after an age that was trusted had counted as final too.
         """
 
@@ -195,7 +203,7 @@ class Keeper:
             return self._was_final(one) or (one.key, one.minute) in unsettled
 
         places: dict[Place, list[Observation]] = {}
-        late = [one for one in found.new if counted(one)] if self._final else []
+        late = [one for one in found.new if counted(one)]
         for one in (*found.revised, *late):
             place = (*name_of(one.key), one.minute)
             places.setdefault(place, []).append(one)
@@ -205,7 +213,8 @@ class Keeper:
         ]
 
     def _was_final(self, one: Observation) -> bool:
-        return (one.minute + 1) * 60.0 <= self._final.get(name_of(one.key), -math.inf)
+        until = self._counted.get((one.key.endpoint, one.key.metric), -math.inf)
+        return (one.minute + 1) * 60.0 <= until
 
     def _written_before(self, key: SeriesKey, span: Span) -> bool:
         """Whether an earlier part of this reading may hold some of the minutes."""
