@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -130,10 +131,11 @@ def _dictionary(codes: np.ndarray, texts: Sequence[str]) -> pa.DictionaryArray:
     numbers: dict[str, int] = {}
     number = [numbers.setdefault(text, len(numbers)) for text in texts]
     indices = column(np.array(number, dtype=np.int32)[codes], pa.int32())
-    return pa.DictionaryArray.from_arrays(indices, _few_texts(list(numbers)), safe=False)
+    return pa.DictionaryArray.from_arrays(indices, _few_texts(tuple(numbers)), safe=False)
 
 
-def _few_texts(texts: Sequence[str]) -> pa.Array:
+@lru_cache(maxsize=256)
+def _few_texts(texts: tuple[str, ...]) -> pa.Array:
     """Texts as a column: `pa.array` imports pandas, and a cast costs as much as a batch."""
     packed = [text.encode() for text in texts]
     ends = np.cumsum([0, *map(len, packed)], dtype=np.int32)

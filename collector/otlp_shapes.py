@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, cast
 
 import numpy as np
@@ -37,6 +38,7 @@ class Spans:
         self.starts, self.ends = np.zeros((2, len(self.resource)), np.uint64)
         self.group = np.zeros(len(self.resource), np.int64)
         self.answers: list[tuple[int, Answer]] = []
+        self._lasts = [last for last, size in zip(accumulate(sizes), sizes, strict=True) if size]
         self._groups: dict[tuple[int, Signature], int] = {}
 
     @property
@@ -55,8 +57,7 @@ class Spans:
 
     def latest(self) -> int:
         """The end of the last span of a resource, the latest of them."""
-        last = np.flatnonzero(np.diff(self.resource, append=-1))
-        return int(self.ends[last].max()) if len(last) else 0
+        return max((int(self.ends[last - 1]) for last in self._lasts), default=0)
 
 
 def read_signature(signature: Signature) -> tuple[int, bool, bool, Attributes]:

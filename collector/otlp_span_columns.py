@@ -49,10 +49,10 @@ class SpanColumns:
         kinds, errors = self._kinds, self._errors()
         nested = self._parents & (kinds != SERVING[0]) & (kinds != SERVING[1])
         likeness = _Likeness(into.resource[first : first + len(kinds)], len(into.resources))
-        for values, most in ((kinds, 0x80), (nested, 2), (errors, 2)):
-            likeness.distinguish(values, most)
-        for codes in self._attributes.codes.T:
-            likeness.distinguish(codes, len(self._attributes.texts) + 1)
+        likeness.distinguish(kinds * 4 + nested * 2 + errors, 0x80 * 4)
+        codes = self._attributes.codes
+        for place in np.flatnonzero(codes.any(axis=0)):
+            likeness.distinguish(codes[:, place], len(self._attributes.texts) + 1)
         _, one, number = np.unique(likeness.codes[rows], return_index=True, return_inverse=True)
         groups = [
             into.number(
@@ -143,8 +143,6 @@ class _Likeness:
 
     def distinguish(self, values: np.ndarray, most: int) -> None:
         """Rows with different values (below `most`) are not alike."""
-        if not values.any():
-            return
         if self._most * most >= _LARGEST:
             self.codes = np.unique(self.codes, return_inverse=True)[1]
             self._most = len(values)
@@ -157,7 +155,8 @@ def _distinct(data: bytes, at: np.ndarray, end: np.ndarray) -> tuple[list[bytes]
     if not len(at):
         return [], np.zeros(0, np.int64)
     # Parts and what is between them take turns.
-    bounds = np.ravel((at, end), order="F").astype(np.int32)
+    bounds = np.empty(2 * len(at), np.int32)
+    bounds[::2], bounds[1::2] = at, end
     buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
     both = pa.Array.from_buffers(pa.binary(), len(bounds) - 1, buffers)
     parts = both.take(column(np.arange(0, len(bounds), 2), pa.int64())).dictionary_encode()

@@ -51,8 +51,9 @@ class Messages:
         self.words = np.ndarray(len(self.data) - 7, "<u8", self.data, 0, (1,))
         """The eight bytes from each position on, as one number."""
         self.odd = np.zeros(count, dtype=bool)
-        self._ends = np.cumsum(np.fromiter(map(len, messages), np.int64, count))
-        self._begins = np.concatenate([np.zeros(1, np.int64), self._ends[:-1]])
+        sizes = np.fromiter(map(len, messages), np.int64, count)
+        self._ends = sizes.cumsum()
+        self._begins = self._ends - sizes
 
     def fields(self, asked: frozenset[int]) -> Iterator[Fields]:
         """Fields with the tags asked for, in the order of each message.
