@@ -1,13 +1,13 @@
 """Counting the requests of one raw Parquet part in dense counters, batch by batch.
 
-Of every row three small numbers are kept until all ranges are known. Counters stand in order of
-time, so those of a batch lie close together where the part is sorted by time.
+All batches go through the same few arrays into the counters, and nothing is kept of their rows:
+fresh memory costs more than the arithmetic.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,25 +17,36 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet as pq
 
-from nibai.histogram import OVERFLOW_BUCKET, ZERO_BUCKET, bucket_index
-from nibai.store.rows import column
+from nibai.buckets import Numbering
+from nibai.histogram import (
+    OVERFLOW_BUCKET,
+    SCALE,
+    ZERO_BUCKET,
+    ZERO_THRESHOLD,
+    Int64Array,
+    bucket_index,
+)
+from nibai.store.parquet_ranges import column_range
+from nibai.store.rows import fillable
 
 MICROSECONDS_A_MINUTE = 60_000_000
-BATCH_ROWS = 1 << 17
-"""Smaller batches fit an inner cache, and lose more to calls and fresh memory than that gains."""
+BATCH_ROWS = 1 << 16
+"""Arrays of half a MiB: smaller batches lose more to calls than an inner cache gains."""
+
+BLOCK_COUNTERS = 1 << 17
+"""As many counters at once become rows: half a MiB, too."""
 
 MAX_SERIES = 1 << 14
-"""Combinations of key values that are worth numbering, in 16 bits; an hour has hundreds."""
+"""Combinations of key values that are worth numbering; an hour has hundreds."""
 
-MAX_SPREAD = 8
-"""Counters per row that a batch may span; rows further apart are counted together at the end."""
+LOWEST_BUCKET = int(bucket_index([math.nextafter(ZERO_THRESHOLD, 1)])[0])
+"""It holds values of either side of the threshold."""
 
-Int32Array = NDArray[np.int32]
-Int16Array = NDArray[np.int16]
+NONE = range(0)
 
 
 class _Unsuited(Exception):  # noqa: N818 - no error: the part is counted in another way
-    """Missing values, keys that are no text, or too many series."""
+    """Missing values, keys that are no text, or too many rows, series or counters."""
 
 
 def count_dense(
@@ -45,51 +56,39 @@ def count_dense(
 
     `most`: counters there may be. A value that is negative or NaN raises ValueError.
     """
-    series = _Series(keys)
+    file = pq.ParquetFile(part, read_dictionary=list(keys))
+    series, counters = _Series(keys), _Counters(most)
     try:
-        batches = [
-            _numbered(batch, series, time_us, value) for batch in _read(part, keys, time_us, value)
-        ]
+        counters.cover(*_expected(file.metadata, time_us, value))
+        for batch in _batches(file, [*keys, time_us, value]):
+            times, values = map(np.from_dlpack, batch.columns[len(keys) :])
+            number = series.numbers(batch)
+            counters.add(number, len(series.texts), np.asarray(times, dtype=np.int64), values)
     except _Unsuited:
         return None
-    if not batches:
-        return None
-    first, last = _ends(minutes for _, minutes, _ in batches)
-    buckets = _buckets([bucket for _, _, bucket in batches])
-    sizes = last - first + 1, len(series.texts), len(buckets)
-    if math.prod(sizes) > most:
-        return None
-    counts = np.zeros(math.prod(sizes), dtype=np.int64)
-    scattered = []
-    while batches:  # what is counted gives its memory back to the rest; fresh memory is slow
-        number, minutes, bucket = batches.pop()
-        position = _position(minutes - first, number, _slots(bucket, buckets), sizes)
-        if not _add(counts, position):
-            scattered.append(position)
-    if scattered:
-        counts += np.bincount(np.concatenate(scattered), minlength=len(counts))
-    return _table(counts, sizes, first, series, buckets)
+    return _table(counters, series) if series.texts else None
 
 
-def _read(part: Path, keys: tuple[str, ...], time_us: str, value: str) -> Iterable[pa.RecordBatch]:
-    file = pq.ParquetFile(part, read_dictionary=list(keys))
+def _expected(metadata: pq.FileMetaData, time_us: str, value: str) -> tuple[range, range]:
+    """Minutes and buckets by the part's statistics: counters of that size need not grow."""
+    if metadata.num_rows > np.iinfo(np.int32).max:
+        raise _Unsuited
+    times, values = (column_range(metadata, name) for name in (time_us, value))
+    if times is None or values is None or not ZERO_THRESHOLD < values[0] <= values[1] < math.inf:
+        return NONE, NONE
+    first, last = (time // MICROSECONDS_A_MINUTE for time in times)
+    return range(first, last + 1), _regular(bucket_index(values))
+
+
+def _batches(file: pq.ParquetFile, columns: list[str]) -> Iterable[pa.RecordBatch]:
+    """By row group: a batch of two would have to unite their dictionaries."""
     for group in range(file.num_row_groups):
         for batch in file.iter_batches(
-            BATCH_ROWS, row_groups=[group], columns=[*keys, time_us, value], use_threads=False
+            BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False
         ):
-            if batch.num_rows:
-                yield batch
-
-
-def _numbered(
-    batch: pa.RecordBatch, series: _Series, time_us: str, value: str
-) -> tuple[Int16Array, Int32Array, Int16Array]:
-    """Series, minute and bucket of every row."""
-    if any(array.null_count for array in batch.columns):
-        raise _Unsuited
-    minutes = np.from_dlpack(batch.column(time_us)) // MICROSECONDS_A_MINUTE
-    bucket = bucket_index(np.from_dlpack(batch.column(value)))
-    return series.numbers(batch), minutes.astype(np.int32), bucket.astype(np.int16)
+            if any(array.null_count for array in batch.columns):
+                raise _Unsuited
+            yield batch
 
 
 class _Series:
@@ -102,22 +101,25 @@ class _Series:
         self.keys = keys
         self.texts: dict[tuple[str, ...], int] = {}
         self._dictionaries: list[pa.Array] | None = None
-        self._numbers = np.zeros(1, dtype=np.int16)
-        self._in_order = True
+        self._numbers = np.zeros(0, dtype=np.int64)
+        self._places = np.empty(BATCH_ROWS, dtype=np.int32)
+        self._found = np.empty(BATCH_ROWS, dtype=np.int64)
 
-    def numbers(self, batch: pa.RecordBatch) -> Int16Array:
-        """The number of every row's combination."""
-        columns = [batch.column(key) for key in self.keys]
+    def numbers(self, batch: pa.RecordBatch) -> Int64Array:
+        """The number of every row's combination; holds until the next batch."""
+        columns = batch.columns[: len(self.keys)]
         if not all(pa.types.is_dictionary(one.type) for one in columns):
             raise _Unsuited
         dictionaries = [one.dictionary for one in columns]
         if not self._known(dictionaries):
             self._learn(dictionaries)
-        place = np.zeros(batch.num_rows, dtype=np.int32)
-        for one in columns:
-            place *= np.int32(len(one.dictionary))
-            place += np.from_dlpack(one.indices).astype(np.int32, copy=False)
-        return place.astype(np.int16) if self._in_order else self._numbers.take(place)
+        places, found = self._places[: batch.num_rows], self._found[: batch.num_rows]
+        places[:] = 0
+        for one, dictionary in zip(columns, dictionaries, strict=True):
+            places *= np.int32(len(dictionary))
+            places += np.asarray(np.from_dlpack(one.indices), dtype=np.int32)
+        # All places exist, nothing is clipped.
+        return self._numbers.take(places, out=found, mode="clip")
 
     def _known(self, dictionaries: list[pa.Array]) -> bool:
         return self._dictionaries is not None and all(
@@ -129,78 +131,135 @@ class _Series:
             raise _Unsuited
         combinations = product(*(one.to_pylist() for one in dictionaries))
         found = [self.texts.setdefault(texts, len(self.texts)) for texts in combinations]
-        self._numbers, self._dictionaries = np.array(found, dtype=np.int16), dictionaries
-        self._in_order = found == list(range(len(found)))
+        self._numbers, self._dictionaries = np.array(found, dtype=np.int64), dictionaries
 
 
-# -- positions --------------------------------------------------------------------------------
+class _Counters:
+    """Counts of shape (minutes, series, slots), as many as were needed until now.
+
+    Slots are the zero bucket, a range of regular buckets, and that of failed requests.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.minutes, self.buckets = NONE, NONE
+        self.counts = np.zeros((0, 0, 2), dtype=np.int32)
+        self._minutes = np.empty(BATCH_ROWS, dtype=np.int64)
+        self._numbering = Numbering(SCALE, BATCH_ROWS)
+
+    def add(
+        self, series: Int64Array, all_series: int, times_us: Int64Array, values: NDArray[Any]
+    ) -> None:
+        """Count rows, one each; `series` are numbers below `all_series`."""
+        minutes = self._minutes[: len(series)]
+        np.floor_divide(times_us, MICROSECONDS_A_MINUTE, out=minutes)
+        seconds = np.asarray(values, dtype=np.float64)
+        buckets = self._numbering.buckets(seconds)
+        minutes -= self.minutes.start
+        buckets -= self.buckets.start
+        if not self._hold(minutes, all_series, buckets):
+            minutes += self.minutes.start
+            buckets[:] = bucket_index(seconds)
+            self.cover(_range(minutes), _regular(buckets), all_series)
+            minutes -= self.minutes.start
+            np.clip(buckets, self.buckets.start - 1, self.buckets.stop, out=buckets)
+            buckets -= self.buckets.start
+        _, of_minute, slots = self.counts.shape
+        positions = minutes
+        positions *= of_minute
+        positions += series
+        positions *= slots
+        positions += buckets
+        positions += 1  # the zero bucket's
+        np.add.at(self.counts.reshape(-1), positions, np.int32(1))
+
+    def _hold(self, minutes: Int64Array, series: int, buckets: Int64Array) -> bool:
+        """Whether there are counters for all rows, and all values are regular."""
+        return (
+            series <= self.counts.shape[1]
+            and _all_below(len(self.minutes), minutes)
+            and _all_below(len(self.buckets), buckets)
+            and self.buckets.start > LOWEST_BUCKET
+        )
+
+    def cover(self, minutes: range, buckets: range, series: int = 0) -> None:
+        """Grow until there is a counter for everything within."""
+        minutes, buckets = _hull(self.minutes, minutes), _hull(self.buckets, buckets)
+        shape = len(minutes), max(series, self.counts.shape[1]), len(buckets) + 2
+        if shape == self.counts.shape:
+            return
+        if math.prod(shape) > self._most:
+            raise _Unsuited
+        counts = np.zeros(shape, dtype=np.int32)
+        if self.counts.size:
+            at = self.minutes.start - minutes.start
+            same = counts[at : at + len(self.minutes), : self.counts.shape[1]]
+            at = self.buckets.start - buckets.start + 1
+            same[:, :, at : at + len(self.buckets)] = self.counts[:, :, 1:-1]
+            same[:, :, [0, -1]] = self.counts[:, :, [0, -1]]
+        self.minutes, self.buckets, self.counts = minutes, buckets, counts
 
 
-def _ends(arrays: Iterable[NDArray[np.signedinteger[Any]]]) -> tuple[int, int]:
-    ends = [(int(array.min()), int(array.max())) for array in arrays]
-    return min(low for low, _ in ends), max(high for _, high in ends)
+def _all_below(end: int, values: Int64Array) -> bool:
+    """Whether all lie in 0 .. end - 1."""
+    return bool(values.view(np.uint64).max(initial=0) < end)
 
 
-def _buckets(arrays: list[Int16Array]) -> Int32Array:
-    """The buckets to count in, rising; those of zero and failed requests only where needed."""
-    low, high = _ends(arrays)
-    if low > ZERO_BUCKET and high < OVERFLOW_BUCKET:
-        return np.arange(low, high + 1, dtype=np.int32)
-    regular = [array[(array > ZERO_BUCKET) & (array < OVERFLOW_BUCKET)] for array in arrays]
-    some = [array for array in regular if len(array)]
-    low, high = _ends(some) if some else (0, 0)
-    return np.array([ZERO_BUCKET, *range(low, high + 1), OVERFLOW_BUCKET], dtype=np.int32)
+def _range(values: NDArray[np.integer]) -> range:
+    return range(int(values.min()), int(values.max()) + 1) if values.size else NONE
 
 
-def _slots(bucket: Int16Array, buckets: Int32Array) -> Int32Array:
-    """Where in `buckets` the bucket of every row stands."""
-    if buckets[0] != ZERO_BUCKET:
-        return np.asarray(bucket - buckets[0], dtype=np.int32)
-    low, high = buckets[1], buckets[-2]
-    slots: Int32Array = np.clip(bucket, low - 1, high + 1) - (low - 1)
-    return slots
+def _regular(buckets: NDArray[np.integer]) -> range:
+    """Those of neither zero nor failed requests."""
+    return _range(buckets[(buckets > ZERO_BUCKET) & (buckets < OVERFLOW_BUCKET)])
 
 
-def _position(
-    minute: Int32Array, series: Int16Array, slot: Int32Array, sizes: tuple[int, int, int]
-) -> NDArray[np.int64]:
-    position = minute.astype(np.int64)
-    position *= sizes[1]
-    position += series
-    position *= sizes[2]
-    position += slot
-    return position
+def _hull(known: range, more: range) -> range:
+    if not known or not more:
+        return known or more
+    return range(min(known.start, more.start), max(known.stop, more.stop))
 
 
-def _add(counts: NDArray[np.int64], position: NDArray[np.int64]) -> bool:
-    """Count a batch, unless its rows lie too far apart."""
-    low, high = int(position.min()), int(position.max())
-    if high - low > MAX_SPREAD * len(position):
-        return False
-    position -= low
-    counts[low : high + 1] += np.bincount(position)
-    return True
-
-
-def _table(
-    counts: NDArray[np.int64],
-    sizes: tuple[int, int, int],
-    first: int,
-    series: _Series,
-    buckets: Int32Array,
-) -> pa.Table:
-    used = np.flatnonzero(counts != 0)
-    # Everything but the bucket is the same for all counters of a series and minute.
-    cells = len(counts) // sizes[2]
-    each = np.diff(np.searchsorted(used, np.arange(cells + 1) * sizes[2]))
-    minutes, numbers = np.divmod(np.arange(cells, dtype=np.int32), np.int32(sizes[1]))
-    arrays: list[pa.Array] = []
+def _table(counters: _Counters, series: _Series) -> pa.Table:
+    """A row per counter that is not zero."""
+    _, of_minute, slots = counters.counts.shape
+    counts = counters.counts.reshape(-1, slots)
+    minute, number = np.divmod(np.arange(len(counts), dtype=np.int32), np.int32(of_minute))
+    # Everything but bucket and count is the same for all counters of a series and minute.
+    codes, dictionaries = [], []
     for texts in zip(*series.texts, strict=True):
-        codes = {text: code for code, text in enumerate(dict.fromkeys(texts))}
-        of_series = np.array([codes[text] for text in texts], dtype=np.int32)
-        indices = column(np.repeat(of_series[numbers], each), pa.int32())
-        arrays.append(pa.DictionaryArray.from_arrays(indices, pa.array(list(codes), pa.string())))
-    arrays.append(column(np.repeat(minutes + np.int32(first), each), pa.int32()))
-    arrays.append(column(np.tile(buckets.astype(np.int16), cells).take(used), pa.int16()))
-    arrays.append(column(counts.take(used), pa.int64()))
-    return pa.table(arrays, names=[*series.keys, "minute", "bucket", "count"])
+        known = {text: code for code, text in enumerate(dict.fromkeys(texts))}
+        codes.append(np.array([known[text] for text in texts], dtype=np.int32)[number])
+        dictionaries.append(pa.array(list(known), pa.string()))
+    of_cells = [*codes, minute + np.int32(counters.minutes.start)]
+    kinds = [*(pa.int32() for _ in of_cells), pa.int16(), pa.int64()]
+    rows = int(np.count_nonzero(counts))
+    columns, outs = zip(*(fillable(rows, kind) for kind in kinds), strict=True)
+    _fill(outs, counts, of_cells, [ZERO_BUCKET, *counters.buckets, OVERFLOW_BUCKET])
+    arrays = [
+        pa.DictionaryArray.from_arrays(indices, dictionary, safe=False)
+        for indices, dictionary in zip(columns, dictionaries, strict=False)
+    ]
+    names = [*series.keys, "minute", "bucket", "count"]
+    return pa.table([*arrays, *columns[len(arrays) :]], names)
+
+
+def _fill(
+    outs: Sequence[NDArray[Any]],
+    counts: NDArray[np.int32],
+    of_cells: list[NDArray[np.int32]],
+    buckets: list[int],
+) -> None:
+    """Write what is not zero of `counts`, shape (cells, buckets), block by block."""
+    step, done = max(BLOCK_COUNTERS // len(buckets), 1), 0
+    of_block = np.tile(np.array(buckets, dtype=np.int16), step)
+    for first in range(0, len(counts), step):
+        block = counts[first : first + step].reshape(-1)
+        used = np.flatnonzero(block != 0)
+        cell = used // len(buckets)
+        *of_cell, bucket, count = (out[done : done + len(used)] for out in outs)
+        for values, out in zip(of_cells, of_cell, strict=True):
+            values[first : first + step].take(cell, out=out, mode="clip")
+        of_block.take(used, out=bucket, mode="clip")
+        count[:] = block.take(used)
+        done += len(used)

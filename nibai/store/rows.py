@@ -121,6 +121,17 @@ def column(values: np.ndarray, kind: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), [None, buffer])
 
 
+def fillable(length: int, kind: pa.DataType) -> tuple[pa.Array, np.ndarray]:
+    """A column of numbers, and the array to fill it through.
+
+    In memory that Arrow keeps for the next column: what numpy lets go of goes back to the system,
+    and getting it again, page by page, takes longer than most arithmetic.
+    """
+    dtype = np.dtype(kind.to_pandas_dtype())
+    buffer = pa.allocate_buffer(length * dtype.itemsize)
+    return pa.Array.from_buffers(kind, length, [None, buffer]), np.frombuffer(buffer, dtype=dtype)
+
+
 def text_column(values: Sequence[str | None]) -> pa.Array:
     """Texts with gaps as a column, without pandas (see `column`).
 
