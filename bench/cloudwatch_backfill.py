@@ -27,6 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+import numpy as np
 from fakeaws.generated import GeneratedMetrics
 from fakeaws.server import FakeAws
 
@@ -39,6 +40,7 @@ DAY_MINUTES = 1440
 DAYS = 15
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 CELL = 1e-5
+WARM_CALLS = 200
 SHOWN = 12
 """Progress lines that are printed of each reading."""
 
@@ -156,7 +158,15 @@ class Reading:
         for line in _some(self.bars):
             print(f"  | {line.strip()}")
         went = ", ".join(f"{mib:.0f}" for _, mib in _some(self.memory))
-        print(f"  memory on the way (MiB): {went}; peak {self.peak:.0f}")
+        print(f"  memory on the way (MiB): {went}; peak {self.peak:.0f}; {self._growth()}")
+
+    def _growth(self) -> str:
+        """How memory grew once it was warm, by least squares."""
+        late = [one for one in self.memory if one[0] > self.memory[0][0] + WARM_CALLS]
+        if len(late) < SHOWN or late[-1][0] - late[0][0] < WARM_CALLS:
+            return "too short to tell its growth"
+        calls, mib = np.array(late, dtype=float).T
+        return f"{1000 * np.polyfit(calls, mib, 1)[0]:+.1f} MiB per 1,000 calls"
 
 
 def main() -> int:

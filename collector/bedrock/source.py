@@ -101,10 +101,12 @@ class BedrockSource:
         logs = () if self._logs is None else (self._logs.logs.name,)
         return (*self._latencies.series, *logs)
 
-    def missing(self, series: Sequence[str]) -> tuple[Mapping[str, str], float]:
+    def missing(
+        self, series: Sequence[tuple[str, str]]
+    ) -> tuple[Mapping[tuple[str, str], str], float]:
         """What CloudWatch lists in place of models that gave nothing."""
         own = set(self._latencies.series)
-        return self._latencies.missing([one for one in series if one in own])
+        return self._latencies.missing([one for one in series if one[0] in own])
 
     def preview(self, read_until: Mapping[str, float]) -> Preview:
         """What is asked of CloudWatch, and from which hour logs are listed."""

@@ -25,6 +25,8 @@ WORDS = {
     "AvailabilityZone": "zone",
 }
 
+Key = tuple[str, str]
+
 Listed = frozenset[Dimensions]
 """Dimension sets, each in the order of its names."""
 
@@ -44,10 +46,10 @@ class Names:
         self._client = client
         self.requests = 0
 
-    def missing(self, several: Mapping[str, Series]) -> dict[str, str]:
-        """Fact and remedy of each series that is not listed; `several` by the names they have."""
+    def missing(self, several: Mapping[Key, Series]) -> dict[Key, str]:
+        """Fact and remedy of each series that is not listed; `several` by name and variant."""
         alike: dict[tuple[str, str, tuple[str, ...]], Listed] = {}
-        found = {}
+        found: dict[Key, str] = {}
         for key, series in several.items():
             labels = tuple(sorted(dict(series.dimensions)))
             asked = (series.published.namespace, series.published.name, labels)

@@ -102,12 +102,14 @@ class CloudWatchSource:
         """Moments of changes by endpoint: percentiles are read more often around them."""
         self._changes = changes
 
-    def missing(self, series: Sequence[str]) -> tuple[Mapping[str, str], float]:
+    def missing(
+        self, series: Sequence[tuple[str, str]]
+    ) -> tuple[Mapping[tuple[str, str], str], float]:
         """What CloudWatch lists in place of series that gave nothing."""
         if self._names is None:
             return {}, 0.0
         before = self._names.requests
-        said = self._names.missing({one: self._wanted[one].series for one in series})
+        said = self._names.missing({one: self._wanted[one[0]].series for one in series})
         return said, (self._names.requests - before) * DOLLARS_PER_REQUEST
 
     def preview(self, read_until: Mapping[str, float]) -> Preview:

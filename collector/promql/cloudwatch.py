@@ -40,6 +40,8 @@ CADENCE = Cadence(
 )
 """Ranges reach back a week; late minutes are read again for three hours."""
 
+VENDED_LABELS = ("EndpointName", "VariantName")
+COMPONENT_LABEL = "InferenceComponentName"
 ENDPOINT = "aws.sagemaker.endpoint.name"
 VARIANT = "aws.sagemaker.variant.name"
 REPLICA = ("@resource.host.id", "aws.sagemaker.container.id")
@@ -60,8 +62,24 @@ def wanted_metrics(options: Mapping[str, object]) -> list[Wanted]:
     found: list[Wanted] = []
     for endpoint, variants in endpoints.items():
         for name in metrics:
-            found += _of(str(name), f"sagemaker/{scope}/{endpoint}", str(endpoint), variants)
+            key = f"sagemaker/{scope}/{endpoint}"
+            found += [
+                _expecting(one, key, variants)
+                for one in _of(str(name), key, str(endpoint), variants)
+            ]
     return [replace(one, failures=_beside(one, errors)) for one in found]
+
+
+def _expecting(one: Wanted, key: str, variants: Sequence[str]) -> Wanted:
+    """With the variants that are to come by it."""
+    label, value = one.matchers[0]
+    labels, own = VENDED_LABELS, [name for name in variants if not name.startswith(COMPONENT)]
+    if label == COMPONENT_LABEL:
+        labels, own = (COMPONENT_LABEL, COMPONENT_LABEL), [COMPONENT + value]
+    elif label == ENDPOINT:
+        labels, own = (ENDPOINT, VARIANT), list(variants)
+    metric = f"{one.metric}_by_type" if one.names[0].endswith(BY_TYPE) else one.metric
+    return replace(one, expects=tuple((key, name, metric) for name in own), labels=labels)
 
 
 def build(options: Mapping[str, object]) -> Puller:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from collector.promql.asking import Asker
 from collector.promql.client import PromqlClient, TooMuchError
 from collector.promql.discovery import discovered
+from collector.promql.instead import instead
 from collector.promql.minutes import MINUTE, Minutes, Read
 from collector.promql.reading import read
 from collector.promql.selectors import selector
@@ -89,6 +90,19 @@ class PromqlSource:
             f"read every {self._cadence.every_seconds / 60:g} minutes",
         )
 
+    def missing(
+        self, series: Sequence[tuple[str, str]]
+    ) -> tuple[Mapping[tuple[str, str], str], float]:
+        """What the server has in place of variants that gave nothing; asking for labels is free."""
+        now = self._clock()
+        week = Window(now - self._cadence.backfill_seconds, now)
+        found = {}
+        for name, variant in series:
+            told = instead(self._client, self._wanted[name], variant, week)
+            if told is not None:
+                found[name, variant] = told
+        return found, 0.0
+
     def pull(self, read_until: Mapping[str, float]) -> Iterator[Pulled]:
         """Everything since each metric was read; one that cannot be read is told as a problem."""
         self._affordable()
@@ -150,7 +164,7 @@ class PromqlSource:
                 window=chunk,
                 read_until=marks,
                 final_until=final,
-                brings={name: _brought(observed)},
+                brings={name: _brought(observed) | set(found.wanted.expects)},
                 dollars=self._dollars() + checked.dollars,
                 notes=_notes(done) | ({checked.note: 1} if checked.note else {}),
             )

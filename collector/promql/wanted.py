@@ -39,6 +39,8 @@ class Wanted:
     `factor`: base units in one of its units. `key` maps labels to the series, None: leave it out.
     `temporality` is asked by label where it is None, and `otherwise` where no label tells.
     `failures` are counters beside a histogram: all requests first, then those that failed.
+    `expects`: (endpoint, variant, metric) of everything that is to come by it, where that is known;
+    `labels` name the endpoint and the variant then.
     """
 
     metric: str
@@ -51,6 +53,8 @@ class Wanted:
     temporality: Temporality | None = None
     otherwise: Temporality = Temporality.CUMULATIVE
     failures: tuple[str, ...] = ()
+    expects: tuple[tuple[str, str, str], ...] = ()
+    labels: tuple[str, str] | None = None
 
     @property
     def series_name(self) -> str:

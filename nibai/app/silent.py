@@ -65,11 +65,12 @@ def _explained(
     seen: Mapping[str, set[str]],
 ) -> tuple[dict[Read, str], float]:
     """Fact and remedy of what does not seem to exist."""
-    looked: Mapping[str, str] | None = None
+    looked: Mapping[tuple[str, str], str] | None = None
     dollars, refused = 0.0, ""
     if isinstance(puller, Naming):
         try:
-            looked, dollars = puller.missing(sorted({series for series, _, _ in new}))
+            asked = sorted({(series, variant) for series, _, variant in new})
+            looked, dollars = puller.missing(asked)
         except CollectError as error:
             refused = f" (names could not be compared: {error})"
     found = {}
@@ -78,10 +79,10 @@ def _explained(
         exists = variant in seen.get(endpoint, ())
         if exists and (endpoint, variant) not in gave:
             continue  # it merely had no requests
-        if looked is not None and series not in looked:
+        if looked is not None and (series, variant) not in looked:
             continue
         there = seen.get(endpoint) or {v for e, v, _ in known if e == endpoint} - {variant}
-        found[one] = (looked or {}).get(series) or _nearest(variant, there) + refused
+        found[one] = (looked or {}).get((series, variant)) or _nearest(variant, there) + refused
     return found, dollars
 
 

@@ -98,11 +98,13 @@ class Priced(Protocol):
 class Naming(Protocol):
     """A puller that can look what there is in the place of series that gave nothing."""
 
-    def missing(self, series: Sequence[str]) -> tuple[Mapping[str, str], float]:
+    def missing(
+        self, series: Sequence[tuple[str, str]]
+    ) -> tuple[Mapping[tuple[str, str], str], float]:
         """(fact and remedy of each that is not there by its name or metric, what asking cost).
 
-        Series that exist and merely had no requests are left out. Raises CollectError where nobody
-        can be asked.
+        By name of a series and variant. Those that exist and merely had no requests are left out.
+        Raises CollectError where nobody can be asked.
         """
         ...
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from fakeaws.metrics import Faults, Metrics, ServiceError
+from fakeaws.promql import Promql
 from fakeaws.server import FakeAws
 
 from collector.cloudwatch.names import said
@@ -173,3 +174,37 @@ def test_silent_series_are_kept_with_their_date_and_counted(account):
 )  # fmt: skip
 def test_whatever_dimension_is_wrong_is_named(series, listed, text):
     assert text in said(series, listed, [])
+
+
+def test_variants_that_promql_does_not_know_are_told_too(account, monkeypatch):
+    times = NOW - 1800 + 60 * np.arange(20.0)
+    data = {
+        name: [({"EndpointName": "chat", "VariantName": variant}, times, np.full(20, 1e5))
+               for variant in ("blue", "green")]
+        for name in ("ModelLatency",)
+    }  # fmt: skip
+    monkeypatch.setattr("time.time", lambda: NOW)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with FakeAws(promql=Promql(data), cloudwatch=account.metrics) as fake:
+        section = {
+            "account": "123456789012", "region": "eu-west-1", "path": "promql",
+            "endpoints": {"chat": ["blue", "gren"], "chta": ["blue"], "x": ["ic:lama"]},
+            "metrics": ["ModelLatency"], "endpoint_url": fake.url,
+        }  # fmt: skip
+        document = {"data": str(account.folder / "data"), "cloudwatch": [section]}
+        config = Config.model_validate(document)
+        ((_, done),) = collect(config, configured(config), clock=lambda: NOW)
+        ((_, again),) = collect(config, configured(config), clock=lambda: NOW)
+    assert sorted(done.silent) == [
+        (
+            f"{CHAT} gren: never gave any model_latency: PromQL knows no variant 'gren' in a week, "
+            f"but green, blue: did you mean green; {UNLESS}"
+        ),
+        (
+            f"sagemaker/{SCOPE}/chta blue: never gave any model_latency: PromQL knows no endpoint "
+            f"'chta' in a week, but chat: did you mean chat; {UNLESS}"
+        ),
+    ]
+    (problem,) = done.problems
+    assert problem.startswith('PromQL: no series ModelLatencyForIc{InferenceComponentName="lama"}')
+    assert again.silent == []
