@@ -6,9 +6,10 @@ import numpy as np
 
 from nibai.claims import print_claim, quantile_label
 from nibai.model import Change, Claim, Promise, Reason, ReasonCode
-from nibai.stats.block_values import requests_needed
+from nibai.stats.block_values import requests_needed, trials_of
 from nibai.stats.day_pairs import BLOCK_SECONDS
 from nibai.stats.following import FollowPlan
+from nibai.stats.sequential_rates import Trials
 from nibai.stats.verdict import faster_threshold, no_slower_threshold
 from nibai.stats.whitening import history_correlation
 from nibai.store.paired_blocks import PairedBlocks, Past
@@ -81,6 +82,7 @@ def plan_part(
         shares=claim.promise is Promise.ERRORS,
         weights=past.weights(),
         until=pairs.until,
+        past=trials_of(past.segments) if claim.promise is Promise.ERRORS else Trials(),
     )
 
 

@@ -12,6 +12,7 @@ from nibai.conventions import METRICS
 from nibai.document import iso
 from nibai.model import Claim, Promise, Reason, ReasonCode, Verdict
 from nibai.stats.following import Track
+from nibai.stats.sequential_rates import fixed_requests
 from nibai.stats.settling import AGES_SECONDS, MISTAKE, MOST_SHARE
 
 NO_BOUND = "no bound"
@@ -165,9 +166,36 @@ def _over(watch: Watch, part: Followed) -> str:
 
 def _more(track: Track) -> str:
     missing = missing_blocks(track)
+    counted = _requests_more(track) if track.plan.shares else ""
     if missing is None:
-        return ""
-    return f"; about {hours_text(missing * track.plan.block_seconds)} more would decide"
+        return f"; {counted}" if counted else ""
+    said = f"; about {hours_text(missing * track.plan.block_seconds)} more would decide"
+    return f"{said}; {counted}" if counted else said
+
+
+def _requests_more(track: Track) -> str:
+    """How many requests counts of failures alone need, beside a test that looks once."""
+    rates, threshold = track.rates, track.plan.threshold
+    needed = rates.requests_needed(threshold)
+    if needed is None:
+        return "so near to the claim nothing says when it would be decided"
+    shares = rates.baseline.share, rates.candidate.share
+    once = fixed_requests(shares, threshold, track.plan.level)
+    return (
+        f"at these shares of failures the counts need {_about(needed)} requests a side "
+        f"({_about(once)} in a test at one time chosen beforehand), and have "
+        f"{min(rates.baseline.requests, rates.candidate.requests):,}"
+    )
+
+
+def _about(number: float) -> str:
+    """Two digits that count.
+
+    >>> _about(35077.0), _about(8.2)
+    ('35,000', '8')
+    """
+    digits = max(len(f"{number:.0f}") - 2, 0)
+    return f"{round(number, -digits):,.0f}"
 
 
 def missing_blocks(track: Track) -> int | None:

@@ -19,16 +19,14 @@ from nibai.stats.sequential import BlockSums, ConfidenceSequence, MixtureTest
 from nibai.stats.sequential_rates import RateSequence, Trials
 from nibai.stats.verdict import decide
 
-MOST_TIMES = 30.0
-"""An interval so many times wider than the distance to the claim says nothing about the wait."""
-
 
 @dataclass(frozen=True, slots=True)
 class FollowPlan:
     """What is fixed before the first look: blocks, correlation, segment shares, and the question.
 
     `phi` None: too little history. `threshold` is what the value has to reach ("better" upward):
-    log2 ratio, or minus the allowed rise of the error share when `shares` is set.
+    log2 ratio, or minus the allowed rise of the error share when `shares` is set; then `past` holds
+    failures and requests before the change.
     """
 
     cut: float
@@ -42,6 +40,7 @@ class FollowPlan:
     shares: bool = False
     weights: Mapping[str, float] = field(default_factory=dict)
     until: float | None = None
+    past: Trials = field(default_factory=Trials)
 
     @property
     def test(self) -> MixtureTest:
@@ -168,17 +167,16 @@ class Track:
         pairs = None if bar is None else self.plan.test.pairs_needed(self.sums, bar)
         if pairs is None or not self.plan.shares:
             return None if pairs is None else pairs + 1
-        distance = abs(self.value - self.plan.threshold)
-        above = self.value > self.plan.threshold
-        half = self.value - self.rates.low if above else self.rates.high - self.value
-        if distance <= 0 or half > MOST_TIMES * distance:
+        needed, blocks = self.rates.requests_needed(self.plan.threshold), self.sums.blocks
+        if needed is None:
             return None
-        return max(pairs + 1, math.ceil(self.sums.blocks * (half / distance) ** 2))
+        a_block = max(self.baseline.requests, self.candidate.requests) / blocks
+        return max(pairs + 1, math.ceil(needed / a_block))
 
 
 def new_track(plan: FollowPlan) -> Track:
     """A track before its first block."""
-    return Track(plan, rates=RateSequence(plan.level))
+    return Track(plan, rates=RateSequence(plan.level, past=plan.past))
 
 
 def _advance(track: Track, number: int, reading: BlockReading) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 Assumes that requests fail independently of each other, with one constant chance per side. Failures
 that come in bursts break that, so nibai decides an error claim only when this sequence and the
 block sequence of `nibai.stats.sequential` on block differences agree (`nibai.app.watch`).
+Any prior that is fixed before the data keeps the guarantee. Jeffreys' knows nothing of how rare
+failures are, and pays for it with twice the requests; so half of the weight is on a prior around
+the share of failures before the change, worth five failures.
 Source: Robbins 1970 (mixture of likelihood ratios); nibai's statistics.md, section 7.
 """
 
@@ -11,14 +14,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 PRIOR = 0.5
 """Jeffreys' prior Beta(1/2, 1/2): tight for rare failures without knowing how rare they are."""
+
+PAST_FAILURES = 5.0
+"""Failures that the past counts for at most: the candidate may be far from it."""
 
 PRECISE = 1e-6
 """Relative width at which the search for the best base rate ends."""
 
 MAX_STEPS = 60
+MOST_REQUESTS = 1e9
 
 EDGE = 1e-4
 """Bounds are found, from outside, to this share of their distance from the estimate."""
@@ -40,18 +48,29 @@ class Trials:
         """Failures per request; NaN without requests."""
         return self.failures / self.requests if self.requests else math.nan
 
-    def log_mixture(self) -> float:
-        """Ln of the likelihood averaged over the prior."""
-        return log_mixture(self.failures, self.requests)
+    def log_mixture(self, past: Trials | None = None) -> float:
+        """Ln of the likelihood averaged over the prior, or over one around the past's share.
+
+        >>> rare = Trials(12, 1000)
+        >>> rare.log_mixture(Trials(100, 10_000)) > rare.log_mixture() + 1
+        True
+        """
+        if past is None:
+            return log_mixture(self.failures, self.requests)
+        share = past.failures / past.requests
+        a = min(PAST_FAILURES, past.failures)
+        prior = (a, a * (1 - share) / share)
+        return log_mixture(self.failures, self.requests, prior)
 
     def log_likelihood(self, share: float) -> float:
         """Ln of the likelihood of a share, minus infinity where it is impossible."""
         return log_likelihood(self.failures, self.requests, share)
 
 
-def log_mixture(hits: float, n: float) -> float:
+def log_mixture(hits: float, n: float, prior: tuple[float, float] = (PRIOR, PRIOR)) -> float:
     """Ln of the likelihood of hits of n, averaged over the prior; fractions are expected counts."""
-    return _log_beta(PRIOR + hits, PRIOR + n - hits) - _log_beta(PRIOR, PRIOR)
+    a, b = prior
+    return _log_beta(a + hits, b + n - hits) - _log_beta(a, b)
 
 
 def log_likelihood(hits: float, n: float, share: float) -> float:
@@ -60,6 +79,17 @@ def log_likelihood(hits: float, n: float, share: float) -> float:
         return -math.inf
     of_hits = hits * math.log(share) if hits else 0.0
     return of_hits + ((n - hits) * math.log1p(-share) if n > hits else 0.0)
+
+
+def fixed_requests(shares: tuple[float, float], difference: float, level: float) -> float:
+    """Requests a side that a test at one time, chosen beforehand, needs to see it half the time.
+
+    >>> round(fixed_requests((0.01, 0.019), 0.005, 0.95))
+    6852
+    """
+    spread = sum(share * (1 - share) for share in shares)
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    return z * z * spread / (shares[1] - shares[0] - difference) ** 2
 
 
 def share_interval(trials: Trials, level: float = 0.95) -> tuple[float, float]:
@@ -87,7 +117,8 @@ class RateSequence:
 
     Guarantee: [low, high] covers the true difference at all times together at `level`. Both sides'
     counts add up over stretches; `low` and `high` are the intersection over the looks that were
-    really taken, so a joined stretch counts as one look.
+    really taken, so a joined stretch counts as one look. `past`: failures and requests before the
+    change, fixed before the first look.
     """
 
     level: float = 0.95
@@ -96,6 +127,7 @@ class RateSequence:
     last: int = -1
     low: float = -1.0
     high: float = 1.0
+    past: Trials = Trials()
 
     @property
     def value(self) -> float:
@@ -120,8 +152,37 @@ class RateSequence:
 
         The product of both sides' e-values, at the base rate that suits the hypothesis best.
         """
-        mixture = self.baseline.log_mixture() + self.candidate.log_mixture()
-        return mixture - self._best_log_likelihood(difference)
+        return self._log_mixture() - self._best_log_likelihood(difference)
+
+    def _log_mixture(self) -> float:
+        """Of both sides: half Jeffreys' prior, half one around the past, where one is known."""
+        sides = (self.baseline, self.candidate)
+        plain = sum(side.log_mixture() for side in sides)
+        if not 0 < self.past.failures < self.past.requests:
+            return plain
+        informed = sum(side.log_mixture(self.past) for side in sides)
+        high, low = max(plain, informed), min(plain, informed)
+        return high + math.log1p(math.exp(low - high)) - math.log(2)
+
+    def requests_needed(self, difference: float) -> int | None:
+        """Requests a side, in all, that reject a difference if shares stay as they are.
+
+        None where they never would. As an experiment of a known size needs `fixed_requests`.
+        """
+        shares = self.baseline.share, self.candidate.share
+        limit = -math.log(1 - self.level)
+        if not abs(self.value - difference) > 1 / MOST_REQUESTS:
+            return None  # nothing is known, or it is exactly so
+        n = float(max(self.baseline.requests, self.candidate.requests, 1))
+        for step in (2.0, 1.1):
+            while n < MOST_REQUESTS and self._expected(shares, n).log_e(difference) < limit:
+                n *= step
+            n /= step if step > 1.5 else 1.0  # noqa: PLR2004 - the coarse one
+        return None if n >= MOST_REQUESTS else math.ceil(n)
+
+    def _expected(self, shares: tuple[float, float], n: float) -> RateSequence:
+        first, second = (Trials(round(share * n), round(n)) for share in shares)
+        return replace(self, baseline=first, candidate=second)
 
     def log_e_value(self, difference: float, *, above: bool) -> float:
         """Ln of the one-sided e-value for "above this" (or below); -inf on the wrong side."""

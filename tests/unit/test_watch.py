@@ -1,5 +1,6 @@
 """Following a change in the lake: what is read when, what is kept, and what it says."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -283,6 +284,19 @@ def test_errors_are_decided_by_blocks_and_by_counts(desk, clock):
     assert finding.verdict is Verdict.REFUTED
     assert 0.2 < finding.estimate.low < 0.7 < finding.estimate.high
     assert finding.reason.text.startswith("errors changed by +")
+
+
+def test_how_many_requests_errors_need_is_said(desk, clock):
+    change = declared(desk, "errors up at most 66pp", endpoint="onprem/tokyo/failing")
+    audit = watched(desk, clock, change, limit=5 * 3600)
+    (finding,) = audit.findings
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert re.search(
+        r"undecided so far; about [\d.]+ (h|d) more would decide; at these shares of failures the "
+        r"counts need [\d,]+ requests a side \([\d,]+ in a test at one time chosen beforehand\), "
+        r"and have 600$",
+        finding.reason.text,
+    ), finding.reason.text
 
 
 def test_a_quantile_among_failed_requests_decides_nothing(desk, clock):
