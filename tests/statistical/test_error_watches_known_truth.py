@@ -17,7 +17,7 @@ STREAM, REPETITIONS, UNCHANGED = 5, 60, 200
 PAST_BLOCKS = 14 * 48
 
 
-def decided_after(rng, requests, shares, allowed, past, most):
+def decided_after(rng, requests, shares, *, allowed, past, most):
     """The block that decided, infinite when none did."""
     track = new_track(
         FollowPlan(
@@ -48,7 +48,10 @@ def test_the_past_saves_blocks(figure, requests, shares, allowed):
         rng = np.random.default_rng(STREAM)
         n = PAST_BLOCKS * requests if known else 0
         past = Trials(round(n * shares[0]), n)
-        days = [decided_after(rng, requests, shares, allowed, past, 96) for _ in range(REPETITIONS)]
+        days = [
+            decided_after(rng, requests, shares, allowed=allowed, past=past, most=96)
+            for _ in range(REPETITIONS)
+        ]
         found.append(float(np.quantile(days, 0.5, method="higher")))
     once = fixed_requests(shares, allowed, 0.95) / requests
     figure(
@@ -65,7 +68,8 @@ def test_exactly_true_claims_are_rarely_decided(figure, share, before):
     rng = np.random.default_rng(STREAM + 1)
     past = Trials(round(PAST_BLOCKS * 600 * before), PAST_BLOCKS * 600)
     days = [
-        decided_after(rng, 600, (share, share + 0.005), 0.005, past, 48) for _ in range(UNCHANGED)
+        decided_after(rng, 600, (share, share + 0.005), allowed=0.005, past=past, most=48)
+        for _ in range(UNCHANGED)
     ]
     wrong = sum(math.isfinite(day) for day in days) / UNCHANGED
     figure(
