@@ -100,7 +100,7 @@ def test_the_statistic_of_the_past_is_that_of_the_judged_pair(inverted, segments
     assert (past.weights is not None) == segments
     for shift in (0.0, 0.07, -0.31):
         found = {p: past.standing(p, shift) for p in (0.5, 0.9)}
-        for j in np.flatnonzero(past.usable)[::31]:
+        for j in np.flatnonzero(past.usable)[::61]:
             pair = past.pair(int(j))
             for p, told in found.items():
                 (interval,) = pair.intervals([p])

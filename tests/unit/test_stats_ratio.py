@@ -28,13 +28,13 @@ def lognormal(seed, *, median=0.1, blocks=12, per_block=400, infinite=0.0):
     return BlockHistograms.from_values(values, np.arange(len(values)) % blocks, blocks=blocks)
 
 
-def plain_scores(b, c, p, d):
-    """D_g of section 5, one formula after the other, with a bisection of 45 steps for x."""
+def plain_scores(b, c, p, d, steps=45):
+    """D_g of section 5, one formula after the other, with a bisection for x."""
     low = min(b.log2_quantile(p), c.log2_quantile(p) + d) - 0.02
     high = max(b.log2_quantile(p), c.log2_quantile(p) + d) + 0.02
     n_b, n_c = b.n.sum(), c.n.sum()
     all_b, all_c = b.total(), c.total()
-    for _ in range(45):
+    for _ in range(steps):
         x = (low + high) / 2
         joint = all_b.cumulative_at(x).sum() / n_b + all_c.cumulative_at(x - d).sum() / n_c
         low, high = (x, high) if joint / 2 < p else (low, x)
@@ -43,8 +43,8 @@ def plain_scores(b, c, p, d):
     return u_b - u_c
 
 
-def plain_t(b, c, p, d):
-    scores = plain_scores(b, c, p, d)
+def plain_t(b, c, p, d, steps=45):
+    scores = plain_scores(b, c, p, d, steps)
     return scores.mean() / (scores.std(ddof=1) / math.sqrt(len(scores)))
 
 
@@ -59,18 +59,18 @@ def plain_interval(b, c, p):
     bounds = []
     for sign in (-1, 1):
         near, k = 0.0, 0
-        while -sign * plain_t(b, c, p, value + sign * (far := 0.01 * 1.7**k)) <= limit:
+        while -sign * plain_t(b, c, p, value + sign * (far := 0.01 * 1.7**k), 25) <= limit:
             near, k = far, k + 1
         for _ in range(15):
             middle = (near + far) / 2
-            beyond = -sign * plain_t(b, c, p, value + sign * middle) > limit
+            beyond = -sign * plain_t(b, c, p, value + sign * middle, 25) > limit
             near, far = (near, middle) if beyond else (middle, far)
         bounds.append(value + sign * near)
     return value, bounds[0], bounds[1], (1 + r) / (1 - r)
 
 
 @pytest.mark.parametrize("p", PS)
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_interval_equals_the_formula_written_out(seed, p):
     b, c = side(seed), side(seed + 100, factor=0.6)
     found = pbs_ar(b, c, p)

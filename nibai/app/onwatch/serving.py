@@ -50,6 +50,7 @@ def configured(app: Starlette, listen: str, context: ssl.SSLContext | None) -> u
         access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
         http="auto" if context is None else Named,
+        ws="none",  # nothing here speaks it; loading what does would slow every start
     )
     config.load()
     config.ssl = context
