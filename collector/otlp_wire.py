@@ -3,6 +3,7 @@
 Only the plain form is read, the one that exporters write: tags of one byte (and the two of a span's
 flags), numbers of one byte, lengths below 16,384. A message with anything else, or whose last field
 does not end where it ends, is odd: it is for protobuf's own decoder, which says what is malformed.
+A zero stands behind each message, which is no tag: who arrives at its own has been read.
 Source: protobuf.dev, "Encoding".
 """
 
@@ -24,10 +25,11 @@ FLAGS = 0x85
 MOST_FIELDS = 128
 """A message with more is odd, so that memory stays within reach of what was sent."""
 
-PADDING = bytes(512)
-"""What is looked at behind the last message until its length is known."""
+LONGEST = 1 << 14
+"""Values from here on have lengths of three bytes."""
 
-_NOWHERE = 2**40
+_BEYOND = 64
+"""So far behind the last message goes who cannot be read."""
 _CONTINUES = 0x80
 
 
@@ -45,46 +47,40 @@ class Messages:
     """Messages side by side; `odd` says which of them only protobuf's decoder can read."""
 
     def __init__(self, messages: Sequence[bytes]) -> None:
-        count = len(messages)
-        self.data = b"".join((*messages, PADDING))
+        sizes = np.fromiter(map(len, messages), np.int64, len(messages))
+        self._ends = (sizes + 1).cumsum() - 1
+        self._begins = self._ends - sizes
+        self._nowhere = int(sizes.sum()) + len(sizes) + _BEYOND
+        self.data = b"\0".join((*messages, bytes(LONGEST + 2 * _BEYOND)))
         self.octets = np.frombuffer(self.data, dtype=np.uint8)
         self.words = np.ndarray(len(self.data) - 7, "<u8", self.data, 0, (1,))
         """The eight bytes from each position on, as one number."""
-        self.odd = np.zeros(count, dtype=bool)
-        sizes = np.fromiter(map(len, messages), np.int64, count)
-        self._ends = sizes.cumsum()
-        self._begins = self._ends - sizes
+        self.odd = np.zeros(len(sizes), dtype=bool)
 
     def fields(self, asked: frozenset[int]) -> Iterator[Fields]:
         """Fields with the tags asked for, in the order of each message.
 
-        Fields of a message that turns out to be odd may have been given before.
+        Of a message that turns out to be odd anything may have been given before.
         """
-        rows: np.ndarray = np.flatnonzero(self._begins < self._ends)
-        at, ends = self._begins[rows], self._ends[rows]
+        rows, at = np.arange(len(self._ends)), self._begins
         for _ in range(MOST_FIELDS):
             tags = self.octets[at].tobytes()
+            if b"\0" in tags:
+                going_on = self.octets[at] > 0
+                done = rows[~going_on]
+                self.odd[done] = at[~going_on] != self._ends[done]
+                rows, at = rows[going_on], at[going_on]
+                tags = tags.replace(b"\0", b"")
             if not tags:
                 return
             alike = tags == tags[:1] * len(tags)
-            read = self._alike if alike else self._unlike
-            values, after = read(tags, at)
-            inside = after < ends
-            if not _all(inside):
-                fits = after <= ends
-                if not _all(fits):
-                    self.odd[rows[~fits]] = True
-                    tags = _picked(tags, fits)
-                    rows, values, after = rows[fits], values[fits], after[fits]
-                    ends, inside = ends[fits], inside[fits]
+            values, after = self._alike(tags[0], at) if alike else self._unlike(tags, at)
             for tag in asked.intersection(tags[:1] if alike else tags):
                 if alike:
                     yield Fields(tag, rows, values, after)
                 else:
                     pick = np.frombuffer(tags, dtype=np.uint8) == tag
                     yield Fields(tag, rows[pick], values[pick], after[pick])
-            if not _all(inside):
-                rows, after, ends = rows[inside], after[inside], ends[inside]
             at = after
         self.odd[rows] = True
 
@@ -93,24 +89,25 @@ class Messages:
         here = np.frombuffer(tags, dtype=np.uint8)
         for tag in set(tags):
             pick = here == tag
-            values[pick], after[pick] = self._alike(bytes([tag]), at[pick])
+            values[pick], after[pick] = self._alike(tag, at[pick])
         return values, after
 
-    def _alike(self, tags: bytes, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where the values of fields with one tag begin, and what follows them (odd: nothing)."""
-        tag = tags[0]
+    def _alike(self, tag: int, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the values of fields with one tag begin, and what follows them."""
         # There is no field 0, and a tag that continues is another field than it seems.
         wire = tag & 7 if FIRST_TAG <= tag < _CONTINUES else None
+        values = at + 1
         if wire in _FIXED:
-            return at + 1, at + (1 + _FIXED[wire])
-        second = self.octets[at + 1]
-        if tag == FLAGS:
-            return at + 2, np.where(second == 1, at + 6, _NOWHERE)
+            return values, at + (1 + _FIXED[wire])
+        second = self.octets[values]
         if wire == BYTES:
-            return self._lengths(at + 2, second)
+            values += 1
+            return self._lengths(values, second)
         if wire == VARINT:
-            return at + 1, np.where(second < _CONTINUES, at + 2, _NOWHERE)
-        return at, np.full_like(at, _NOWHERE)
+            return values, np.where(second < _CONTINUES, at + 2, self._nowhere)
+        if tag == FLAGS:
+            return values, np.where(second == 1, at + 6, self._nowhere)
+        return values, np.full_like(at, self._nowhere)
 
     def _lengths(self, values: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if second.tobytes().isascii():  # all of one byte
@@ -119,15 +116,5 @@ class Messages:
         long = second >= _CONTINUES
         values = values + long
         after = values + np.where(long, (second & 0x7F) | third << 7, second)
-        after[long & (third >= _CONTINUES)] = _NOWHERE
+        after[long & (third >= _CONTINUES)] = self._nowhere
         return values, after
-
-
-def _all(mask: np.ndarray) -> bool:
-    """`mask.all()`, five times as fast for a thousand."""
-    return b"\0" not in mask.tobytes()
-
-
-def _picked(tags: bytes, mask: np.ndarray) -> bytes:
-    picked: bytes = np.frombuffer(tags, dtype=np.uint8)[mask].tobytes()
-    return picked

@@ -22,6 +22,7 @@ from nibai.document import to_document
 from nibai.errors import StoreError
 from nibai.exposition import NATIVE_TYPE, TEXT_TYPE
 from nibai.model import Change, Moved
+from nibai.protocols import PushResponse
 from nibai.server import Access, Site, make_app
 from nibai.store.detections import Alarmed, put_alarms
 from nibai.store.ingest import Ingest, MemoryLedger
@@ -443,3 +444,30 @@ def test_on_loopback_a_foreign_name_is_refused(shown):
     assert shown.client.get("/audits", headers={"host": "evil.example"}).status_code == 401
     assert shown.client.get("/metrics", headers={"host": "evil.example:4318"}).status_code == 401
     assert shown.client.get("/metrics", headers={"host": "testserver"}).status_code == 401
+
+
+class Echo:
+    """A receiver that says what it was given."""
+
+    paths = ("/v1/traces",)
+
+    def receive(self, request, sink):
+        del sink
+        told = f"{request.path} {request.headers['x-twice']} {len(request.body)}"
+        return PushResponse(200, "text/plain", told.encode(), {"retry-after": "3"})
+
+
+def test_what_is_posted_reaches_its_receiver_and_nothing_else_does():
+    app = make_app([Echo()], None, lambda: (True, {"status": "ok"}), max_body=10)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        twice = [("x-twice", "first"), ("x-twice", "second")]
+        answer = client.post("/v1/traces?a=b", content=b"12345", headers=twice)
+        assert (answer.status_code, answer.text) == (200, "/v1/traces first 5")
+        assert answer.headers["retry-after"] == "3"
+        answer = client.post("/v1/traces", content=b"x" * 11)
+        assert (answer.status_code, answer.json()) == (
+            413, {"message": "the body is larger than 10 bytes"},
+        )  # fmt: skip
+        assert client.get("/v1/traces").status_code == 405
+        assert client.post("/v1/logs").status_code == 404
+        assert client.post("/healthz").status_code == 405
