@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nibai.protocols import Preview, Pulled
 
 
+MOST_SILENT = 20
 AWAKE_SECONDS = 0.1
 """A sleep may end a little early."""
 
@@ -79,10 +80,18 @@ def _read(
             click.echo(done_line(source, done))
             for change in done.changes:
                 click.echo(f"{source.name}: change {change.id} seen: {change.description}")
-            for text in done.silent:
+            for text in _some(done.silent):
                 click.echo(f"{source.name}: {text}")
             problems += done.problems
     return problems
+
+
+def _some(texts: Sequence[str]) -> list[str]:
+    """A few of many: a metric that a whole fleet lacks is as many lines."""
+    more = len(texts) - MOST_SILENT
+    if more <= 0:
+        return list(texts)
+    return [*texts[:MOST_SILENT], f"{more:,} more series never gave anything: see /endpoints"]
 
 
 def plan_line(source: Source, preview: Preview) -> str:

@@ -24,8 +24,10 @@ from collector.cloudwatch.client import CloudWatchClient
 from collector.cloudwatch.reading import CloudWatchSource
 from collector.replay.rows import RejectedError, made
 from nibai import cli
-from nibai.model import Window
+from nibai.errors import CollectError
+from nibai.model import Observation, SeriesKey, Window
 from nibai.outputs import MISSING, OutputKind, OutputSpec, digest
+from nibai.protocols import Pulled
 from nibai.store.engine import Blocks, Engine
 from nibai.store.lake import Lake
 
@@ -408,8 +410,44 @@ def test_failures_belong_to_the_call_of_their_own_model(monkeypatch):
         caller = AwsClient("cloudwatch", "us-east-1", endpoint_url=fake.url)
         source = BedrockSource(latencies, caller, models, None, clock=lambda: NOW, every_seconds=60)
         stands = dict.fromkeys(latencies.series, NOW - 600)
+        first = source.first_dollars(stands)
         parts = list(source.pull(stands))
     found = [(one.key.variant, one.count, one.errors) for p in parts for one in p.observations]
     assert len(parts) == 2, "six series of 115 statistics are two calls"
     assert sorted(found) == [(f"m{i}", 10, 1) for i in range(6)], "each minute once, and whole"
-    assert sum(p.dollars for p in parts) == pytest.approx(metrics.billed_metrics * 1e-5)
+    paid = sum(p.dollars for p in parts)
+    assert paid == pytest.approx(metrics.billed_metrics * 1e-5)
+    assert paid <= first, "said beforehand, with what is counted beside the latencies"
+    assert [p.next_dollars for p in parts] == [0.0, 0.0]
+
+
+def test_minutes_that_wait_for_their_failures_are_asked_again_as_well():
+    """What is wished stays wished, and what logs cost nobody knows before."""
+    key = SeriesKey(ENDPOINT, MODEL, "", "", "latency")
+    nothing = np.zeros(0, dtype=np.int64)
+    minute = Observation(
+        key, int(NOW // 60), nothing.astype(np.int32), nothing, 3, 0.3, 0.1, 0.1
+    )  # fmt: skip
+    part = Pulled(
+        [minute], Window(NOW, NOW + 60), {}, 1e-5, {}, finished=["again:1:x"], next_dollars=0.0
+    )  # fmt: skip
+
+    class Latencies(Nothing):
+        series = ()
+
+        def pull(self, _read_until):
+            yield part
+
+    class Refusing:
+        def call(self, *_, **__):
+            raise CollectError("not now", retryable=True)
+
+    models = [Model(ENDPOINT, MODEL)]
+    wanted = LogReading(GroupLogs(Logs(), "g", None, lambda: NOW, lambda _: None), READING, 9)
+    for logs, ahead in ((None, 0.0), (wanted, None)):
+        source = BedrockSource(
+            Latencies(), Refusing(), models, logs, clock=lambda: NOW, every_seconds=60
+        )  # fmt: skip
+        first = next(iter(source.pull({})))
+        assert (first.finished, first.next_dollars) == ((), ahead)
+        assert first.problems

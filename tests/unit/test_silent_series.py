@@ -12,6 +12,7 @@ from nibai.app.collect import collect, configured
 from nibai.app.onwatch.sources import SourceThreads
 from nibai.app.onwatch.standing import Board
 from nibai.app.onwatch.tally import Tally
+from nibai.cli.collect import _some
 from nibai.config import Config
 from nibai.protocols.discovery import Deployment
 from nibai.store.deployments import Deployments
@@ -136,6 +137,11 @@ def test_lists_of_several_pages_are_read_to_their_end(account):
     account.metrics.listed = 1
     (told,), _ = account.read({"chat": ["gren"]})
     assert "but green, blue: did you mean green" in told
+
+
+def test_of_very_many_some_are_told():
+    assert _some(["a"] * 20) == ["a"] * 20
+    assert _some(["a"] * 23)[20:] == ["3 more series never gave anything: see /endpoints"]
 
 
 def test_silent_series_are_kept_with_their_date_and_counted(account):
