@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from collector.otlp_attributes import Attributes, Wanted
 from collector.otlp_columns import Columns, Key
+from collector.otlp_names import bounded_name, first_name, token_bucket
 from collector.otlp_points import UNIT_FACTORS, from_explicit, from_exponential
 from collector.otlp_predictions import PredictionMapper, Series
 from collector.otlp_shapes import SERVING, Decoded, Point, Signature, Spans, read_signature
@@ -62,6 +63,11 @@ class Rejected:
         self.count += count
         self.message = self.message or why
 
+
+TOO_MANY = (
+    "too many series in one minute: name fewer endpoints, variants and replicas, "
+    "or raise otlp.max_series_per_minute"
+)
 
 Rows = tuple[pa.RecordBatch | None, pa.RecordBatch | None, Rejected]
 """Rows and answers for the log (None: no usable ones), and what was left out."""
@@ -141,7 +147,12 @@ class Mapper:
             rejected.add("a span has no start, ends before it starts, or lasts over 7 days", bad)
         if not keep.any():
             return
-        numbers = [-1 if g.key is None else columns.number(self._bounded(g.key)) for g in groups]
+        keys = [None if one.key is None else self._bounded(one.key) for one in groups]
+        lost = keep & np.array([one is None for one in keys])[spans.group]
+        if over := int(lost.sum()):
+            rejected.add(TOO_MANY, over)
+            keep &= ~lost
+        numbers = [-1 if key is None else columns.number(key) for key in keys]
         group = spans.group[keep]
         timed_out = np.array([one.timed_out for one in groups])[group]
         columns.add_requests(
@@ -211,34 +222,45 @@ class Mapper:
         return self._wanted
 
     def _new_key(self, attributes: Attributes, metric: str) -> Key:
-        endpoint = _first(attributes, self.endpoint)
+        endpoint = first_name(attributes, self.endpoint)
         if not endpoint:
-            scope = _first(attributes, self.scope) or "default"
-            endpoint = f"{self.provider}/{scope}/{_first(attributes, self.name) or 'unknown'}"
+            scope = first_name(attributes, self.scope) or "default"
+            endpoint = f"{self.provider}/{scope}/{first_name(attributes, self.name) or 'unknown'}"
         return (
             endpoint,
-            _first(attributes, self.variant),
-            _first(attributes, self.replica),
+            first_name(attributes, self.variant),
+            first_name(attributes, self.replica),
             self._segment(attributes),
             metric,
         )
 
     def _segment(self, attributes: Attributes) -> str:
-        parts = [text for text in (_first(attributes, self.segment),) if text]
-        parts += [f"{name}={attributes[name]}" for name in self.segment_by if name in attributes]
+        parts = [text for text in (first_name(attributes, self.segment),) if text]
+        parts += [
+            f"{name}={bounded_name(str(attributes[name]))}"
+            for name in self.segment_by
+            if name in attributes
+        ]
         if self.token_buckets:
             tokens = next((attributes[n] for n in self.input_tokens if n in attributes), None)
             if isinstance(tokens, int | float):
-                parts.append(f"tokens={_bucket(tokens, self.token_buckets)}")
+                parts.append(f"tokens={token_bucket(tokens, self.token_buckets)}")
         return ",".join(parts)
 
-    def _bounded(self, key: Key) -> Key:
-        """At most `max_series` series a minute; beyond it segments are joined as "other"."""
+    def _bounded(self, key: Key) -> Key | None:
+        """At most `max_series` series a minute; beyond it segments are joined as "other".
+
+        Of joined ones there are as many again; None: there is no room for one more endpoint,
+        variant, replica or metric.
+        """
         if key in self._keys:
             return key
-        if len(self._keys) >= self.max_series:
-            key = (*key[:3], OTHER_SEGMENT, key[4])
-        else:
+        room = self.max_series
+        if len(self._keys) >= room:
+            key, room = (*key[:3], OTHER_SEGMENT, key[4]), 2 * room
+        if key not in self._keys:
+            if len(self._keys) >= room:
+                return None
             self._keys.add(key)
         return key
 
@@ -271,6 +293,9 @@ class Mapper:
             from_explicit(counts, point, total) if explicit else from_exponential(counts, point)
         )
         key = self._bounded(self._new_key({**point.resource, **point.attributes}, metric))
+        if key is None:
+            rejected.add(TOO_MANY)
+            return
         error, timeout = _outcome(point.attributes, error=False)
         minute = int(point.time // NANOS_A_MINUTE)
         seconds = max(total, 0.0) * UNIT_FACTORS[point.unit]
@@ -333,21 +358,3 @@ def _outcome(attributes: Attributes, *, error: bool) -> tuple[bool, bool]:
     text = str(kind).lower()
     timeout = any(word in text for word in TIMEOUT_WORDS)
     return not timeout, timeout
-
-
-def _first(attributes: Attributes, names: Sequence[str]) -> str:
-    return next((str(attributes[name]) for name in names if name in attributes), "")
-
-
-def _bucket(tokens: float, bounds: Sequence[int]) -> str:
-    """The token bucket of a request.
-
-    >>> _bucket(100, (128, 1024)), _bucket(500, (128, 1024)), _bucket(5000, (128, 1024))
-    ('<=128', '129-1024', '>1024')
-    """
-    low = 0
-    for bound in sorted(bounds):
-        if tokens <= bound:
-            return f"{low + 1}-{bound}" if low else f"<={bound}"
-        low = bound
-    return f">{low}"

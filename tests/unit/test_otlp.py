@@ -100,6 +100,26 @@ def test_series_are_bounded_per_minute():
     assert segments.count("other") == 40
 
 
+@pytest.mark.parametrize("named", ["nibai.endpoint", "nibai.replica"])
+def test_more_endpoints_or_replicas_than_series_are_left_out_and_counted(named):
+    spans = [{"attributes": {named: f"one-{i}"}} for i in range(50)]
+    body = request(spans, service_name="a").SerializeToString()
+    answer, sink = post(body, options={"max_series": 10})
+    assert len(sink.rows()) == 20
+    told = ExportTraceServiceResponse.FromString(answer.body).partial_success
+    assert told.rejected_spans == 30
+    assert told.error_message.startswith("too many series in one minute")
+
+
+def test_names_are_short_and_on_one_line_and_blank_ones_are_none():
+    names = ["x" * 5000, "a/b/c\nforged", " \t"]
+    body = request([{"attributes": {"nibai.endpoint": name}} for name in names], service_name="a")
+    _, sink = post(body.SerializeToString())
+    long, plain, fallback = [row["endpoint"] for row in sink.rows()]
+    assert (len(long), long[:239]) == (256, "x" * 239)
+    assert (plain, fallback) == ("a/b/c forged", "otel/default/a")
+
+
 def test_unusable_spans_are_counted_and_the_rest_is_kept():
     message = request([{"ms": 10}, {"ms": -5}, {"ms": 20}], service_name="a")
     message.resource_spans[0].scope_spans[0].spans[2].start_time_unix_nano = 0
