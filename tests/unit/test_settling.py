@@ -6,6 +6,7 @@ from support.late_minutes import watched_day
 
 from nibai.app.audit import Desk
 from nibai.app.keeping import Keeper
+from nibai.app.settling import Settling
 from nibai.app.watch import Watch
 from nibai.app.watch_audit import findings_of
 from nibai.claims import parse
@@ -15,6 +16,7 @@ from nibai.protocols import Pulled
 from nibai.stats.settling import AGES_SECONDS, HourOfMinutes, is_rare, learned
 from nibai.store.ingest import Ingest
 from nibai.store.lake import Lake
+from nibai.store.observations import Stored, difference
 from nibai.store.settling import learned_ages, note_seen
 from nibai.store.state import open_state
 
@@ -37,6 +39,12 @@ def observed(minute, seconds, **options):
         KEY, int(minute), buckets.astype(np.int32), counts, len(seconds), float(seconds.sum()),
         float(seconds.min()), float(seconds.max()), **options,
     )  # fmt: skip
+
+
+def teach(state, until):
+    """A week of quiet hours, as if it had been read."""
+    hours = range(int((until - 7 * DAY) // HOUR), int(until // HOUR))
+    note_seen(state, SOURCE, {(ENDPOINT, int(h * HOUR)): (ALL, 0) for h in hours})
 
 
 class Source:
@@ -85,13 +93,7 @@ class Source:
         return kept
 
     def taught(self, until):
-        """A week of quiet hours, as if it had been read."""
-        hours = range(int((until - 7 * DAY) // HOUR), int(until // HOUR))
-        note_seen(self.state, SOURCE, {(ENDPOINT, int(h * HOUR)): (ALL, 0) for h in hours})
-
-    def age(self):
-        found = learned_ages(self.state, ENDPOINT, self.now)
-        return found[SOURCE].age_seconds if found else None
+        teach(self.state, until)
 
     def declared(self, claim):
         change = Change("", ENDPOINT, effective_at=CUT, sentences=(parse(claim),))
@@ -154,55 +156,97 @@ def test_ages_are_told_apart_and_a_change_of_today_counts_at_once():
 # -- what readings teach ------------------------------------------------------------------------
 
 
-def test_a_week_of_hourly_readings_teaches_ten_minutes(source):
-    # The first reading is a backfill, and says nothing of ages.
-    source.read(MONDAY + 5 * HOUR, moment=MONDAY + 9 * HOUR)
-    assert learned_ages(source.state, ENDPOINT, source.now) == {}
-    for hour in range(9, 16):
-        source.read(MONDAY + hour * HOUR)
-    rows = learned_ages(source.state, ENDPOINT, source.now + 4 * HOUR)
-    assert rows[SOURCE].why == (
-        "6 hours have minutes that were read 120 minutes after their end and again later, 99 tell"
+class Readings:
+    """Readings of one source, kept in memory instead of a lake."""
+
+    def __init__(self, folder):
+        self.state, self.stored, self.now, self.learns = (
+            open_state(folder / "s.sqlite"),
+            {},
+            0.0,
+            True,
+        )
+
+    def read(self, end, requests, *, moment=None, provenance=Provenance.EXACT):
+        """Minutes by number with how many requests they have; which changed beyond the age."""
+        self.now = end + 180 if moment is None else moment
+        found = [
+            observed(minute, np.full(n, 0.1), provenance=provenance)
+            for minute, n in requests.items()
+        ]
+        settling = Settling(self.state, SOURCE, lambda: self.now, learns=self.learns)
+        beyond = settling.note(found, difference(found, self.stored), self.stored)
+        for one in found:
+            kind = one.provenance.value
+            buckets = {(kind, one.scale, int(b)): int(n) for b, n in
+                       zip(one.buckets, one.bucket_counts, strict=True)}  # fmt: skip
+            cells = {kind: (one.count, one.sum, one.errors, one.timeouts)}
+            self.stored[one.key, one.minute] = Stored(cells, buckets, one.min, one.max)
+        brings = {SERIES: [(ENDPOINT, "fp32", "latency")]}
+        settling.read({SERIES: end}, {SERIES: end - REREAD}, brings)
+        return len(beyond)
+
+    def learned(self, later=0.0):
+        return learned_ages(self.state, ENDPOINT, self.now + later).get(SOURCE)
+
+    def taught(self, until):
+        teach(self.state, until)
+
+
+@pytest.fixture
+def readings(tmp_path):
+    made = Readings(tmp_path)
+    yield made
+    made.state.close()
+
+
+def hour_of(hours):
+    """One minute of an hour after Monday, as a number."""
+    return int((MONDAY + hours * HOUR) // 60)
+
+
+def test_hourly_readings_teach_and_a_backfill_does_not(readings):
+    quiet = {hour_of(h): 9 for h in range(1, 12)}
+    readings.read(MONDAY + 5 * HOUR, quiet, moment=MONDAY + 9 * HOUR)
+    assert readings.learned() is None
+    for hour in range(9, 13):
+        assert readings.read(MONDAY + hour * HOUR, quiet) == 0
+    assert readings.learned(4 * HOUR).why == (
+        "4 hours have minutes that were read 120 minutes after their end and again later, 99 tell"
     )
-    source.taught(MONDAY + 8 * HOUR)
-    assert source.age() == TEN_MINUTES
+    readings.taught(MONDAY + 8 * HOUR)
+    assert readings.learned().age_seconds == TEN_MINUTES
+    readings.learns = False
+    readings.read(MONDAY + 13 * HOUR, quiet)
+    assert readings.learned() is None, "what was learned is forgotten"
 
 
-def test_late_minutes_teach_that_an_age_is_too_young_and_wait_three_hours(source):
-    source.read(MONDAY + 9 * HOUR)
-    source.taught(MONDAY + 8 * HOUR)
-    source.late_from, source.late_until = MONDAY + 9 * HOUR, MONDAY + 2 * DAY
-    assert source.read(MONDAY + 10 * HOUR).unsettled == 0
-    assert source.age() == TEN_MINUTES, "what is late was not seen yet"
-    source.read(MONDAY + 11 * HOUR)
-    kept = source.read(MONDAY + 12 * HOUR)
-    assert (kept.unsettled, kept.revised_final, kept.revised_minutes) == (6, 6, 6)
-    assert source.age() == 7200.0, "two hours are enough"
-    kept = source.read(MONDAY + 13 * HOUR)
-    assert (kept.unsettled, kept.revised_minutes) == (0, 6), "nobody takes them so young any more"
+def test_late_minutes_teach_that_an_age_is_too_young(readings):
+    minute = hour_of(8.5)
+    readings.read(MONDAY + 9 * HOUR, {minute: 9})
+    readings.taught(MONDAY + 8 * HOUR)
+    assert readings.read(MONDAY + 10 * HOUR, {minute: 9}) == 0
+    assert readings.learned().age_seconds == TEN_MINUTES
+    assert readings.read(MONDAY + 11 * HOUR, {minute: 10}) == 1, "ninety minutes old and changed"
+    assert readings.learned().age_seconds == 5400.0
+    assert readings.read(MONDAY + 12 * HOUR, {minute: 11, hour_of(10.9): 5}) == 1
+    assert readings.learned().age_seconds is None, "two and a half hours, and something changed"
+    assert readings.read(MONDAY + 13 * HOUR, {minute: 12}) == 0, "nobody takes them any more"
 
 
-def test_what_was_fitted_and_is_counted_now_did_not_change(source):
-    minute = int((MONDAY + 8 * HOUR) // 60)
-    seconds = np.sort(np.random.default_rng(1).lognormal(-2, 0.4, PER_MINUTE))
-    window = Window(MONDAY, MONDAY + 9 * HOUR)
-    source.now = MONDAY + 9 * HOUR + 180
-    fitted = observed(minute, seconds, provenance=Provenance.PERCENTILE_FIT)
-    source.keep([fitted], window)
-    source.taught(MONDAY + 5 * HOUR)
-    kept = source.keep([observed(minute, seconds, provenance=Provenance.TC)], window)
-    assert (kept.revised_minutes, kept.unsettled) == (1, 0)
-    kept = source.keep([observed(minute, seconds[1:], provenance=Provenance.TC)], window)
-    assert kept.unsettled == 1
+def test_what_was_nothing_and_is_something_changed(readings):
+    readings.read(MONDAY + 9 * HOUR, {hour_of(8): 9})
+    readings.taught(MONDAY + 8 * HOUR)
+    assert readings.read(MONDAY + 10 * HOUR, {hour_of(8.5): 1}) == 1
+    assert readings.read(MONDAY + 11 * HOUR, {hour_of(10.5): 1}) == 0, "it was not read before"
 
 
-def test_switched_off_nothing_is_learned_and_what_was_is_forgotten(source):
-    source.read(MONDAY + 9 * HOUR)
-    source.taught(MONDAY + 8 * HOUR)
-    assert source.age() == TEN_MINUTES
-    source.learns = False
-    source.read(MONDAY + 10 * HOUR)
-    assert source.age() is None
+def test_what_was_fitted_and_is_counted_now_did_not_change(readings):
+    minute, end = hour_of(8), MONDAY + 9 * HOUR
+    readings.read(end, {minute: 9}, provenance=Provenance.PERCENTILE_FIT)
+    readings.taught(MONDAY + 5 * HOUR)
+    assert readings.read(end, {minute: 9}, provenance=Provenance.TC) == 0
+    assert readings.read(end, {minute: 8}, provenance=Provenance.TC) == 1
 
 
 # -- what watches do with it --------------------------------------------------------------------
