@@ -58,6 +58,7 @@ class Watch:
         self._desk = desk
         self._others = others
         self._looked_at = desk.clock()
+        self._known: Finality | None = None
         self._ahead_of: tuple[object, ...] | None = None
         self.parts = tuple(Followed(claim, None) for claim in _claims(change.sentences))
 
@@ -65,7 +66,7 @@ class Watch:
     def look(self, now: float) -> None:
         """Read all blocks that closed since the last look, in the order of time."""
         self._looked_at = now
-        known = self.finality(now)
+        known = self._known = self.finality(now)
         sources = None
         if not self.parts or any(self._may_have_closed(part, now, known) for part in self.parts):
             sources = self.sources()
@@ -122,7 +123,7 @@ class Watch:
 
     def waits(self, part: Followed) -> tuple[Watermark | None, Learned, float | None]:
         """The mark of a part's minutes, what was learned of its source, the age that it allows."""
-        known = self.finality(self._looked_at)
+        known = self._known or self.finality(self._looked_at)
         mark = known.marks.get(part.metric)
         source = "" if mark is None else mark.source
         return mark, known.ages.get(source, NOTHING_LEARNED), known.age(part.metric)
