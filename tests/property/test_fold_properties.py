@@ -75,8 +75,10 @@ def test_every_request_is_in_its_minute_and_bucket(tmp_path_factory, rows, group
     assert Counter(dict(zip(cells, counts, strict=True))) == expected
 
 
-@pytest.mark.parametrize("exponent", [-29, -7, -1, 0, 12])
-def test_all_bounds_of_a_doubling(tmp_path, exponent):
+@pytest.mark.parametrize("counters", [fold.MAX_COUNTERS, 1], ids=["dense", "sparse"])
+@pytest.mark.parametrize("exponent", [-29, -1, 9])
+def test_all_bounds_of_a_doubling(tmp_path, monkeypatch, exponent, counters):
+    monkeypatch.setattr(fold, "MAX_COUNTERS", counters)
     rows = [("a", 0, value) for value in edges(exponent)]
     cells, counts = folded(rows, tmp_path / "part.parquet")
     expected = Counter(("a", 0, plain(value)) for _, _, value in rows)
@@ -84,8 +86,9 @@ def test_all_bounds_of_a_doubling(tmp_path, exponent):
 
 
 @pytest.mark.parametrize("bad", [math.nan, -0.1, -math.inf])
-@pytest.mark.parametrize("position", [0, 6])
-def test_what_no_histogram_takes_is_refused(tmp_path, monkeypatch, bad, position):
+@pytest.mark.parametrize(("position", "counters"), [(0, 1), (6, 1), (0, 1 << 24), (6, 1 << 24)])
+def test_what_no_histogram_takes_is_refused(tmp_path, monkeypatch, bad, position, counters):
+    monkeypatch.setattr(fold, "MAX_COUNTERS", counters)
     monkeypatch.setattr(dense, "BATCH_ROWS", 4)
     rows = [("a", 0, 0.1)] * 7
     rows[position] = ("a", 0, bad)

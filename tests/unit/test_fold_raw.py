@@ -77,6 +77,15 @@ def test_a_missing_segment_is_a_segment_of_its_own(tmp_path):
     assert found.total() == 5_000
 
 
+@pytest.mark.parametrize("lacking", ["ts_us", "value"])
+def test_a_row_without_time_or_value_is_refused(tmp_path, lacking):
+    rows = {"endpoint": ["e", "e"], "segment": ["s", "s"], "ts_us": [START_US] * 2}
+    table = rows | {"value": [0.1, 0.2]} | {lacking: [None, START_US]}
+    pq.write_table(pa.table(table), tmp_path / "part.parquet")
+    with pytest.raises(ValueError, match="remove rows without time or value first"):
+        folded(tmp_path / "part.parquet")
+
+
 def test_an_empty_part_has_no_rows(tmp_path):
     write(tmp_path / "part.parquet", values=[])
     assert folded(tmp_path / "part.parquet").num_rows == 0
