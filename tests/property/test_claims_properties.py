@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.any_text import text
 
 from nibai.claims import claim_name, parse, print_claim, print_sentence
 from nibai.errors import UsageError
@@ -19,10 +20,10 @@ WORDS = [
 sentences = st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join)
 
 
-@given(sentences | st.text(max_size=30))
-def test_what_parses_is_printed_as_what_parses_to_the_same(text):
+@given(sentences | text(max_size=30))
+def test_what_parses_is_printed_as_what_parses_to_the_same(sentence):
     try:
-        parts = parse(text).parts
+        parts = parse(sentence).parts
     except UsageError:
         return
     assert parse(print_sentence(parts)).parts == parts
@@ -30,14 +31,14 @@ def test_what_parses_is_printed_as_what_parses_to_the_same(text):
         assert parse(print_claim(part)).parts == (part,)
 
 
-@given(st.text(min_size=1), st.text())
+@given(text(min_size=1), text())
 def test_any_segment_can_be_claimed_of(name, value):
     (claim,) = parse("2x faster at p50").parts
     claim = replace(claim, segment=(name, value))
     assert parse(print_claim(claim)).parts == (claim,)
 
 
-@given(st.text(max_size=12), st.text(max_size=12))
+@given(text(max_size=12), text(max_size=12))
 def test_segments_of_different_values_have_different_names(one, other):
     (claim,) = parse("2x faster at p50").parts
     names = {

@@ -107,7 +107,7 @@ def test_a_name_from_outside_does_not_steer_the_terminal_or_feign_a_line(nibai):
     assert nibai("changes", "declare", "--endpoint", name, "--at", "2026-03-01T12:00Z")[0] == 0
     lines = nibai("changes", "list")[1].splitlines()
     assert sum(r"onprem/tokyo/\x1b[2Jocr\nchg-0  forged" in line for line in lines) == 1
-    assert not any(line.startswith("chg-0") for line in lines)
+    assert not any(line.startswith("chg-0 ") for line in lines)
 
 
 @pytest.mark.usefixtures("filled")
