@@ -17,7 +17,7 @@ def resolve_secret(reference: str, environment: Mapping[str, str]) -> str:
     else:
         try:
             found = Path(where).read_text(encoding="utf-8").strip()
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             found = None
     if not found:
         raise ConfigError(f"the secret {reference} is empty or missing: set it")

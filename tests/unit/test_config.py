@@ -65,6 +65,9 @@ def test_secrets_are_read_from_where_they_are(tmp_path):
     assert resolve_secret("env:T", {"T": "xyz"}) == "xyz"
     with pytest.raises(ConfigError, match="env:T is empty or missing"):
         resolve_secret("env:T", {})
+    (tmp_path / "token").write_bytes(b"\xff\xfe")  # no text: as good as missing
+    with pytest.raises(ConfigError, match="token is empty or missing"):
+        resolve_secret(f"file:{tmp_path / 'token'}", {})
 
 
 def test_everything_has_a_default_and_the_environment_moves_the_data(tmp_path, monkeypatch):
