@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 from support.late_minutes import watched_day
 
+from collector.cloudwatch.source import _cadence
+from nibai import plugins
 from nibai.app.audit import Desk
+from nibai.app.collect import configured
 from nibai.app.keeping import Keeper
 from nibai.app.settling import Settling
 from nibai.app.watch import Watch
 from nibai.app.watch_audit import findings_of
 from nibai.claims import parse
+from nibai.config import Config
 from nibai.histogram import bucket_index
 from nibai.model import Change, Observation, Provenance, SeriesKey, Verdict, Window
 from nibai.protocols import Pulled
@@ -247,6 +251,26 @@ def test_what_was_fitted_and_is_counted_now_did_not_change(readings):
     readings.taught(MONDAY + 5 * HOUR)
     assert readings.read(end, {minute: 9}, provenance=Provenance.TC) == 0
     assert readings.read(end, {minute: 8}, provenance=Provenance.TC) == 1
+
+
+def test_finality_switches_it_off_and_the_readings_that_serve_it(monkeypatch):
+    class Silent:
+        series = ()
+
+        def preview(self, _):
+            raise AssertionError
+
+        pull = preview
+
+    monkeypatch.setattr(plugins, "load", lambda *_: Silent())
+    section = {"account": "123456789012", "region": "eu-west-1", "endpoints": {"chat": ["blue"]}}
+    for finality, learns in (("learned", True), ("reread", False)):
+        (one,) = Config.model_validate(
+            {"cloudwatch": [{**section, "finality": finality}]}
+        ).cloudwatch
+        (source,) = configured(Config(cloudwatch=(one,)))
+        assert source.learns is learns
+        assert _cadence(dict(one)).by_blocks is learns
 
 
 # -- what watches do with it --------------------------------------------------------------------
