@@ -106,8 +106,10 @@ def numbers(column: pa.ChunkedArray) -> np.ndarray:
 
     By DLPack, because `to_numpy` and pyarrow's scalars import pandas (0.5 s).
     """
-    chunks = [np.from_dlpack(chunk) for chunk in column.chunks if len(chunk)]
-    return np.concatenate(chunks) if chunks else np.zeros(0, dtype=column.type.to_pandas_dtype())
+    if not len(column):
+        return np.zeros(0, dtype=column.type.to_pandas_dtype())
+    # Joined by Arrow: a segment of the log has a chunk per batch, and each costs numpy 4 µs.
+    return np.array(np.from_dlpack(column.combine_chunks()))
 
 
 def no_rows(schema: pa.Schema) -> pa.Table:
