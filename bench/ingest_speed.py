@@ -26,8 +26,8 @@ from pathlib import Path
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.otlp_decode import decode_traces
-from collector.otlp_rows import Mapper
+from collector.otlp.decode import decode_traces
+from collector.otlp.rows import Mapper
 from nibai.store.wal import WriteAheadLog, encode_frame
 
 BAR = 150_000

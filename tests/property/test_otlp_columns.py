@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from support import otlp_wire
 
-from collector import otlp_spans
-from collector.otlp_rows import Mapper
-from collector.otlp_schema import MalformedError
-from collector.otlp_shapes import Spans
-from collector.otlp_span_columns import _Likeness
-from collector.otlp_spans import read_spans
+from collector.otlp import spans as otlp_spans
+from collector.otlp.rows import Mapper
+from collector.otlp.schema import MalformedError
+from collector.otlp.shapes import Spans
+from collector.otlp.span_columns import _Likeness
+from collector.otlp.spans import read_spans
 
 
 def read(raws, wanted, few, monkeypatch):

@@ -2,7 +2,7 @@
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector import otlp
+from collector.otlp import receiver as otlp
 from nibai.protocols import PushRequest
 
 END = 1_750_000_000_000_000_000

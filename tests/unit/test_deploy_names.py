@@ -12,7 +12,7 @@ import pytest
 import yaml
 from starlette.routing import Route
 
-from collector import otlp
+from collector.otlp import receiver as otlp
 from nibai.cli import cli
 from nibai.config import load_config
 from nibai.server import Site, make_app

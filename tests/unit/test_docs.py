@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from collector.otlp_rows import METRIC_NAMES, Mapper
+from collector.otlp.rows import METRIC_NAMES, Mapper
 from nibai import cli
 from nibai.config import load_config
 

@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from support.otlp import END, Memory, attribute, post, request
 
-from collector import otlp
+from collector.otlp import receiver as otlp
 from nibai.errors import StoreError, ThrottledError
 from nibai.histogram import OVERFLOW_BUCKET, bucket_index
 from nibai.protocols import PushRequest

@@ -9,7 +9,8 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from support.otlp import Memory, request
 
-from collector import otlp, otlp_grpc
+from collector.otlp import over_grpc as otlp_grpc
+from collector.otlp import receiver as otlp
 from nibai.errors import ConfigError, StoreError, ThrottledError
 
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"

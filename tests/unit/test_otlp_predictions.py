@@ -8,7 +8,7 @@ from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from support.otlp import END, attribute, post, request
 
-from collector import otlp
+from collector.otlp import receiver as otlp
 
 ANSWER = {
     "nibai.request_id": "q1", "nibai.input_hash": "h1", "nibai.prediction.label": "cat",

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 import nibai
-from collector.pairs import build
+from collector.pairs.reader import build
 from nibai import plugins
 from nibai.answer_rows import RowKind
 from nibai.protocols import PairsRequest

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import nibai
-from collector.pairs import FilesOfPairs
+from collector.pairs.reader import FilesOfPairs
 from nibai import cli
 from nibai.errors import CollectError, UsageError
 from nibai.model import ReasonCode, Verdict

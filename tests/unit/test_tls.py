@@ -14,7 +14,8 @@ import uvicorn
 from support.certificates import Authority
 from support.otlp import Memory, request
 
-from collector import otlp, otlp_grpc
+from collector.otlp import over_grpc as otlp_grpc
+from collector.otlp import receiver as otlp
 from nibai.app.onwatch.serving import configured
 from nibai.config import Config
 from nibai.errors import ConfigError

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from collector.columns import find_failures, find_time, find_value, require
-from collector.counting import Piece
+from collector.files.counting import Piece
 from collector.inputs import Opened
 from nibai.errors import UsageError
 from nibai.protocols import FileRequest

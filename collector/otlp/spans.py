@@ -12,10 +12,10 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
-from collector.otlp_attributes import Wanted, scalar
-from collector.otlp_schema import SPAN, MalformedError, is_error, parse
-from collector.otlp_shapes import SERVING, Answer, Spans
-from collector.otlp_span_columns import SpanColumns
+from collector.otlp.attributes import Wanted, scalar
+from collector.otlp.schema import SPAN, MalformedError, is_error, parse
+from collector.otlp.shapes import SERVING, Answer, Spans
+from collector.otlp.span_columns import SpanColumns
 
 FEW = 100
 """Below it one by one is quicker."""

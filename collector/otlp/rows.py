@@ -15,12 +15,12 @@ from operator import itemgetter
 import numpy as np
 import pyarrow as pa
 
-from collector.otlp_attributes import Attributes, Wanted
-from collector.otlp_columns import Columns, Key
-from collector.otlp_names import bounded_name, first_name, token_bucket
-from collector.otlp_points import UNIT_FACTORS, from_explicit, from_exponential
-from collector.otlp_predictions import PredictionMapper, Series
-from collector.otlp_shapes import SERVING, Decoded, Point, Signature, Spans, read_signature
+from collector.otlp.attributes import Attributes, Wanted
+from collector.otlp.columns import Columns, Key
+from collector.otlp.names import bounded_name, first_name, token_bucket
+from collector.otlp.points import UNIT_FACTORS, from_explicit, from_exponential
+from collector.otlp.predictions import PredictionMapper, Series
+from collector.otlp.shapes import SERVING, Decoded, Point, Signature, Spans, read_signature
 from nibai.conventions import OTHER_SEGMENT, SERIES_ATTRIBUTES
 from nibai.predictions import PredictionRecord
 from nibai.store.prediction_rows import to_batch

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from collector.inputs import check_packed, kind_of, local_copy
-from collector.pair_columns import array, to_columns
-from collector.pair_layout import Columns, find_columns, find_spec, meaning
-from collector.pair_rows import RowSample
-from collector.pair_text import TextRows
+from collector.pairs.columns import array, to_columns
+from collector.pairs.layout import Columns, find_columns, find_spec, meaning
+from collector.pairs.rows import RowSample
+from collector.pairs.text import TextRows
 from nibai.answer_rows import AnswerRows
 from nibai.outputs import OutputSpec
 from nibai.paired.build import SketchBuilder

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from collector.pair_texts import with_texts
-from collector.pair_vectors import with_vectors
+from collector.pairs.texts import with_texts
+from collector.pairs.vectors import with_vectors
 from nibai.outputs import (
     NUMBERS,
     TEXTS,

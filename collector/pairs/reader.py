@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from collector.inputs import expand
-from collector.pair_counting import Counted, Group, count
+from collector.pairs.counting import Counted, Group, count
 from nibai.errors import UsageError
 from nibai.paired.build import same_inputs
 from nibai.predictions import (

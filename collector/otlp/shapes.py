@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from collector.otlp_attributes import Attributes, key_value
+from collector.otlp.attributes import Attributes, key_value
 
 KIND_SERVER = 2
 KIND_CONSUMER = 5

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from collector.counting import Piece
+from collector.files.counting import Piece
 from nibai.errors import UsageError
 from nibai.model import (
     BlockSeries,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from collector.otlp_shapes import Point
+from collector.otlp.shapes import Point
 from nibai.histogram import ZERO_THRESHOLD, BlockHistograms, bucket_index, from_otel_exponential
 
 UNIT_FACTORS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "": 1.0}

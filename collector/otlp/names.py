@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from collector.otlp_attributes import Attributes
+from collector.otlp.attributes import Attributes
 
 LONGEST_NAME = 256
 """Characters; every series carries its names in every one of its lines of `/metrics`."""

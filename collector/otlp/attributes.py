@@ -9,7 +9,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-from collector.otlp_schema import MalformedError
+from collector.otlp.schema import MalformedError
 
 CACHE_ENTRIES = 50_000
 IGNORED_ENTRIES = 4096

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from collector.otlp_attributes import Wanted
-from collector.otlp_schema import STATUS_ERROR, is_error
-from collector.otlp_shapes import SERVING, Spans
-from collector.otlp_wire import Fields, Messages
+from collector.otlp.attributes import Wanted
+from collector.otlp.schema import STATUS_ERROR, is_error
+from collector.otlp.shapes import SERVING, Spans
+from collector.otlp.wire import Fields, Messages
 from nibai.store.rows import column
 
 PARENT, KIND, START, END, ATTRIBUTE, STATUS = 0x22, 0x30, 0x39, 0x41, 0x4A, 0x7A

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from collector.otlp_attributes import Attributes, Wanted, attributes_of
-from collector.otlp_json import json_traces
-from collector.otlp_schema import METRICS, TRACES, MalformedError, parse
-from collector.otlp_shapes import Decoded, Point, Spans
-from collector.otlp_spans import read_spans
+from collector.otlp.attributes import Attributes, Wanted, attributes_of
+from collector.otlp.json_form import json_traces
+from collector.otlp.schema import METRICS, TRACES, MalformedError, parse
+from collector.otlp.shapes import Decoded, Point, Spans
+from collector.otlp.spans import read_spans
 
 
 def decode_traces(body: bytes, wanted: Wanted, *, as_json: bool) -> Decoded:

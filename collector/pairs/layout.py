@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from collector.columns import stem
 from collector.json_schema import schema_check
-from collector.pair_text import BAD_BYTES
+from collector.pairs.text import BAD_BYTES
 from nibai.errors import UsageError
 from nibai.outputs import NUMBERS, SUM_SLACK, TEXTS, VECTORS, OutputKind, OutputSpec
 from nibai.protocols import PairsRequest

@@ -14,9 +14,9 @@ import threading
 import zlib
 from collections.abc import Mapping
 
-from collector.otlp_decode import decode_metrics, decode_traces
-from collector.otlp_rows import Mapper, Rejected, Rows
-from collector.otlp_schema import MalformedError
+from collector.otlp.decode import decode_metrics, decode_traces
+from collector.otlp.rows import Mapper, Rejected, Rows
+from collector.otlp.schema import MalformedError
 from nibai.errors import StoreError, ThrottledError
 from nibai.protocols import PushRequest, PushResponse, Receiver, Sink
 

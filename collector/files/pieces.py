@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from collector.counting import Piece
+from collector.files.counting import Piece
 from nibai.errors import UsageError
 from nibai.protocols import FileRequest
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from collector.otlp_attributes import Attributes, Wanted
-from collector.otlp_schema import STATUS_ERROR, MalformedError
-from collector.otlp_shapes import SERVING, Signature, Spans
+from collector.otlp.attributes import Attributes, Wanted
+from collector.otlp.schema import STATUS_ERROR, MalformedError
+from collector.otlp.shapes import SERVING, Signature, Spans
 
 
 def _json(body: bytes) -> Mapping[str, Any]:

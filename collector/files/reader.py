@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from collector.columns import find_value, has_metric
-from collector.counting import PARALLEL, Piece
-from collector.file_assembly import Assembly
-from collector.file_pieces import PAST, cut
-from collector.file_settling import Settling, Survey, known_unit
+from collector.files.assembly import Assembly
+from collector.files.counting import PARALLEL, Piece
+from collector.files.pieces import PAST, cut
+from collector.files.settling import Settling, Survey, known_unit
 from collector.inputs import Opened, expand, open_source
 from nibai.errors import UsageError
 from nibai.model import (

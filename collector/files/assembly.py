@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collector.counting import Piece, count_live, count_runs
-from collector.file_offered import offered_of, with_offered
-from collector.file_settling import Settling
-from collector.past import PastSource, past_of_files
+from collector.files.counting import Piece, count_live, count_runs
+from collector.files.offered import offered_of, with_offered
+from collector.files.past import PastSource, past_of_files
+from collector.files.settling import Settling
 from nibai.conventions import METRICS
 from nibai.model import (
     Comparison,
