@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 import sqlalchemy as sa
 
 from nibai.model import Alert, AlertState, Resolution, Severity, Silence
-from nibai.store.migrations import ALERT_DELIVERIES, ALERT_SILENCES, ALERT_STATE, CHANGES
 from nibai.store.state import State
+from nibai.store.tables import ALERT_DELIVERIES, ALERT_SILENCES, ALERT_STATE, CHANGES
 
 ROLLBACK = "rollback_of"
 """Evidence of a change that takes another one back: the id of that one."""

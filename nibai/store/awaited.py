@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nibai.store.migrations import MAINTENANCE
 from nibai.store.state import State
+from nibai.store.tables import MAINTENANCE
 
 HEAD = "awaited:"
 

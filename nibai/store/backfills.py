@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
-from nibai.store.migrations import MAINTENANCE
 from nibai.store.state import State
+from nibai.store.tables import MAINTENANCE
 
 OLD_SECONDS = 1800.0
 """Minutes that are pushed so long after their end are past; younger ones are merely late."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from nibai.protocols import Capability, Standing
-from nibai.store.migrations import CAPABILITIES
 from nibai.store.state import State
+from nibai.store.tables import CAPABILITIES
 
 
 @dataclass(frozen=True, slots=True)

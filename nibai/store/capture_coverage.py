@@ -17,9 +17,9 @@ from nibai.stats.coverage import falls_short
 from nibai.store.connection import connect
 from nibai.store.engine import Engine, unreadable
 from nibai.store.lake import Lake
-from nibai.store.migrations import CAPTURE_HOURS
 from nibai.store.sql import literal
 from nibai.store.state import State
+from nibai.store.tables import CAPTURE_HOURS
 
 HOUR = 3600.0
 _LIVE = ", ".join(map(literal, LIVE_SOURCES))

@@ -12,8 +12,8 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from nibai.store.migrations import MAINTENANCE
 from nibai.store.state import State
+from nibai.store.tables import MAINTENANCE
 from nibai.store.watermarks import watermarks
 
 HEAD = "counted:"

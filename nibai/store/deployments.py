@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from nibai.model import Window
 from nibai.protocols.discovery import TAKEN_BACK, Deployment
-from nibai.store.migrations import DEPLOYMENTS, MAINTENANCE
 from nibai.store.state import State, insert_change
+from nibai.store.tables import DEPLOYMENTS, MAINTENANCE
 
 SALT = "discovery:salt"
 

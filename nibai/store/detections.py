@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 
 from nibai.model import Moved
-from nibai.store.migrations import DETECTIONS
 from nibai.store.state import State
+from nibai.store.tables import DETECTIONS
 
 KEPT_SECONDS = 14 * 86400.0
 """Alarms that are older go when a newer one comes."""

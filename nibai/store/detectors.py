@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from nibai.store.migrations import DETECTORS
 from nibai.store.state import State
+from nibai.store.tables import DETECTORS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from nibai.protocols import AGAIN, UNIT
-from nibai.store.migrations import MAINTENANCE
 from nibai.store.state import State
+from nibai.store.tables import MAINTENANCE
 
 HEAD = "pull:"
 CAPTURES = "data_capture"

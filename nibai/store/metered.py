@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from nibai.store.migrations import METERED
 from nibai.store.state import State
+from nibai.store.tables import METERED
 
 
 @dataclass(frozen=True, slots=True)

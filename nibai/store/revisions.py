@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from nibai.store.backfills import WAIT_SECONDS, note_pushed
-from nibai.store.migrations import REVISIONS
 from nibai.store.state import State
+from nibai.store.tables import REVISIONS
 
 PUSHED_LATE_MINUTES = 3
 """What is pushed so long after the end of its minute revises it: blocks count two minutes later."""

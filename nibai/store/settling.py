@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 import sqlalchemy as sa
 
 from nibai.stats.settling import REMEMBERED_SECONDS, HourOfMinutes, Learned, learned
-from nibai.store.migrations import SETTLING, YOUNG_READS
 from nibai.store.state import State
+from nibai.store.tables import SETTLING, YOUNG_READS
 from nibai.store.watermarks import Brought
 
 Seen = Mapping[tuple[str, int], tuple[int, int]]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from nibai.store.migrations import PUSH_SILENCES
 from nibai.store.state import State
+from nibai.store.tables import PUSH_SILENCES
 
 DAY_SECONDS = 86400.0
 KEPT_DAYS = 28

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from nibai.store.connection import connect
 from nibai.store.engine import unreadable
 from nibai.store.lake import Lake
-from nibai.store.migrations import SILENT, WATERMARKS
 from nibai.store.sql import literal
 from nibai.store.state import State
 from nibai.store.stored import Name
+from nibai.store.tables import SILENT, WATERMARKS
 
 Read = tuple[str, str, str]
 """Name of a series, endpoint, variant."""

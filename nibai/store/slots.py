@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from nibai.store.migrations import AUDIT_SLOTS
 from nibai.store.state import State
+from nibai.store.tables import AUDIT_SLOTS
 
 RUNNING, FAILED, SKIPPED = "running", "failed", "skipped"
 KEPT_SECONDS = 35 * 86400.0

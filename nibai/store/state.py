@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from nibai.errors import StoreError
 from nibai.store import migrations
-from nibai.store.migrations import (
+from nibai.store.tables import (
     AUDITS,
     CHANGES,
     CLAIMS,

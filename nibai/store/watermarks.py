@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from nibai.store.migrations import WATERMARKS
 from nibai.store.state import State
+from nibai.store.tables import WATERMARKS
 
 LEFT_BEHIND_SECONDS = 86400.0
 """A series so far behind the others, or behind the lake, is not read any more."""

@@ -11,9 +11,9 @@ from nibai.model import Observation, SeriesKey, Window
 from nibai.protocols import Pulled
 from nibai.store.counted import counted_marks
 from nibai.store.ingest import Ingest
-from nibai.store.migrations import MAINTENANCE
 from nibai.store.revisions import newest_number, revised_since
 from nibai.store.state import open_state
+from nibai.store.tables import MAINTENANCE
 
 HOUR, DAY = 3600.0, 86_400.0
 START = 1_764_000_000.0 // DAY * DAY

@@ -11,7 +11,7 @@ from nibai.config import Config
 from nibai.errors import CollectError
 from nibai.model import Audit, Change, ChangeKind, Reason, ReasonCode, SideSummary, Verdict
 from nibai.protocols import Deployment, Discoverer, Sighting
-from nibai.store import migrations
+from nibai.store import migrations, tables
 from nibai.store.deployments import Deployments
 from nibai.store.state import open_state
 
@@ -131,7 +131,7 @@ def test_a_state_of_an_earlier_version_learns_to_keep_notes(tmp_path):
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE deployments DROP COLUMN notes"))
         before = migrations.STEPS.index(migrations._notes_of_deployments)
-        connection.execute(migrations.SCHEMA_VERSION.update().values(version=before))
+        connection.execute(tables.SCHEMA_VERSION.update().values(version=before))
     engine.dispose()
     opened = open_state(path)
     look(opened, Looks(Sighting(seen(10.0), notes=["said"])))

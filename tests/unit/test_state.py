@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from support import postgres
 
 from nibai.errors import StoreError
-from nibai.store import migrations
+from nibai.store import migrations, tables
 from nibai.store.detectors import Position, detectors, put_detectors
 from nibai.store.state import open_state
 
@@ -103,7 +103,7 @@ def test_changes_come_newest_first(state):
 def test_the_claims_of_a_change_are_rows_of_their_own(state, path):
     state.put_change(change(sentences=["2x faster", "same predictions"]))
     with looking_into(path) as connection:
-        rows = connection.execute(sa.select(migrations.CLAIMS)).all()
+        rows = connection.execute(sa.select(tables.CLAIMS)).all()
     assert [tuple(row) for row in rows] == [
         ("chg-1", 0, "2x faster"),
         ("chg-1", 1, "same predictions"),
@@ -167,14 +167,14 @@ def test_opening_twice_migrates_once(path):
     for _ in range(2):
         open_state(path).close()
     with looking_into(path) as connection:
-        versions = connection.execute(sa.select(migrations.SCHEMA_VERSION)).all()
+        versions = connection.execute(sa.select(tables.SCHEMA_VERSION)).all()
     assert [tuple(row) for row in versions] == [(len(migrations.STEPS),)]
 
 
 def test_a_newer_schema_is_refused(path):
     open_state(path).close()
     with looking_into(path) as connection:
-        connection.execute(migrations.SCHEMA_VERSION.update().values(version=99))
+        connection.execute(tables.SCHEMA_VERSION.update().values(version=99))
     with pytest.raises(StoreError) as caught:
         open_state(path)
     assert str(caught.value) == (
@@ -239,7 +239,7 @@ def test_a_missing_driver_names_the_extra(monkeypatch):
 
 
 def test_every_table_of_the_specification_exists():
-    assert set(migrations.METADATA.tables) == {
+    assert set(tables.METADATA.tables) == {
         "schema_version", "changes", "claims", "cursors", "audits", "alert_state",
         "alert_deliveries", "alert_silences",
         "audit_slots", "maintenance", "payload_digests", "collectors",
