@@ -32,9 +32,11 @@ AWAKE_SECONDS = 0.1
 def command(*, once: bool, dry_run: bool, config_file: str | None, data: str | None) -> int:
     """Read all sources on from where each stands; what is new or revised is stored.
 
-    The bill is said before and metered after. A first reading goes back 15 days.
+    The bill is said before and metered after. A first reading goes back 15 days. Once a day the
+    lake is kept up: small files are joined, what is older than was promised is deleted.
     """
     from nibai.app.collect import configured, due_times, previews  # noqa: PLC0415 - boto3, duckdb
+    from nibai.app.upkeep import keep_up_daily  # noqa: PLC0415 - deltalake
 
     config = configuration(config_file, data)
     sources = configured(config)
@@ -53,6 +55,8 @@ def command(*, once: bool, dry_run: bool, config_file: str | None, data: str | N
         if dry_run:
             return 0
         problems = _read(config, ready, planned)
+        if kept := str(keep_up_daily(config, time.time())):
+            click.echo(f"lake: {kept}")
         if once and problems:
             raise CollectError("\nnibai: ".join(problems))
         if once:

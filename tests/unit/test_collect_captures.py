@@ -154,6 +154,21 @@ def test_marks_of_files_are_forgotten_with_their_hour(account):
     assert list(account.kept()) == [place]
 
 
+def test_answers_are_forgotten_when_promised_where_nothing_else_runs(account):
+    fill(account)
+    account.collect()
+    account.now = NOW + 6 * 86400.0
+    _, out, _ = account.collect()
+    assert "lake: rolled up 2026-03-01; compacted" in out
+    assert account.answers() == {"blue": 200}
+    account.now = NOW + 8 * 86400.0
+    code, out, err = account.collect()
+    assert code == 0, err
+    assert "deleted answers before 2026-03-02" in out
+    assert account.answers() == {}
+    assert "lake:" not in account.collect()[1], "once a day"
+
+
 def test_a_dry_run_says_what_would_be_listed_and_asks_nothing(account):
     code, out, _ = account.nibai("collect", "--dry-run")
     assert code == 0

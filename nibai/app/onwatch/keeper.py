@@ -12,12 +12,11 @@ import nibai
 from nibai.app.onwatch.silence import Arrivals
 from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
+from nibai.app.upkeep import EVERY_SECONDS, give_back, keep_up
 from nibai.config import Config
 from nibai.errors import NibaiError
 from nibai.store.awaited import arrived, awaited_since, waited_for
 from nibai.store.ingest import Ingest
-from nibai.store.lake import Lake
-from nibai.store.maintenance import maintain
 from nibai.store.revisions import LatePushes
 from nibai.store.state import State
 
@@ -26,10 +25,8 @@ LOG = logging.getLogger("nibai.run")
 FOLD_EVERY_SECONDS = 5.0
 """How often closed minutes are looked for."""
 
-MAINTAIN_EVERY_SECONDS = 3600.0
 STALE_FOLD_SECONDS = 180.0
 LEASE_SECONDS = 60.0
-MAINTAINER = "maintainer"
 WAIT_SECONDS = 30.0
 
 
@@ -80,8 +77,8 @@ class Keeper:
             with contextlib.suppress(NibaiError):
                 last = self._ingest.stats().last_batch_seconds
                 self._arrivals.saw(last, self._clock(), stopping=True)
-        for lease in (MAINTAINER, self._config.collector_id):
-            self._state.lease(lease, self._owner, self._clock(), 0.0)
+        give_back(self._state, self._owner, self._clock())
+        self._state.lease(self._config.collector_id, self._owner, self._clock(), 0.0)
 
     def health(self) -> tuple[bool, Mapping[str, object]]:
         """Whether data are accepted and folded, and the facts."""
@@ -164,7 +161,7 @@ class Keeper:
             self._tally.observe("nibai_commit_seconds", time.perf_counter() - began)
             LOG.info("folded %d segment(s)", folded)
         self._arrivals.saw(self._ingest.stats().last_batch_seconds, now)
-        if now - self._maintained >= MAINTAIN_EVERY_SECONDS:
+        if now - self._maintained >= EVERY_SECONDS:
             self._maintained = now
             self._maintain(now)
 
@@ -192,13 +189,6 @@ class Keeper:
 
     def _maintain(self, now: float) -> None:
         """One process keeps the lake; another goes on when its lease has run out."""
-        if self._state.lease(MAINTAINER, self._owner, now, 2 * MAINTAIN_EVERY_SECONDS):
-            done = maintain(
-                Lake(self._config.data / "lake"),
-                self._state,
-                now,
-                retention_seconds=self._config.minute_horizon,
-                prediction_seconds=self._config.prediction_retention,
-            )
-            if str(done):
-                LOG.info("maintained the lake: %s", done)
+        done = keep_up(self._config, self._state, self._owner, now)
+        if str(done):
+            LOG.info("maintained the lake: %s", done)
