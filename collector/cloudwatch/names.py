@@ -7,14 +7,13 @@ Source: nibai's aws.md, sections 2.1 and 4.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Protocol
 
 from collector.cloudwatch.series import Dimensions, Series
+from collector.instead import SHOWN, unknown_name
 
 DOLLARS_PER_REQUEST = 1e-5
 MOST_PAGES = 20
-SHOWN = 5
 
 WORDS = {
     "EndpointName": "endpoint",
@@ -110,12 +109,4 @@ def said(series: Series, listed: Collection[Dimensions], published: Sequence[str
 
 
 def _instead(label: str, value: str, there: Collection[str]) -> str:
-    word = WORDS.get(label, label)
-    near = get_close_matches(value, sorted(there), n=1)
-    shown = [*near, *sorted(set(there) - set(near))][:SHOWN]
-    but = f", but {', '.join(shown)}" if shown else ""
-    meant = f": did you mean {near[0]}" if near else ""
-    return (
-        f"CloudWatch lists no {word} {value!r} in two weeks{but}{meant}; correct it in nibai.yaml, "
-        "unless it had no requests so far"
-    )
+    return unknown_name("CloudWatch lists", WORDS.get(label, label), value, there, "two weeks")

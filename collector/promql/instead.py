@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from difflib import get_close_matches
 
+from collector.instead import unknown_name
 from collector.promql.client import PromqlClient
 from collector.promql.selectors import selector
 from collector.promql.wanted import BUCKET, Wanted
 from nibai.model import Window
 
-SHOWN = 5
 COMPONENT = "ic:"
 
 
@@ -44,11 +43,4 @@ def _values(
 
 
 def _said(word: str, value: str, there: Collection[str]) -> str:
-    near = get_close_matches(value, sorted(there), n=1)
-    shown = [*near, *sorted(set(there) - set(near))][:SHOWN]
-    but = f", but {', '.join(shown)}" if shown else ""
-    meant = f": did you mean {near[0]}" if near else ""
-    return (
-        f"PromQL knows no {word} {value!r} in a week{but}{meant}; correct it in nibai.yaml, unless "
-        "it had no requests so far"
-    )
+    return unknown_name("PromQL knows", word, value, there, "a week")
