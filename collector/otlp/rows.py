@@ -18,9 +18,15 @@ import pyarrow as pa
 from collector.otlp.attributes import Attributes, Wanted
 from collector.otlp.columns import Columns, Key
 from collector.otlp.names import bounded_name, first_name, token_bucket
+from collector.otlp.outcomes import (
+    METRIC_ATTRIBUTES,
+    OUTCOME_ATTRIBUTES,
+    metric_of_span,
+    outcome,
+)
 from collector.otlp.points import UNIT_FACTORS, from_explicit, from_exponential
 from collector.otlp.predictions import PredictionMapper, Series
-from collector.otlp.shapes import SERVING, Decoded, Point, Signature, Spans, read_signature
+from collector.otlp.shapes import Decoded, Point, Signature, Spans, read_signature
 from nibai.conventions import OTHER_SEGMENT, SERIES_ATTRIBUTES
 from nibai.predictions import PredictionRecord
 from nibai.store.prediction_rows import to_batch
@@ -28,16 +34,8 @@ from nibai.store.prediction_rows import to_batch
 NANOS_A_MINUTE = 60_000_000_000
 MAX_NANOS = 2**63
 MAX_SECONDS = 7 * 86400.0
-FIRST_BAD_STATUS = 400
-TIMEOUT_WORDS = ("timeout", "deadline", "timed out", "408", "504")
 CUMULATIVE_SERIES = 10_000
 KNOWN_RESOURCES, KNOWN_SPANS = 10_000, 50_000
-
-OUTCOME_ATTRIBUTES = ("http.response.status_code", "http.status_code", "error.type")
-METRIC_ATTRIBUTES = ("nibai.metric", "gen_ai.operation.name")
-
-ANSWER_ONLY = "prediction"
-"""The `nibai.metric` of a span that is an answer and no measurement."""
 
 # Histogram metrics of the semantic conventions -> our names.
 METRIC_NAMES = {
@@ -186,10 +184,10 @@ class Mapper:
     def _resolve(self, resource: Attributes, signature: Signature) -> _Resolved:
         """What a span with this signature is: a series (None: no request) and how it ended."""
         kind, nested, error, attributes = read_signature(signature)
-        metric = _metric(kind, attributes, nested=nested)
+        metric = metric_of_span(kind, attributes, nested=nested)
         if metric is None:
             return _Resolved(None, failed=False, timed_out=False)
-        failed, timed_out = _outcome(attributes, error=error)
+        failed, timed_out = outcome(attributes, error=error)
         return _Resolved(self._new_key({**resource, **attributes}, metric), failed, timed_out)
 
     def _answers(self, spans: Spans, rejected: Rejected) -> Iterator[PredictionRecord]:
@@ -296,7 +294,7 @@ class Mapper:
         if key is None:
             rejected.add(TOO_MANY)
             return
-        error, timeout = _outcome(point.attributes, error=False)
+        error, timeout = outcome(point.attributes, error=False)
         minute = int(point.time // NANOS_A_MINUTE)
         seconds = max(total, 0.0) * UNIT_FACTORS[point.unit]
         columns.add_histogram(
@@ -335,26 +333,3 @@ class _Resolved:
     key: Key | None
     failed: bool
     timed_out: bool
-
-
-def _metric(kind: int, attributes: Attributes, *, nested: bool) -> str | None:
-    """A span that says its metric, else one that serves a request; other spans are no data."""
-    named = attributes.get("nibai.metric")
-    if named is not None:
-        return None if named == ANSWER_ONLY else str(named)
-    if kind in SERVING:
-        return "latency"
-    return "latency" if "gen_ai.operation.name" in attributes and not nested else None
-
-
-def _outcome(attributes: Attributes, *, error: bool) -> tuple[bool, bool]:
-    """(failed, timed out) of a request by its status and attributes."""
-    status = attributes.get("http.response.status_code", attributes.get("http.status_code"))
-    kind = attributes.get("error.type")
-    if status is not None and str(status).isdigit() and int(str(status)) >= FIRST_BAD_STATUS:
-        error, kind = True, kind or str(status)
-    if kind is None:
-        return error, False
-    text = str(kind).lower()
-    timeout = any(word in text for word in TIMEOUT_WORDS)
-    return not timeout, timeout
