@@ -31,7 +31,7 @@ from nibai.store.owners import one_owner
 from nibai.store.prediction_rows import to_batch
 from nibai.store.quarantine import set_aside
 from nibai.store.revisions import Place, Revised, announce, settle
-from nibai.store.small_files import join_small_files
+from nibai.store.small_files import Joiner
 from nibai.store.state import State
 from nibai.store.stored import Name, name_of, stored_minutes, stored_spans
 from nibai.store.watermarks import Brought, final_marks, put_watermarks
@@ -43,9 +43,6 @@ NOWHERE = (0, -1)
 
 WAITING_MINUTES = 10_000
 """Minutes of series that wait for one commit; twice as many would take 100 MiB more."""
-
-JOIN_EVERY = 32
-"""Commits of one reading after which small files are joined: a backfill makes thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +110,9 @@ class Keeper:
         self._marks = _Marks()
         self._known: dict[Name, tuple[int, int]] | None = None
         self._written: dict[SeriesKey, tuple[int, int]] = {}
-        self._waiting = self._commits = 0
+        self._waiting = 0
+        # A backfill makes thousands of commits.
+        self._joiner = Joiner(("hist", "cell"))
 
     def keep(self, source: str, part: Pulled) -> Kept:
         """Make a part durable, then how far it goes."""
@@ -179,10 +178,7 @@ class Keeper:
         """Write what waits to the lake, then say until when it is there and final."""
         source = self._ingest.collector
         self._ingest.flush()
-        self._commits += 1
-        if self._commits % JOIN_EVERY == 0:
-            for table in ("hist", "cell"):
-                join_small_files(self._ingest.lake, table)
+        self._joiner.committed(self._ingest.lake)
         settle(self.state, source, self._clock())
         marks, self._marks = self._marks, _Marks()
         if marks.final_until:

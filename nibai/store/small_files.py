@@ -8,6 +8,7 @@ for each: after 1,000 commits a commit took 0.2 s of processor, and the handles 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from deltalake import DeltaTable
@@ -18,6 +19,24 @@ from nibai.store.lake import WRITER, Lake
 
 MOST_FILES = 32
 """Of a day; an hour of a source that is read hourly is one."""
+
+JOIN_EVERY = 32
+"""Commits of one writer after which small files are joined."""
+
+
+class Joiner:
+    """Joins the small files of what one writer commits to, now and then."""
+
+    def __init__(self, tables: Sequence[str]) -> None:
+        self._tables = tables
+        self._commits = 0
+
+    def committed(self, lake: Lake) -> None:
+        """Count a commit; join when enough came."""
+        self._commits += 1
+        if self._commits % JOIN_EVERY == 0:
+            for table in self._tables:
+                join_small_files(lake, table, JOIN_EVERY - 1)
 
 
 def join_small_files(lake: Lake, table: str, most: int = MOST_FILES) -> int:

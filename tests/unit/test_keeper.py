@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 from support.spans import batch, lake_counts
 
-from nibai.app.onwatch import keeper as onwatch
+from nibai.app.onwatch.keeper import Keeper
 from nibai.app.onwatch.standing import Board
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
+from nibai.store import small_files
 from nibai.store.ingest import Ingest
 from nibai.store.state import open_state
 
@@ -18,12 +19,12 @@ START = 19002 * 86400.0
 
 
 def test_files_of_a_day_are_joined_while_it_lasts(tmp_path, monkeypatch):
-    monkeypatch.setattr(onwatch, "JOIN_EVERY", 4)
+    monkeypatch.setattr(small_files, "JOIN_EVERY", 4)
     now = [START]
     config = Config.model_validate({"data": str(tmp_path)})
     state = open_state(config.state_address)
     ingest = Ingest(tmp_path, "main", state, clock=lambda: now[0])
-    keeper = onwatch.Keeper(
+    keeper = Keeper(
         config, ingest, state, SimpleNamespace(minutes=0), owner="o",
         board=Board(900.0, START), tally=Tally(), clock=lambda: now[0],
     )  # fmt: skip

@@ -1,16 +1,15 @@
 """A source that is switched from a variant's requests to those of its replicas, and back."""
 
 from datetime import UTC, date, datetime
-from functools import partial
 
 import numpy as np
 import pytest
 
-from nibai.app import keeping
 from nibai.app.keeping import Keeper
 from nibai.histogram import bucket_index
 from nibai.model import Observation, SeriesKey, Window
 from nibai.protocols import Pulled
+from nibai.store import small_files
 from nibai.store.engine import Blocks, Engine
 from nibai.store.final_days import write_hours
 from nibai.store.ingest import Ingest
@@ -118,8 +117,7 @@ def test_replicas_that_come_in_parts_of_one_reading_take_over_once(account):
 
 def test_a_long_reading_joins_the_files_of_its_commits(account, monkeypatch):
     """Every commit costs what listing all files takes; what was counted stays."""
-    monkeypatch.setattr(keeping, "JOIN_EVERY", 4)
-    monkeypatch.setattr(keeping, "join_small_files", partial(join_small_files, most=3))
+    monkeypatch.setattr(small_files, "JOIN_EVERY", 4)
     ingest = Ingest(account.folder, SOURCE, account.state, clock=lambda: START + 20 * HOUR)
     keeper = Keeper(account.folder, ingest, account.state, lambda: START + 20 * HOUR)
     for hour in range(10):

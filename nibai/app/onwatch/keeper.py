@@ -19,7 +19,7 @@ from nibai.store.awaited import arrived, awaited_since, waited_for
 from nibai.store.ingest import Ingest
 from nibai.store.revisions import LatePushes
 from nibai.store.rows import PREDICTIONS
-from nibai.store.small_files import join_small_files
+from nibai.store.small_files import Joiner
 from nibai.store.state import State
 
 LOG = logging.getLogger("nibai.run")
@@ -29,10 +29,8 @@ FOLD_EVERY_SECONDS = 5.0
 
 STALE_FOLD_SECONDS = 180.0
 
-JOIN_EVERY = 32
-"""Folds after which a day's files are joined: each look reads them all, a file a minute."""
-
 FOLDED_INTO = ("hist", "cell", "category", PREDICTIONS)
+"""Tables that get a file a minute, all of which each look reads."""
 LEASE_SECONDS = 60.0
 WAIT_SECONDS = 30.0
 
@@ -64,7 +62,7 @@ class Keeper:
         self._started = clock()
         self._problem: str | None = None
         self._maintained = 0.0
-        self._folds = 0
+        self._joiner = Joiner(FOLDED_INTO)
         self._arrivals: Arrivals | None = None
         self._awaited: float | None = None
         self._warned = False
@@ -168,18 +166,11 @@ class Keeper:
         if folded:
             self._tally.observe("nibai_commit_seconds", time.perf_counter() - began)
             LOG.info("folded %d segment(s)", folded)
-            self._join()
+            self._joiner.committed(self._ingest.lake)
         self._arrivals.saw(self._ingest.stats().last_batch_seconds, now)
         if now - self._maintained >= EVERY_SECONDS:
             self._maintained = now
             self._maintain(now)
-
-    def _join(self) -> None:
-        """Join the files of busy days now and then, not only when the day is over."""
-        self._folds += 1
-        if self._folds % JOIN_EVERY == 0:
-            for table in FOLDED_INTO:
-                join_small_files(self._ingest.lake, table, JOIN_EVERY - 1)
 
     def _fold(self, collector: str) -> int:
         """Fold; since when that fails is kept over restarts."""
