@@ -12,19 +12,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
 from nibai.errors import CollectError, UsageError
 from nibai.histogram import ZERO_BUCKET
-from nibai.store.connection import connect_alone, connect_files
+from nibai.store.footer import WORTH_BYTES, footer
 from nibai.store.layout import Bins, Blocks, Layout, ReplicaSpan
 from nibai.store.row_groups import WORTH_ROWS, RowGroups, StatisticsError
 from nibai.store.rows import numbers
 from nibai.store.sql import BUCKETS, bad, bins_query, literal, quote, text
+
+if TYPE_CHECKING:
+    import duckdb
 
 READERS = {
     "parquet": "read_parquet({path}, union_by_name=true)",
@@ -57,22 +59,33 @@ class Times:
 class Table:
     """A file or an Arrow table opened for reading; `name` is what messages call it.
 
-    Threads may share it: one query runs at a time.
+    `parquet` is the path of a Parquet file, `known_rows` what its footer says of them. Threads may
+    share it: one query runs at a time.
     """
 
     name: str
-    connection: duckdb.DuckDBPyConnection
     source: str
     columns: dict[str, str] = field(default_factory=dict)
     parquet: str | None = None
+    known_rows: int | None = None
+    _opened: duckdb.DuckDBPyConnection | None = field(default=None, repr=False, compare=False)
     _busy: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The table's own, made when first asked for."""
+        if self._opened is None:
+            self._opened = _connect()
+        return self._opened
 
     def count(self) -> int:
         """Rows of the table."""
-        return int(self._one("SELECT count(*)")[0])
+        return int(self._one("SELECT count(*)")[0]) if self.known_rows is None else self.known_rows
 
     def rejected(self) -> int:
         """Lines of a CSV file that do not fit its columns; they are left out."""
+        import duckdb  # noqa: PLC0415 - see _connect
+
         try:
             row = self.connection.execute("SELECT count(*) FROM reject_errors").fetchone()
         except duckdb.Error:
@@ -168,6 +181,8 @@ class Table:
 
     def ok_sql(self, expression: str) -> str:
         """A user's boolean expression, checked on a locked connection that holds only the rows."""
+        import duckdb  # noqa: PLC0415 - see _connect
+
         self._lock()
         try:
             checked = duckdb.SQLExpression(expression)
@@ -183,13 +198,15 @@ class Table:
                 f"{self.name}: --ok {expression!r} is not a boolean expression over its columns "
                 f"({', '.join(sorted(self.columns))}): {text}"
             ) from error
-        self.source, self.parquet = "checked_rows", None
+        self.source, self.parquet, self.known_rows = "checked_rows", None, None
         return "coalesce(NOT nibai_ok_, true)"
 
     def _lock(self) -> None:
         """Copy the rows into memory and shut every way out of the connection."""
+        from nibai.store.connection import connect_alone  # noqa: PLC0415 - see _connect
+
         rows = self._relation().to_arrow_table()
-        self.connection = connect_alone()
+        self._opened = connect_alone()
         self.connection.register("only_rows", rows)
         self.source = "only_rows"
         self.connection.execute("SET enable_external_access = false")
@@ -299,6 +316,10 @@ class unreadable:  # noqa: N801 - reads as a statement: with unreadable(name)
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            return
+        import duckdb  # noqa: PLC0415 - see _connect
+
         if isinstance(error, duckdb.Error):
             text = re.sub(r"\s+", " ", str(error)).split(" LINE ")[0].split(". ")[0][:200]
             raise CollectError(
@@ -308,22 +329,36 @@ class unreadable:  # noqa: N801 - reads as a statement: with unreadable(name)
 
 def open_file(path: Path, kind: str, name: str) -> Table:
     """A Parquet, CSV or JSON file (gz, zst)."""
-    connection = connect_files()
     source = READERS[kind].format(path=literal(str(path)))
-    with unreadable(name):
-        described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-    columns = {row[0]: row[1] for row in described}
-    return Table(name, connection, source, columns, str(path) if kind == "parquet" else None)
+    parquet = str(path) if kind == "parquet" else None
+    if parquet is not None and path.stat().st_size >= WORTH_BYTES:
+        known = footer(parquet)
+        if known is not None:
+            return Table(name, source, dict(known.columns), parquet, known.rows)
+    return _described(Table(name, source, parquet=parquet))
 
 
 def open_arrow(rows: pa.Table, name: str) -> Table:
     """Rows that are in memory already."""
-    connection = connect_files()
     if not rows.num_columns:
-        return Table(name, connection, "(SELECT 1 WHERE false)")
-    connection.register("given_rows", rows)
-    described = connection.execute("DESCRIBE SELECT * FROM given_rows").fetchall()
-    return Table(name, connection, "given_rows", {row[0]: row[1] for row in described})
+        return Table(name, "(SELECT 1 WHERE false)")
+    table = Table(name, "given_rows")
+    table.connection.register("given_rows", rows)
+    return _described(table)
+
+
+def _described(table: Table) -> Table:
+    with unreadable(table.name):
+        described = table.connection.execute(f"DESCRIBE SELECT * FROM {table.source}").fetchall()
+    table.columns = {row[0]: row[1] for row in described}
+    return table
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    """Large Parquet files do without DuckDB, whose import and start take 80 ms."""
+    from nibai.store.connection import connect_files  # noqa: PLC0415 - see above
+
+    return connect_files()
 
 
 def _by_segment(
