@@ -2,9 +2,10 @@
 
 Bar: the wall time under three times the scan plus start-up, all in fresh processes with a warm disk
 and compiled bytecode. Start-up is the same command on two files of 1,000 rows; it holds the start
-of DuckDB (some 80 ms), which large Parquet files do without. Beside the wall time stands the processor time, which says the same on a machine that others use too, and the scan that
-also reads the times: a comparison cannot do without them. All take turns; medians of the rounds,
-and in brackets the least and greatest ratio of a round.
+of DuckDB (some 80 ms), which large Parquet files do without. Beside the wall time stands the
+processor time, which says the same on a machine that others use too, and the scan that also reads
+the times: a comparison cannot do without them. All take turns; medians of the rounds, and in
+brackets the least and greatest ratio of a round.
 """
 
 from __future__ import annotations

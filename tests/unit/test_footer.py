@@ -57,17 +57,19 @@ def written(tmp_path, kinds, name="a.parquet", **options):
 
 def test_known_types_are_called_as_duckdb_calls_them(tmp_path):
     path = written(tmp_path, KNOWN)
-    described = duckdb.execute(f"DESCRIBE SELECT * FROM read_parquet('{path}')").fetchall()
+    rows = duckdb.read_parquet(str(path))
+    described = list(zip(rows.columns, map(str, rows.types), strict=True))
     found = footer(str(path))
     assert found is not None
-    assert list(found.columns.items()) == [(row[0], row[1]) for row in described]
+    assert list(found.columns.items()) == described
     assert found.rows == 3
 
 
 def test_types_are_known_without_the_schema_that_arrow_adds(tmp_path):
     path = written(tmp_path, KNOWN, store_schema=False)
-    described = duckdb.execute(f"DESCRIBE SELECT * FROM read_parquet('{path}')").fetchall()
-    assert list(footer(str(path)).columns.items()) == [(row[0], row[1]) for row in described]
+    rows = duckdb.read_parquet(str(path))
+    described = list(zip(rows.columns, map(str, rows.types), strict=True))
+    assert list(footer(str(path)).columns.items()) == described
 
 
 @pytest.mark.parametrize("column", OTHERS)
