@@ -33,8 +33,8 @@ from fakeaws.server import FakeAws
 
 from collector.cloudwatch.cadence import REREAD_SECONDS
 from collector.cloudwatch.pace import DATAPOINTS_PER_SECOND
-from nibai.store.engine import Engine
-from nibai.store.lake import Lake
+from nibai.store.lake.delta import Lake
+from nibai.store.series.blocks import Engine
 
 DAY_MINUTES = 1440
 DAYS = 15

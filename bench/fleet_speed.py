@@ -25,10 +25,10 @@ from nibai.app.audit import Desk
 from nibai.app.fleet import Selection, audit_fleet
 from nibai.fleet import FleetAudit
 from nibai.histogram import SCALE
-from nibai.store.lake import Lake
-from nibai.store.maintenance import ROLL_UP
-from nibai.store.rows import TABLES
-from nibai.store.state import open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.lake.maintenance import ROLL_UP
+from nibai.store.lake.rows import TABLES
+from nibai.store.state.database import open_state
 
 FIRST = date(2026, 3, 2)  # a Monday
 MINUTES = 1440

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import duckdb
 import numpy as np
 
-from nibai.store.fold import fold_raw
+from nibai.store.wal.fold import fold_raw
 
 PART_ROWS = 1_000_000
 SMALL, LARGE = 10, 50

@@ -28,7 +28,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from collector.otlp.decode import decode_traces
 from collector.otlp.rows import Mapper
-from nibai.store.wal import WriteAheadLog, encode_frame
+from nibai.store.wal.log import WriteAheadLog, encode_frame
 
 BAR = 150_000
 TICKS = os.sysconf("SC_CLK_TCK")

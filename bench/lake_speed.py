@@ -23,12 +23,12 @@ from nibai.audit import run_audit
 from nibai.claims import parse
 from nibai.histogram import bucket_index
 from nibai.model import Audit, Change
-from nibai.store.engine import Engine
-from nibai.store.lake import Lake
-from nibai.store.maintenance import ROLL_UP, maintain
-from nibai.store.rows import TABLES
-from nibai.store.state import State, open_state
-from nibai.store.windows import LakeWindows
+from nibai.store.lake.delta import Lake
+from nibai.store.lake.maintenance import ROLL_UP, maintain
+from nibai.store.lake.rows import TABLES
+from nibai.store.series.blocks import Engine
+from nibai.store.state.database import State, open_state
+from nibai.store.windows.sides import LakeWindows
 
 DAYS = 7
 SEGMENTS = 6

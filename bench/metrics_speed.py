@@ -26,10 +26,10 @@ from nibai.app.onwatch.exporter import Exporter
 from nibai.app.onwatch.standing import Board
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
-from nibai.store.ingest import IngestStats
-from nibai.store.lake import Lake
-from nibai.store.rows import TABLES
-from nibai.store.state import open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.lake.rows import TABLES
+from nibai.store.state.database import open_state
+from nibai.store.wal.ingest import IngestStats
 
 METRICS = ("latency", "model_latency", "ttft", "tpot")
 BUCKETS = 60

@@ -19,10 +19,10 @@ import pyarrow as pa
 
 from analyzers.regression import Regression
 from nibai.histogram import Float64Array
-from nibai.store.engine import Engine
-from nibai.store.history import LakeHistory, scope_of
-from nibai.store.lake import Lake
-from nibai.store.rows import TABLES
+from nibai.store.lake.delta import Lake
+from nibai.store.lake.rows import TABLES
+from nibai.store.series.blocks import Engine
+from nibai.store.series.history import LakeHistory, scope_of
 
 DAYS, HOURS = 14, 24
 FIRST = date(2026, 3, 2)  # a Monday

@@ -38,9 +38,9 @@ from nibai.app.audit import Desk
 from nibai.claims import parse
 from nibai.histogram import BlockHistograms
 from nibai.model import Change
-from nibai.store.lake import Lake
-from nibai.store.rows import TABLES
-from nibai.store.state import open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.lake.rows import TABLES
+from nibai.store.state.database import open_state
 
 SPAN_METRIC, POINT_METRICS = "latency", ("model_latency", "ttft", "tpot")
 VARIANTS = ("v0", "v1")

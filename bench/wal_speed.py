@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from nibai.histogram import bucket_index
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.rows import WAL_SCHEMA
+from nibai.store.lake.rows import WAL_SCHEMA
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 SPANS = 5_000
 ROUNDS = 200

@@ -20,7 +20,7 @@ from collector.output_classes import Answers, classes_of, scores_of
 from nibai.errors import UsageError
 from nibai.predictions import EvidenceLevel, OutputRows, PredictionSample, UnpairedSample
 from nibai.protocols import FileRequest, OutputsReader, OutputsRequest
-from nibai.store.output_scan import OutputColumns, read_outputs
+from nibai.store.files.output_scan import OutputColumns, read_outputs
 
 MAX_ROWS = 200_000
 """Answers per period that are looked at; of more, every so-many-th in order of time."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from nibai.conventions import METRICS
 from nibai.errors import UsageError
 from nibai.protocols import FileRequest
-from nibai.store.scan import Table
-from nibai.store.sql import literal, quote
+from nibai.store.engine.sql import literal, quote
+from nibai.store.files.scan import Table
 from nibai.units import Unit, unit_in_name
 
 # Stems of value columns in order of preference -> the metric they measure.

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from collector import k6, vllm
 from nibai.errors import CollectError, UsageError
-from nibai.store.scan import Table, open_arrow, open_file
+from nibai.store.files.scan import Table, open_arrow, open_file
 
 ENDINGS = {
     ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".txt": "csv",

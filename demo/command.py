@@ -217,8 +217,8 @@ class _Demo:
     def _check(self, sent: Any) -> None:  # noqa: ANN401 - see _prepare
         """Every request and every answer must be in the lake, replica by replica."""
         from demo.service import ENDPOINT  # noqa: PLC0415 - see command
-        from nibai.store.engine import Engine  # noqa: PLC0415 - see command
-        from nibai.store.lake import Lake  # noqa: PLC0415 - see command
+        from nibai.store.lake.delta import Lake  # noqa: PLC0415 - see command
+        from nibai.store.series.blocks import Engine  # noqa: PLC0415 - see command
 
         with self._steps.step("every request and answer is in the lake") as said:
             engine = Engine(Lake(self._data / "lake"))

@@ -72,14 +72,14 @@ def golden() -> Callable[[str, str], None]:
 def template_state(tmp_path_factory):
     """A state file as `open_state` makes it."""
     path = tmp_path_factory.mktemp("template") / "state.sqlite"
-    sys.modules["nibai.store.state"].open_state(path).close()
+    sys.modules["nibai.store.state.database"].open_state(path).close()
     return path
 
 
 @pytest.fixture(scope="module", autouse=True)
 def new_states(request):
     """New states are copies of one, but where states themselves are tested."""
-    states = sys.modules.get("nibai.store.state")  # tests of statistics never load it
+    states = sys.modules.get("nibai.store.state.database")  # tests of statistics never load it
     if states is None or request.path.name == "test_state.py":
         yield
         return

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.cloudwatch.points import Numbers
-from nibai.store.rows import numbers, text_column
+from nibai.store.engine.columns import numbers, text_column
 
 EVENT = "before-parse.cloudwatch.GetMetricData"
 OK = 200

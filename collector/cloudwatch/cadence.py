@@ -133,7 +133,7 @@ def monthly(wanted: Sequence[Wanted], cadence: Cadence) -> float:
 def name(series: Series) -> str:
     """How a series is told apart from all others; its endpoint is named in any case.
 
-    What is known of an endpoint's sources is found by that (`nibai.store.freshness`).
+    What is known of an endpoint's sources is found by that (`nibai.store.state.freshness`).
     """
     named = series.dimensions
     if "EndpointName" not in dict(named):

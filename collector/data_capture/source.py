@@ -2,7 +2,7 @@
 
 A variant is read from the hour up to which it was read; hours that may still fill are listed again,
 and objects of them that were read are left alone. Answers that are stored already are not stored
-twice (`nibai.store.known_answers`), whatever was cut off where.
+twice (`nibai.store.pulled.known_answers`), whatever was cut off where.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from nibai.model import BlockSeries, LoadStrata, ReplicaSample, Window
 from nibai.stats.cells import split
 from nibai.stats.clock import DAY, HOUR, RUN_BLOCKS, WEEK_DAYS, BlockPlan
 from nibai.stats.load import slots_per_block, stratify
-from nibai.store.layout import Bins, Blocks, Layout, ReplicaSpan
+from nibai.store.files.layout import Bins, Blocks, Layout, ReplicaSpan
 
 PARALLEL = 2
 

@@ -11,8 +11,8 @@ from nibai.histogram import BlockHistograms, merge
 from nibai.model import History, Window
 from nibai.stats.clock import BlockPlan
 from nibai.stats.past_pairs import PastPlan, plan_past
-from nibai.store.layout import Blocks, Layout, ReplicaSpan
-from nibai.store.scan import Table
+from nibai.store.files.layout import Blocks, Layout, ReplicaSpan
+from nibai.store.files.scan import Table
 
 
 @dataclass(frozen=True, slots=True)

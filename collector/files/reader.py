@@ -21,8 +21,8 @@ from nibai.model import (
     Comparison,
 )
 from nibai.protocols import FileReader, FileRequest, FileWindows
-from nibai.store.layout import Layout
-from nibai.store.row_groups import StatisticsError
+from nibai.store.files.layout import Layout
+from nibai.store.files.row_groups import StatisticsError
 
 
 class FilesReader:

@@ -10,7 +10,7 @@ from collector.files.counting import Piece
 from collector.inputs import Opened
 from nibai.errors import UsageError
 from nibai.protocols import FileRequest
-from nibai.store.layout import Layout, PlainColumns, ReplicaSpan
+from nibai.store.files.layout import Layout, PlainColumns, ReplicaSpan
 from nibai.units import Unit
 
 MAX_BAD_SHARE = 0.05

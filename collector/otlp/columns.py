@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from nibai.histogram import OVERFLOW_BUCKET, SCALE, ZERO_BUCKET, BlockHistograms, bucket_index
 from nibai.model import Provenance
-from nibai.store.rows import WAL_SCHEMA, column
+from nibai.store.engine.columns import column
+from nibai.store.lake.rows import WAL_SCHEMA
 
 Key = tuple[str, str, str, str, str]
 """Endpoint, variant, replica, segment and metric."""

@@ -29,7 +29,7 @@ from collector.otlp.predictions import PredictionMapper, Series
 from collector.otlp.shapes import Decoded, Point, Signature, Spans, read_signature
 from nibai.conventions import OTHER_SEGMENT, SERIES_ATTRIBUTES
 from nibai.predictions import PredictionRecord
-from nibai.store.prediction_rows import to_batch
+from nibai.store.wal.prediction_rows import to_batch
 
 NANOS_A_MINUTE = 60_000_000_000
 MAX_NANOS = 2**63

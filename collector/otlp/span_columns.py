@@ -11,7 +11,7 @@ from collector.otlp.attributes import Wanted
 from collector.otlp.schema import STATUS_ERROR, is_error
 from collector.otlp.shapes import SERVING, Spans
 from collector.otlp.wire import Fields, Messages
-from nibai.store.rows import column
+from nibai.store.engine.columns import column
 
 PARENT, KIND, START, END, ATTRIBUTE, STATUS = 0x22, 0x30, 0x39, 0x41, 0x4A, 0x7A
 _ASKED = frozenset((PARENT, KIND, START, END, ATTRIBUTE, STATUS))

@@ -32,7 +32,7 @@ from nibai.paired.columns import (
 )
 from nibai.paired.distances import cosine, rank_overlap, top_overlap
 from nibai.predictions import COSINE, COSINE_DISTANCE, RANK_OVERLAP, TOP_OVERLAP
-from nibai.store.rows import column, text_column
+from nibai.store.engine.columns import column, text_column
 
 SAME_COSINE = 1e-6
 """Embeddings less apart than this are the same where no tolerance is stated."""
@@ -44,7 +44,7 @@ Rows = NDArray[np.int64]
 
 
 def to_columns(batch: pa.RecordBatch, spec: OutputSpec, *, vectors: bool = False) -> PairColumns:
-    """The pairs of a batch (`nibai.store.pair_scan.pair_batches`), answers of one kind.
+    """The pairs of a batch (`nibai.store.files.pair_scan.pair_batches`), answers of one kind.
 
     `vectors`: they are lists of numbers, and the batch has them as such.
     """

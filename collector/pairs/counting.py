@@ -20,10 +20,10 @@ from nibai.outputs import OutputSpec
 from nibai.paired.build import SketchBuilder
 from nibai.predictions import PairedSketch
 from nibai.protocols import PairsRequest
-from nibai.store.pair_scan import pair_batches
-from nibai.store.pair_sketches import is_sketches, read_sketches
-from nibai.store.rows import column
-from nibai.store.scan import Table, open_arrow, open_file
+from nibai.store.engine.columns import column
+from nibai.store.files.pair_scan import pair_batches
+from nibai.store.files.pair_sketches import is_sketches, read_sketches
+from nibai.store.files.scan import Table, open_arrow, open_file
 
 Group = tuple[str, int | None]
 """Variant (of noise pairs, else "") and how many inputs were answered together."""

@@ -12,8 +12,8 @@ from collector.pairs.text import BAD_BYTES
 from nibai.errors import UsageError
 from nibai.outputs import NUMBERS, SUM_SLACK, TEXTS, VECTORS, OutputKind, OutputSpec
 from nibai.protocols import PairsRequest
-from nibai.store.pair_scan import PairLayout, are_vectors, values
-from nibai.store.scan import Table
+from nibai.store.files.pair_scan import PairLayout, are_vectors, values
+from nibai.store.files.scan import Table
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "baseline": ("baseline", "baselinelabel", "baselineprediction", "old", "before", "reference"),

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from nibai.answer_rows import AnswerColumn, AnswerRows, RowKind
 from nibai.outputs import NUMBERS, TEXTS, Output, OutputKind, OutputSpec, read_output
-from nibai.store.rows import column
+from nibai.store.engine.columns import column
 
 SEED = 20
 
@@ -24,7 +24,7 @@ class RowSample:
         self._draws: np.ndarray = np.array([])
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Pairs with both answers (`nibai.store.pair_scan.pair_batches`)."""
+        """Pairs with both answers (`nibai.store.files.pair_scan.pair_batches`)."""
         draws = np.concatenate([self._draws, self._rng.random(batch.num_rows)])
         if len(draws) <= self._most:
             self._kept.append(batch)

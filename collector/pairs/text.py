@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from collector.lines import MAX_LINE_BYTES, Line, read_lines
 from nibai.errors import UsageError
-from nibai.store.rows import text_column
+from nibai.store.engine.columns import text_column
 
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 64 << 20

@@ -7,7 +7,7 @@ from nibai.conventions import METRICS
 from nibai.document import iso
 from nibai.history import Alarm, Suspect
 from nibai.model import Moved
-from nibai.store.detections import Alarmed
+from nibai.store.state.detections import Alarmed
 
 DAY_SECONDS = 86400.0
 

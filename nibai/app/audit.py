@@ -25,16 +25,16 @@ from nibai.errors import StoreError, UsageError
 from nibai.fleet import FleetAudit
 from nibai.model import Audit, Change, Sentence, SideCost, Window
 from nibai.prediction_plans import plans_of
-from nibai.store.capture_coverage import capture_gaps
-from nibai.store.disturbances import Disturbance, disturbances
-from nibai.store.engine import Engine
-from nibai.store.freshness import read_until
-from nibai.store.lake import Lake
-from nibai.store.maintenance import ROLL_UP
-from nibai.store.state import State, open_state
-from nibai.store.unread import Reads
-from nibai.store.watermarks import watermarks
-from nibai.store.windows import LakeWindows, require_sides
+from nibai.store.answers.capture_coverage import capture_gaps
+from nibai.store.lake.delta import Lake
+from nibai.store.lake.maintenance import ROLL_UP
+from nibai.store.series.blocks import Engine
+from nibai.store.state.database import State, open_state
+from nibai.store.state.freshness import read_until
+from nibai.store.state.watermarks import watermarks
+from nibai.store.windows.disturbances import Disturbance, disturbances
+from nibai.store.windows.sides import LakeWindows, require_sides
+from nibai.store.windows.unread import Reads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

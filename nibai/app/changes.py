@@ -12,7 +12,7 @@ from nibai.errors import PluginError, UsageError
 from nibai.history import Alarm, FoundChange, Scan, SeriesHistory, Suspect
 from nibai.model import Window
 from nibai.protocols import History, Scanner
-from nibai.store.history import LakeHistory, scope_of
+from nibai.store.series.history import LakeHistory, scope_of
 
 SCHEMA = "nibai.changes/1"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from nibai.model import Window
 from nibai.stats.series_watch import WEEK_SECONDS, SeriesWatch
-from nibai.store.history import Scope
+from nibai.store.series.history import Scope
 
 Key = tuple[str, str]
 """Endpoint, and JSON of variant, metric and segment."""

@@ -35,11 +35,11 @@ from nibai.stats.series_watch import (
     Readings,
     SeriesWatch,
 )
-from nibai.store.detections import put_alarms
-from nibai.store.detectors import Position, detectors, put_detectors
-from nibai.store.engine import Engine
-from nibai.store.history import LakeHistory, Scope, scope_of
-from nibai.store.watermarks import read_marks
+from nibai.store.series.blocks import Engine
+from nibai.store.series.history import LakeHistory, Scope, scope_of
+from nibai.store.state.detections import put_alarms
+from nibai.store.state.detectors import Position, detectors, put_detectors
+from nibai.store.state.watermarks import read_marks
 
 SCHEMA = "nibai.watched-changes/1"
 GRACE_SECONDS = 300.0

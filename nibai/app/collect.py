@@ -15,9 +15,9 @@ from nibai.config import Config
 from nibai.errors import CollectError, ConfigError, PluginError
 from nibai.model import Change
 from nibai.protocols import Attentive, Preview, Priced, Pulled, Puller
-from nibai.store.ingest import Ingest
-from nibai.store.state import State, open_state
-from nibai.store.watermarks import keep_only
+from nibai.store.state.database import State, open_state
+from nibai.store.state.watermarks import keep_only
+from nibai.store.wal.ingest import Ingest
 
 PULLED_SECTIONS = ("cloudwatch", "data_capture", "bedrock", "neuron", "spans", "prometheus")
 """Sections of nibai.yaml whose entries are sources: of the plug-in they name or of that name."""

@@ -6,8 +6,8 @@ import time
 from dataclasses import replace
 
 from nibai.model import Audit
-from nibai.store.deployments import Deployments
-from nibai.store.state import State
+from nibai.store.state.database import State
+from nibai.store.state.deployments import Deployments
 
 MOST_NOTES = 5
 

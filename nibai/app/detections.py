@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from nibai.app.audit import Desk
 from nibai.model import Change, Detection
-from nibai.store.detections import Alarmed, events_since
-from nibai.store.past import moment_of
+from nibai.store.state.detections import Alarmed, events_since
+from nibai.store.windows.past import moment_of
 
 DAY_SECONDS = 86400.0
 TOLD_SECONDS = 7 * DAY_SECONDS

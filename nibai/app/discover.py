@@ -14,8 +14,8 @@ from nibai.errors import CollectError, ConfigError, PluginError, StoreError
 from nibai.model import Change, Observation
 from nibai.prediction_plans import plans_of
 from nibai.protocols import Discoverer, Sighting
-from nibai.store.deployments import Deployments
-from nibai.store.state import State
+from nibai.store.state.database import State
+from nibai.store.state.deployments import Deployments
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from nibai.config import Config
 from nibai.document import iso
 from nibai.errors import PluginError
 from nibai.protocols import Capability, Effort, Examiner
-from nibai.store.capabilities import Known, put_capabilities
-from nibai.store.state import open_state
+from nibai.store.state.capabilities import Known, put_capabilities
+from nibai.store.state.database import open_state
 
 SCHEMA = "nibai.doctor/1"
 

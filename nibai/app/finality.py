@@ -16,11 +16,11 @@ from nibai.model import Change
 from nibai.stats.day_pairs import ClockPairs
 from nibai.stats.following import Track
 from nibai.stats.settling import Learned
-from nibai.store.backfills import is_filling
-from nibai.store.revisions import Revision, newest_number, revised_since
-from nibai.store.settling import learned_ages
-from nibai.store.state import State
-from nibai.store.watermarks import Watermark, watermarks
+from nibai.store.state.backfills import is_filling
+from nibai.store.state.database import State
+from nibai.store.state.revisions import Revision, newest_number, revised_since
+from nibai.store.state.settling import learned_ages
+from nibai.store.state.watermarks import Watermark, watermarks
 
 SETTLE_SECONDS = 300.0
 """A block counts as closed so long after its end: what is pushed late is in the lake by then."""

@@ -26,13 +26,13 @@ from nibai.model import Change, Comparison, Side, Window
 from nibai.predictions import CaptureGap
 from nibai.protocols import Analyzer
 from nibai.stats.sides import pooled_segments, requests
-from nibai.store.capture_coverage import capture_gaps
-from nibai.store.disturbances import Disturbance, disturbances
-from nibai.store.fleet import FleetEngine
-from nibai.store.lake import Lake
-from nibai.store.maintenance import ROLL_UP
-from nibai.store.unread import NOTHING_PULLED, Reads
-from nibai.store.windows import LakeWindows, require_sides
+from nibai.store.answers.capture_coverage import capture_gaps
+from nibai.store.lake.delta import Lake
+from nibai.store.lake.maintenance import ROLL_UP
+from nibai.store.series.fleet import FleetEngine
+from nibai.store.windows.disturbances import Disturbance, disturbances
+from nibai.store.windows.sides import LakeWindows, require_sides
+from nibai.store.windows.unread import NOTHING_PULLED, Reads
 
 CHUNK = 50
 """Endpoints that are read together: some ten thousand histogram rows each stay in memory."""

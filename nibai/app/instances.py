@@ -9,9 +9,9 @@ import numpy as np
 from nibai.buckets import regular_buckets
 from nibai.config import Config
 from nibai.model import Observation, SeriesKey
-from nibai.store.ingest import Ingest
-from nibai.store.observations import difference
-from nibai.store.state import State
+from nibai.store.pulled.observations import difference
+from nibai.store.state.database import State
+from nibai.store.wal.ingest import Ingest
 
 COUNT_SECONDS = 600.0
 """Blocks of a verdict are longer: a count every ten minutes is enough."""

@@ -21,20 +21,20 @@ from nibai.app.settling import Settling
 from nibai.model import Change, Observation, SeriesKey
 from nibai.prediction_plans import plans_of
 from nibai.protocols import Pulled
-from nibai.store.capture_coverage import put_coverage
-from nibai.store.counted import counted_marks, raise_counted
-from nibai.store.ingest import Ingest
-from nibai.store.known_answers import unknown_answers
-from nibai.store.lake import Lake
-from nibai.store.observations import Difference, Minute, difference
-from nibai.store.owners import one_owner
-from nibai.store.prediction_rows import to_batch
-from nibai.store.quarantine import set_aside
-from nibai.store.revisions import Place, Revised, announce, settle
-from nibai.store.small_files import Joiner
-from nibai.store.state import State
-from nibai.store.stored import Name, name_of, stored_minutes, stored_spans
-from nibai.store.watermarks import Brought, final_marks, put_watermarks
+from nibai.store.answers.capture_coverage import put_coverage
+from nibai.store.lake.delta import Lake
+from nibai.store.lake.small_files import Joiner
+from nibai.store.pulled.known_answers import unknown_answers
+from nibai.store.pulled.observations import Difference, Minute, difference
+from nibai.store.pulled.owners import one_owner
+from nibai.store.pulled.stored import Name, name_of, stored_minutes, stored_spans
+from nibai.store.state.counted import counted_marks, raise_counted
+from nibai.store.state.database import State
+from nibai.store.state.revisions import Place, Revised, announce, settle
+from nibai.store.state.watermarks import Brought, final_marks, put_watermarks
+from nibai.store.wal.ingest import Ingest
+from nibai.store.wal.prediction_rows import to_batch
+from nibai.store.wal.quarantine import set_aside
 
 Span = tuple[int, int]
 """First and last minute."""
@@ -191,8 +191,8 @@ class Keeper:
     def _revised(self, found: Difference, unsettled: Collection[Minute]) -> list[Revised]:
         """Minutes that were held otherwise, and final ones of which nothing was held.
 
-        Final for whoever counts them (`nibai.store.counted`), whichever replica or source is late.
-        Those that changed after an age that was trusted had counted as final too.
+        Final for whoever counts them (`nibai.store.state.counted`), whichever replica or source is
+        late. Those that changed after an age that was trusted had counted as final too.
         """
 
         def counted(one: Observation) -> bool:

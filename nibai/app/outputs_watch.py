@@ -25,10 +25,10 @@ from nibai.stats.output_watch import (
     Moved,
     follow,
 )
-from nibai.store.detections import Alarmed, put_alarms
-from nibai.store.detectors import Position, detectors, put_detectors
-from nibai.store.freshness import answers_until
-from nibai.store.output_history import HOUR_SECONDS, OutputHistory, output_history
+from nibai.store.answers.output_history import HOUR_SECONDS, OutputHistory, output_history
+from nibai.store.state.detections import Alarmed, put_alarms
+from nibai.store.state.detectors import Position, detectors, put_detectors
+from nibai.store.state.freshness import answers_until
 
 SCHEMA = "nibai.watched-outputs/1"
 GRACE_SECONDS = 300.0

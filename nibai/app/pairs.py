@@ -44,7 +44,7 @@ def sketch_pairs(
     >>> rows.column_names[:4]
     ['table', 'segment', 'metric', 'key']
     """
-    from nibai.store.pair_sketches import to_table  # noqa: PLC0415 - only for this
+    from nibai.store.files.pair_sketches import to_table  # noqa: PLC0415 - only for this
 
     unknown = sorted(set(options) - {"columns", "segments", "labels", "threshold", "tolerance"})
     if unknown:

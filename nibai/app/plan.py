@@ -25,7 +25,7 @@ from nibai.stats.planning import (
 )
 from nibai.stats.ratio import paired
 from nibai.stats.verdict import faster_threshold, no_slower_threshold
-from nibai.store.engine import Blocks, Engine
+from nibai.store.series.blocks import Blocks, Engine
 
 SCHEMA = "nibai.plan/1"
 

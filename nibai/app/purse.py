@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nibai.errors import CollectError
-from nibai.store.metered import bill, put_paid
-from nibai.store.state import State
+from nibai.store.state.database import State
+from nibai.store.state.metered import bill, put_paid
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from nibai.prediction_evidence import PredictionEvidence
 from nibai.prediction_plans import without_margin
 from nibai.predictions import EvidenceLevel
 from nibai.protocols import Analyzer, Windows
-from nibai.store.state import State
+from nibai.store.state.database import State
 
 FINAL = (Verdict.CONFIRMED, Verdict.REFUTED)
 PAIRED = (EvidenceLevel.SHADOW, EvidenceLevel.REPLAY)

@@ -39,11 +39,11 @@ from nibai.redaction import hide_password
 from nibai.schedule import Turns, Waker
 from nibai.schedule.slots import MOST_ATTEMPTS
 from nibai.server import Access, Certificates, Renewal, Site, make_app
-from nibai.store.connection import bound_memory
-from nibai.store.ingest import Ingest
-from nibai.store.revisions import LatePushes
-from nibai.store.slots import Slots
-from nibai.store.state import open_state
+from nibai.store.engine.connection import bound_memory
+from nibai.store.state.database import open_state
+from nibai.store.state.revisions import LatePushes
+from nibai.store.state.slots import Slots
+from nibai.store.wal.ingest import Ingest
 
 LOG = logging.getLogger("nibai.run")
 

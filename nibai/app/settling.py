@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from nibai.model import Observation
 from nibai.stats.settling import AGES_SECONDS, HOUR, NOTHING_LEARNED, changed_bits, seen_bit
-from nibai.store.observations import Difference, Minute, Stored
-from nibai.store.settling import forget, learned_ages, note_seen, put_young_reads, young_reads
-from nibai.store.state import State
-from nibai.store.stored import name_of
-from nibai.store.watermarks import Brought
+from nibai.store.pulled.observations import Difference, Minute, Stored
+from nibai.store.pulled.stored import name_of
+from nibai.store.state.database import State
+from nibai.store.state.settling import forget, learned_ages, note_seen, put_young_reads, young_reads
+from nibai.store.state.watermarks import Brought
 
 YOUNG_SECONDS = 900.0
 """A reading that ends so long before its moment tells how old its newest minutes were."""

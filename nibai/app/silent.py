@@ -12,11 +12,18 @@ from difflib import get_close_matches
 
 from nibai.errors import CollectError
 from nibai.protocols import Naming, Puller
-from nibai.store.deployments import Deployments
-from nibai.store.lake import Lake
-from nibai.store.silent import Read, Silent, put_silent, read_for, silent_series, stored_hours
-from nibai.store.state import State
-from nibai.store.stored import Name
+from nibai.store.lake.delta import Lake
+from nibai.store.pulled.silent import (
+    Read,
+    Silent,
+    put_silent,
+    read_for,
+    silent_series,
+    stored_hours,
+)
+from nibai.store.pulled.stored import Name
+from nibai.store.state.database import State
+from nibai.store.state.deployments import Deployments
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from nibai.model import Audit, Change, Promise, ReasonCode
-from nibai.store.engine import Engine
+from nibai.store.series.blocks import Engine
 
 MOST_NAMES = 5
 OF_MINUTES = frozenset({Promise.FASTER, Promise.NO_SLOWER, Promise.THROUGHPUT, Promise.ERRORS})

@@ -6,9 +6,9 @@ import os
 import secrets
 
 from nibai.config import Config
-from nibai.store.lake import Lake
-from nibai.store.maintenance import Upkeep, maintain
-from nibai.store.state import State, open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.lake.maintenance import Upkeep, maintain
+from nibai.store.state.database import State, open_state
 
 EVERY_SECONDS = 3600.0
 MAINTAINER = "maintainer"

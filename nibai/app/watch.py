@@ -27,11 +27,11 @@ from nibai.stats.following import FollowPlan, Track, new_track
 from nibai.stats.settling import NOTHING_LEARNED, Learned
 from nibai.stats.sides import Segments
 from nibai.stats.verdict import Part, conjunction
-from nibai.store.disturbances import Disturbance
-from nibai.store.engine import Engine
-from nibai.store.paired_blocks import PairedBlocks, Read
-from nibai.store.watermarks import Watermark
-from nibai.store.windows import require_sides
+from nibai.store.series.blocks import Engine
+from nibai.store.state.watermarks import Watermark
+from nibai.store.windows.disturbances import Disturbance
+from nibai.store.windows.paired_blocks import PairedBlocks, Read
+from nibai.store.windows.sides import require_sides
 
 FILLING = Reason(
     ReasonCode.NO_DATA,

@@ -25,7 +25,7 @@ from nibai.fleet_document import to_document
 from nibai.model import Change, Finding, Reason, ReasonCode, Verdict
 from nibai.stats.following import Track
 from nibai.stats.multiplicity import log_e_intersection, log_e_union
-from nibai.store.disturbances import Disturbance
+from nibai.store.windows.disturbances import Disturbance
 
 NOT_MEASURED = (
     "A/A rate: not measured; every change is watched block by block, and its evidence goes on "

@@ -17,8 +17,8 @@ from nibai.app.watch_parts import Followed, closed_blocks
 from nibai.document import decode
 from nibai.stats.block_values import BlockReading
 from nibai.stats.following import Track
-from nibai.store.paired_blocks import PairedBlocks
-from nibai.store.state import State
+from nibai.store.state.database import State
+from nibai.store.windows.paired_blocks import PairedBlocks
 
 CONTINUED = " | continued"
 

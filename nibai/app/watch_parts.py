@@ -13,7 +13,7 @@ from nibai.stats.block_values import BlockReading
 from nibai.stats.day_pairs import ClockPairs
 from nibai.stats.following import Track
 from nibai.stats.sequential_rates import Trials
-from nibai.store.paired_blocks import PairedBlocks
+from nibai.store.windows.paired_blocks import PairedBlocks
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from nibai.stats.following import FollowPlan
 from nibai.stats.sequential_rates import Trials
 from nibai.stats.verdict import faster_threshold, no_slower_threshold
 from nibai.stats.whitening import history_correlation
-from nibai.store.paired_blocks import PairedBlocks, Past
+from nibai.store.windows.paired_blocks import PairedBlocks, Past
 
 QUIET_SHARE = 0.1
 """Share of the blocks of the past that may hold too few requests."""

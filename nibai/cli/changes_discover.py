@@ -40,7 +40,7 @@ def discover(
         lookouts,
         require_lookouts,
     )
-    from nibai.store.state import open_state  # noqa: PLC0415 - sqlalchemy
+    from nibai.store.state.database import open_state  # noqa: PLC0415 - sqlalchemy
 
     config = configuration(config_file, data)
     require_lookouts(config)

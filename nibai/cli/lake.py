@@ -63,10 +63,10 @@ def purge(
     Counted first, done with --yes.
     """
     from nibai.app.audit import open_desk  # noqa: PLC0415 - see info
-    from nibai.store.ingest import fold_waiting  # noqa: PLC0415 - see info
-    from nibai.store.maintenance import purge as remove  # noqa: PLC0415 - see info
-    from nibai.store.revisions import LatePushes  # noqa: PLC0415 - see info
-    from nibai.store.rows import PREDICTIONS, TABLES  # noqa: PLC0415 - see info
+    from nibai.store.lake.maintenance import purge as remove  # noqa: PLC0415 - see info
+    from nibai.store.lake.rows import PREDICTIONS, TABLES  # noqa: PLC0415 - see info
+    from nibai.store.state.revisions import LatePushes  # noqa: PLC0415 - see info
+    from nibai.store.wal.ingest import fold_waiting  # noqa: PLC0415 - see info
 
     if not (predictions or endpoint or segment or before):
         raise UsageError("purge what? give --endpoint, --segment, --before or --predictions")

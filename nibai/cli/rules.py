@@ -15,7 +15,7 @@ from nibai.redaction import redacted
 
 if TYPE_CHECKING:
     from nibai.protocols import RuleBook
-    from nibai.store.state import State
+    from nibai.store.state.database import State
 
 RULES = click.option(
     "--rules", "rules_file", metavar="FILE", help="The rule file (default: rules in nibai.yaml)."
@@ -221,6 +221,6 @@ def _book(path: Path) -> RuleBook:
 
 
 def _state(config_file: str | None, data: str | None) -> State:
-    from nibai.store.state import open_state  # noqa: PLC0415 - sqlalchemy
+    from nibai.store.state.database import open_state  # noqa: PLC0415 - sqlalchemy
 
     return open_state(configuration(config_file, data).state_address)

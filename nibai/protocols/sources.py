@@ -186,6 +186,6 @@ class Sink(Protocol):
     ) -> None:
         """Store rows of `nibai.conventions.WAL_COLUMNS`, answers of one payload, or both.
 
-        Answers have the columns that `nibai.store.prediction_rows.to_batch` makes.
+        Answers have the columns that `nibai.store.wal.prediction_rows.to_batch` makes.
         """
         ...

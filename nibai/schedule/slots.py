@@ -43,7 +43,7 @@ class SlotState(StrEnum):
 
 
 class SlotLedger(Protocol):
-    """What is known of slots by all processes together (`nibai.store.slots`)."""
+    """What is known of slots by all processes together (`nibai.store.state.slots`)."""
 
     def newest(self, job: str, now: float) -> float | None:
         """The newest slot of a job up to now that anybody claimed."""

@@ -1,0 +1,1 @@
+"""Where measurements are kept and read from: log, lake, state, and files from outside."""

@@ -14,8 +14,8 @@ from fakeaws.metrics import Faults, Metrics
 from fakeaws.server import FakeAws
 
 from nibai.model import Window
-from nibai.store.lake import Lake
-from nibai.store.stored import stored_minutes
+from nibai.store.lake.delta import Lake
+from nibai.store.pulled.stored import stored_minutes
 
 SERIES = ("AWS/SageMaker", "ModelLatency", (("EndpointName", "chat"), ("VariantName", "blue")))
 NAME = ("sagemaker/123456789012.eu-west-1/chat", "blue", "model_latency")

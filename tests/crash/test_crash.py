@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from support import crash_worker
 
-from nibai.store.final_days import open_from
-from nibai.store.lake import Lake
-from nibai.store.state import open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.lake.final_days import open_from
+from nibai.store.state.database import open_state
 
 TESTS = Path(__file__).parents[1]
 

@@ -13,7 +13,7 @@ from alerts.rules.ruleset import RuleSet
 from nibai.app.alerting.delivery import Courier, Telling
 from nibai.app.alerting.engine import Engine
 from nibai.model import Verdict
-from nibai.store.state import open_state
+from nibai.store.state.database import open_state
 
 RULES = RuleSet.model_validate(
     {

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from demo.model import Encoder, prepare
-from nibai.store.engine import Engine
-from nibai.store.lake import Lake
+from nibai.store.lake.delta import Lake
+from nibai.store.series.blocks import Engine
 
 ROOT = Path(__file__).parents[2]
 DEMO = [sys.executable, "-c", "from nibai.cli import main; main()", "demo"]

@@ -10,8 +10,8 @@ from support.remote_write import PROMETHEUS, Written, prometheus
 
 from nibai import cli
 from nibai.model import Window
-from nibai.store.engine import Blocks, Engine
-from nibai.store.lake import Lake
+from nibai.store.lake.delta import Lake
+from nibai.store.series.blocks import Blocks, Engine
 
 pytestmark = [
     pytest.mark.e2e,

@@ -26,8 +26,8 @@ from support.onwatch import CUT, SAME, TWICE, declared, fill
 from support.scraping import started
 
 from nibai.app.audit import Desk
-from nibai.store.lake import Lake
-from nibai.store.state import open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.state.database import open_state
 
 pytestmark = pytest.mark.e2e
 

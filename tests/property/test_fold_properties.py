@@ -13,8 +13,8 @@ from pyarrow import parquet as pq
 
 from nibai.buckets import mantissa_bounds
 from nibai.histogram import OVERFLOW_BUCKET, SCALE, ZERO_BUCKET, ZERO_THRESHOLD
-from nibai.store import dense, fold
-from nibai.store.rows import numbers
+from nibai.store.engine.columns import numbers
+from nibai.store.wal import dense, fold
 
 MINUTE_US = 60_000_000
 NEVER_REGULAR = (0.0, 5e-324, 2.0**-1022, ZERO_THRESHOLD, math.inf)

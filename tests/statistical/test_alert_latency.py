@@ -14,7 +14,7 @@ from nibai.app.alerting.delivery import Telling
 from nibai.app.finality import SETTLE_SECONDS
 from nibai.app.onwatch.jobs import TELL_EVERY_SECONDS, configured_jobs
 from nibai.schedule import pause_of
-from nibai.store.watermarks import put_watermarks
+from nibai.store.state.watermarks import put_watermarks
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ from support.onwatch import CUT, DAYS, DAYS_BEFORE, MONDAY, declared, on_watch
 from support.spans import batch
 
 from nibai.model import AlertState, Verdict
-from nibai.store.alerts import alerts as stored_alerts
-from nibai.store.ingest import Ingest, MemoryLedger
+from nibai.store.state.alerts import alerts as stored_alerts
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 pytestmark = pytest.mark.slow
 

@@ -7,10 +7,10 @@ from support.spans import batch
 from nibai.app.audit import Desk
 from nibai.app.changes_watch import watch_changes
 from nibai.model import Moved
-from nibai.store.detections import events_since
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.lake import Lake
-from nibai.store.state import open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.state.database import open_state
+from nibai.store.state.detections import events_since
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 pytestmark = pytest.mark.slow
 

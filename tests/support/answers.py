@@ -1,7 +1,7 @@
 """Batches of answers for the write-ahead log."""
 
 from nibai.predictions import PredictionRecord
-from nibai.store.prediction_rows import to_batch
+from nibai.store.wal.prediction_rows import to_batch
 
 ENDPOINT = "onprem/tokyo/ocr"
 

@@ -20,7 +20,7 @@ from fakeaws.server import FakeAws
 from collector.cloudwatch.cadence import name
 from collector.cloudwatch.series import PUBLISHED, variant_series
 from nibai import cli
-from nibai.store.state import open_state
+from nibai.store.state.database import open_state
 from support.sagemaker import NOW, SCOPE
 
 MINUTE = 60

@@ -13,10 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from nibai.store import wal
-from nibai.store.ingest import Ingest
-from nibai.store.maintenance import maintain
-from nibai.store.state import open_state
+from nibai.store.lake.maintenance import maintain
+from nibai.store.state.database import open_state
+from nibai.store.wal import log as wal
+from nibai.store.wal.ingest import Ingest
 from support.answers import answers, record
 from support.spans import batch
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from nibai.histogram import bucket_index
-from nibai.store.rows import TABLES
+from nibai.store.lake.rows import TABLES
 
 DAY = 86_400.0
 MONDAY = 19_002 * DAY  # 2022-01-10

@@ -14,7 +14,7 @@ SQLITE = "sqlite:///"
 def copy_new_states(states, monkeypatch, template):
     """In this process, a state file that is not there begins as a copy of the template.
 
-    `states` is the module `nibai.store.state`. Opening migrates what it finds, as ever.
+    `states` is the module `nibai.store.state.database`. Opening migrates what it finds, as ever.
     """
     engine_of = states._engine
 

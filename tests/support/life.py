@@ -11,7 +11,7 @@ from nibai.app.alerting.delivery import Courier, Telling
 from nibai.app.alerting.engine import Engine
 from nibai.errors import NotifyError
 from nibai.model import ChangeKind, Verdict
-from nibai.store.state import open_state
+from nibai.store.state.database import open_state
 from support.listeners import Listener, down
 from support.standings import change, collector, seen, standing, superseded
 

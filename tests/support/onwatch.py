@@ -16,10 +16,10 @@ from nibai.config import Config
 from nibai.model import Change
 from nibai.schedule import Turns
 from nibai.schedule.slots import MOST_ATTEMPTS
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.lake import Lake
-from nibai.store.slots import Slots
-from nibai.store.state import open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.state.database import open_state
+from nibai.store.state.slots import Slots
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 from support.spans import batch
 
 DAY = 86_400.0

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from nibai.histogram import OVERFLOW_BUCKET, bucket_index
-from nibai.store.rows import WAL_SCHEMA
+from nibai.store.lake.rows import WAL_SCHEMA
 
 _TEXT = ("endpoint", "variant", "replica", "segment", "metric", "provenance")
 

@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime
 import numpy as np
 
 from nibai.model import Window
-from nibai.store import maintenance
-from nibai.store.engine import Blocks, Engine
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.lake import Lake
-from nibai.store.state import open_state
+from nibai.store.lake import maintenance
+from nibai.store.lake.delta import Lake
+from nibai.store.series.blocks import Blocks, Engine
+from nibai.store.state.database import open_state
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 from support.spans import batch
 
 DAY = 86_400.0

@@ -5,7 +5,7 @@ from collections import Counter
 from support.life import HOUR, RESTART, START, Life
 
 from nibai.model import AlertState
-from nibai.store import alerts as table
+from nibai.store.state import alerts as table
 
 
 def live(path):

@@ -13,8 +13,8 @@ from nibai.app.alerting.delivery import Courier, Telling
 from nibai.app.alerting.engine import Engine
 from nibai.errors import NotifyError
 from nibai.model import AlertState, Silence, Verdict
-from nibai.store import alerts as table
-from nibai.store.state import open_state
+from nibai.store.state import alerts as table
+from nibai.store.state.database import open_state
 
 REFUTED = Verdict.REFUTED
 RULES = RuleSet.model_validate(

@@ -14,9 +14,9 @@ from nibai.document import to_document
 from nibai.errors import ConfigError, NotifyError
 from nibai.model import AlertState, Round, Verdict
 from nibai.protocols import Alerting
-from nibai.store.alerts import Delivery, put_delivery
-from nibai.store.lake import Lake
-from nibai.store.state import open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.state.alerts import Delivery, put_delivery
+from nibai.store.state.database import open_state
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from nibai.errors import CollectError
 from nibai.model import Observation, SeriesKey, Window
 from nibai.outputs import MISSING, OutputKind, OutputSpec, digest
 from nibai.protocols import Pulled
-from nibai.store.engine import Blocks, Engine
-from nibai.store.lake import Lake
+from nibai.store.lake.delta import Lake
+from nibai.store.series.blocks import Blocks, Engine
 
 NOW = datetime(2026, 3, 1, 16, 20, tzinfo=UTC).timestamp()
 MODEL = "amazon.nova-lite-v1:0"

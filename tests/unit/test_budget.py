@@ -19,8 +19,8 @@ from nibai.config import Config
 from nibai.errors import StoreError
 from nibai.model import Window
 from nibai.protocols import Preview, Pulled
-from nibai.store.metered import bill
-from nibai.store.state import open_state
+from nibai.store.state.database import open_state
+from nibai.store.state.metered import bill
 
 MAY = datetime(2026, 5, 30, 12, tzinfo=UTC).timestamp()
 DAY = 86_400.0

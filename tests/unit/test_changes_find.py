@@ -7,7 +7,7 @@ import pytest
 from support.spans import batch
 
 from nibai import cli
-from nibai.store.ingest import Ingest, MemoryLedger
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 DAY = 86_400.0
 MONDAY = 19_002 * DAY  # 2022-01-10

@@ -6,7 +6,7 @@ from nibai.app.changes_passes import passes
 from nibai.model import Window
 from nibai.stats.detector import Baseline, Detector
 from nibai.stats.series_watch import SeriesWatch
-from nibai.store.history import Scope
+from nibai.store.series.history import Scope
 
 BLOCK = 300.0
 WEEK = 2016

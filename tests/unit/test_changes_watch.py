@@ -9,9 +9,9 @@ from support.spans import batch
 
 from nibai import cli
 from nibai.model import Moved
-from nibai.store.detections import alarms_since
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.state import open_state
+from nibai.store.state.database import open_state
+from nibai.store.state.detections import alarms_since
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 DAY = 86_400.0
 MONDAY = 19_002 * DAY  # 2022-01-10

@@ -23,11 +23,11 @@ from nibai.cli.collect import command
 from nibai.config import Config
 from nibai.document import iso
 from nibai.model import Change, Window
-from nibai.store.engine import Blocks, Engine
-from nibai.store.lake import Lake
-from nibai.store.metered import bill
-from nibai.store.state import open_state
-from nibai.store.watermarks import watermarks
+from nibai.store.lake.delta import Lake
+from nibai.store.series.blocks import Blocks, Engine
+from nibai.store.state.database import open_state
+from nibai.store.state.metered import bill
+from nibai.store.state.watermarks import watermarks
 
 NOW = 1_764_000_000.0 // 3600 * 3600 + 180
 MINUTES = 6 * 60

@@ -11,9 +11,9 @@ from fakeaws.s3 import S3
 from fakeaws.server import FakeAws
 
 from nibai import cli
-from nibai.store.engine import Engine
-from nibai.store.lake import Lake
-from nibai.store.state import open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.series.blocks import Engine
+from nibai.store.state.database import open_state
 
 HOUR = 3600.0
 NOW = datetime(2026, 3, 1, 16, 20, tzinfo=UTC).timestamp()

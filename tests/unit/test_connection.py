@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 
-from nibai.store import connection
+from nibai.store.engine import connection
 
 MIB = 2**20
 

@@ -9,11 +9,11 @@ from nibai.app.keeping import Keeper
 from nibai.histogram import bucket_index
 from nibai.model import Observation, SeriesKey, Window
 from nibai.protocols import Pulled
-from nibai.store.counted import counted_marks
-from nibai.store.ingest import Ingest
-from nibai.store.revisions import newest_number, revised_since
-from nibai.store.state import open_state
-from nibai.store.tables import MAINTENANCE
+from nibai.store.state.counted import counted_marks
+from nibai.store.state.database import open_state
+from nibai.store.state.revisions import newest_number, revised_since
+from nibai.store.state.tables import MAINTENANCE
+from nibai.store.wal.ingest import Ingest
 
 HOUR, DAY = 3600.0, 86_400.0
 START = 1_764_000_000.0 // DAY * DAY

@@ -16,11 +16,11 @@ from nibai.history import Alarm, Movement, Suspect
 from nibai.model import Estimate, Moved, Window
 from nibai.stats.output_watch import Moved as MovedStream
 from nibai.stats.placebo_points import PlaceboRank
-from nibai.store.alerts import alerts as stored_alerts
-from nibai.store.detections import Alarmed, alarms_since, events_since, put_alarms
-from nibai.store.migrations import STEPS, _events_of_detections
-from nibai.store.state import open_state
-from nibai.store.tables import SCHEMA_VERSION
+from nibai.store.state.alerts import alerts as stored_alerts
+from nibai.store.state.database import open_state
+from nibai.store.state.detections import Alarmed, alarms_since, events_since, put_alarms
+from nibai.store.state.migrations import STEPS, _events_of_detections
+from nibai.store.state.tables import SCHEMA_VERSION
 
 HOUR, DAY = 3600.0, 86_400.0
 

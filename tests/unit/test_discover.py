@@ -11,9 +11,9 @@ from nibai.config import Config
 from nibai.errors import CollectError
 from nibai.model import Audit, Change, ChangeKind, Reason, ReasonCode, SideSummary, Verdict
 from nibai.protocols import Deployment, Discoverer, Sighting
-from nibai.store import migrations, tables
-from nibai.store.deployments import Deployments
-from nibai.store.state import open_state
+from nibai.store.state import migrations, tables
+from nibai.store.state.database import open_state
+from nibai.store.state.deployments import Deployments
 
 ENDPOINT = "sagemaker/123456789012.eu-west-1/chat"
 CLAIM = "model_latency 2x faster at p50"

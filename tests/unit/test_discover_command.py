@@ -10,8 +10,8 @@ from support.sagemaker import NOW, SCOPE
 
 from nibai import cli
 from nibai.model import Window
-from nibai.store.engine import Blocks, Engine
-from nibai.store.lake import Lake
+from nibai.store.lake.delta import Lake
+from nibai.store.series.blocks import Blocks, Engine
 
 
 class Command:

@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 
 from nibai.model import Change, Window
-from nibai.store.deployments import Deployments
-from nibai.store.disturbances import (
+from nibai.store.state.database import open_state
+from nibai.store.state.deployments import Deployments
+from nibai.store.windows.disturbances import (
     Disturbance,
     alongside,
     disturbances,
     undisturbed,
     undisturbed_alongside,
 )
-from nibai.store.state import open_state
 
 HOUR = 3600.0
 CUT = 19_004 * 24 * HOUR

@@ -22,8 +22,8 @@ from nibai.app.doctor import Finding
 from nibai.cli.doctor import lines
 from nibai.errors import CollectError
 from nibai.protocols import Capability, Effort, Examiner, Standing
-from nibai.store.capabilities import put_capabilities
-from nibai.store.state import open_state
+from nibai.store.state.capabilities import put_capabilities
+from nibai.store.state.database import open_state
 
 ROOT = Path(__file__).parents[2]
 PLACE = Place("123456789012", "eu-west-1", ("chat*",))

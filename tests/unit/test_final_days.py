@@ -7,8 +7,8 @@ import pytest
 from support.spans import lake_counts
 from support.upkeep import World
 
-from nibai.store.final_days import open_from
-from nibai.store.maintenance import purge
+from nibai.store.lake.final_days import open_from
+from nibai.store.lake.maintenance import purge
 
 KINDS = ("hist", "cell")
 

@@ -13,11 +13,11 @@ from nibai.claims import parse
 from nibai.histogram import bucket_index
 from nibai.model import Change, Observation, ReasonCode, SeriesKey, Verdict, Window
 from nibai.protocols import Pulled
-from nibai.store.backfills import Backfill, is_filling, note_pushed
-from nibai.store.engine import Engine
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.lake import Lake
-from nibai.store.revisions import (
+from nibai.store.lake.delta import Lake
+from nibai.store.series.blocks import Engine
+from nibai.store.state.backfills import Backfill, is_filling, note_pushed
+from nibai.store.state.database import open_state
+from nibai.store.state.revisions import (
     LatePushes,
     Revised,
     announce,
@@ -25,8 +25,8 @@ from nibai.store.revisions import (
     revised_since,
     settle,
 )
-from nibai.store.state import open_state
-from nibai.store.watermarks import watermarks
+from nibai.store.state.watermarks import watermarks
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 HOUR, DAY = 3600.0, 86_400.0
 MONDAY = 19_002 * DAY  # 2022-01-10

@@ -25,10 +25,10 @@ from nibai.errors import UsageError
 from nibai.fleet import EndpointResult, PartResult, fleet_audit
 from nibai.fleet_document import dumps, from_document, to_document
 from nibai.model import Change, Promise, Reason, ReasonCode, Verdict, Window
-from nibai.store.engine import Engine
-from nibai.store.lake import Lake
-from nibai.store.state import open_state
-from nibai.store.windows import LakeWindows
+from nibai.store.lake.delta import Lake
+from nibai.store.series.blocks import Engine
+from nibai.store.state.database import open_state
+from nibai.store.windows.sides import LakeWindows
 
 AT = MONDAY + DAY
 CLAIM = "2x faster at p50 and p90"

@@ -8,8 +8,8 @@ import pytest
 from pyarrow import parquet as pq
 
 from nibai.histogram import OVERFLOW_BUCKET, ZERO_BUCKET, bucket_index
-from nibai.store import dense, fold
-from nibai.store.rows import numbers
+from nibai.store.engine.columns import numbers
+from nibai.store.wal import dense, fold
 
 KEYS = ("endpoint", "segment")
 START_US = 1_767_225_600_000_000

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from nibai.store.footer import WORTH_BYTES, footer
-from nibai.store.scan import open_file
+from nibai.store.files.footer import WORTH_BYTES, footer
+from nibai.store.files.scan import open_file
 
 KNOWN = {
     "flag": pa.bool_(),
@@ -99,7 +99,7 @@ def test_a_table_of_a_large_file_is_the_same_with_and_without_duckdb(tmp_path, m
     values = np.random.default_rng(3).lognormal(size=WORTH_BYTES // 8)
     parquet.write_table(pa.table({"t": np.arange(len(values)), "v": values}), path)
     known = open_file(path, "parquet", "a")
-    monkeypatch.setattr("nibai.store.scan.WORTH_BYTES", path.stat().st_size + 1)
+    monkeypatch.setattr("nibai.store.files.scan.WORTH_BYTES", path.stat().st_size + 1)
     described = open_file(path, "parquet", "a")
     assert (known.known_rows, described.known_rows) == (len(values), None)
     assert (known.columns, known.count()) == (described.columns, described.count())

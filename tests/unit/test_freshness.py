@@ -2,8 +2,8 @@
 
 import pytest
 
-from nibai.store.freshness import FORGOTTEN_SECONDS, read_until
-from nibai.store.state import open_state
+from nibai.store.state.database import open_state
+from nibai.store.state.freshness import FORGOTTEN_SECONDS, read_until
 
 ENDPOINT = "sagemaker/123456789012.eu-west-1/chat"
 SOURCE = "cloudwatch-123456789012-eu-west-1"

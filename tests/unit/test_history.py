@@ -14,7 +14,7 @@ from nibai import cli
 from nibai.errors import UsageError
 from nibai.model import ReasonCode, Verdict
 from nibai.stats.clock import DAY, HOUR
-from nibai.store.ingest import Ingest, MemoryLedger
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 ENDPOINT = "onprem/tokyo/ocr"
 AT = TUESDAY_AFTER + 10 * HOUR

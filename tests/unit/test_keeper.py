@@ -10,9 +10,9 @@ from nibai.app.onwatch.keeper import Keeper
 from nibai.app.onwatch.standing import Board
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
-from nibai.store import small_files
-from nibai.store.ingest import Ingest
-from nibai.store.state import open_state
+from nibai.store.lake import small_files
+from nibai.store.state.database import open_state
+from nibai.store.wal.ingest import Ingest
 
 MINUTE = 60.0
 START = 19002 * 86400.0

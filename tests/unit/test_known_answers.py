@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from support.answers import answers, record
 
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.known_answers import unknown_answers
-from nibai.store.quarantine import MAX_BYTES, set_aside
+from nibai.store.pulled.known_answers import unknown_answers
+from nibai.store.wal.ingest import Ingest, MemoryLedger
+from nibai.store.wal.quarantine import MAX_BYTES, set_aside
 
 
 def requests(batch):

@@ -5,9 +5,9 @@ from datetime import date
 import pyarrow as pa
 from support.spans import batch
 
-from nibai.store import lake as module
-from nibai.store.fold import fold
-from nibai.store.lake import Lake
+from nibai.store.lake import delta as module
+from nibai.store.lake.delta import Lake
+from nibai.store.wal.fold import fold
 
 
 def commit(lake, sequence):

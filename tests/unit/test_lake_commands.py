@@ -11,10 +11,10 @@ from support.spans import batch
 from nibai import cli, plugins
 from nibai.artifacts import Artifact
 from nibai.prediction_evidence import DriftScore
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.lake import Lake
-from nibai.store.lock import WriterLock
-from nibai.store.wal import WriteAheadLog, segments
+from nibai.store.lake.delta import Lake
+from nibai.store.wal.ingest import Ingest, MemoryLedger
+from nibai.store.wal.lock import WriterLock
+from nibai.store.wal.log import WriteAheadLog, segments
 
 MONDAY = 19_002 * 86_400.0
 ENDPOINT = "onprem/tokyo/ocr"

@@ -9,12 +9,12 @@ import pytest
 from support.spans import batch
 
 from nibai.model import Window
-from nibai.store.engine import Blocks, Engine
-from nibai.store.history import LakeHistory, Scope, scope_of
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.lake import Lake
-from nibai.store.maintenance import ROLL_UP, maintain
-from nibai.store.state import open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.lake.maintenance import ROLL_UP, maintain
+from nibai.store.series.blocks import Blocks, Engine
+from nibai.store.series.history import LakeHistory, Scope, scope_of
+from nibai.store.state.database import open_state
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 DAY, HOUR = 86_400.0, 3600.0
 MONDAY = 19_002 * DAY  # 2022-01-10

@@ -11,11 +11,11 @@ from nibai.document import iso
 from nibai.errors import UsageError
 from nibai.histogram import BlockHistograms, merge
 from nibai.model import Change, ReasonCode, UnitKind, Window, WindowKind
-from nibai.store.disturbances import Disturbance
-from nibai.store.engine import Blocks, Engine
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.lake import Lake
-from nibai.store.windows import LakeWindows, require_sides
+from nibai.store.lake.delta import Lake
+from nibai.store.series.blocks import Blocks, Engine
+from nibai.store.wal.ingest import Ingest, MemoryLedger
+from nibai.store.windows.disturbances import Disturbance
+from nibai.store.windows.sides import LakeWindows, require_sides
 
 DAY = 86_400.0
 MONDAY = 19_002 * DAY  # 2022-01-10

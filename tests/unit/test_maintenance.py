@@ -9,10 +9,10 @@ import pytest
 from support.spans import batch, lake_counts
 from support.upkeep import DAY, START, World
 
-from nibai.store import final_days, maintenance
-from nibai.store.fold import fold
-from nibai.store.maintenance import compact, purge, roll_up_day
-from nibai.store.rows import WAL_SCHEMA
+from nibai.store.lake import final_days, maintenance
+from nibai.store.lake.maintenance import compact, purge, roll_up_day
+from nibai.store.lake.rows import WAL_SCHEMA
+from nibai.store.wal.fold import fold
 
 
 @pytest.fixture

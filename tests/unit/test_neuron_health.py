@@ -11,7 +11,7 @@ from support.onwatch import CUT, DAYS, MONDAY, declared, on_watch
 from nibai import cli
 from nibai.app.onwatch.jobs import configured_jobs
 from nibai.model import AlertState, Verdict
-from nibai.store.alerts import alerts as stored_alerts
+from nibai.store.state.alerts import alerts as stored_alerts
 
 ENDPOINT = "onprem/tokyo/ocr"
 CLAIM = "finite_output errors up at most 0.1pp"

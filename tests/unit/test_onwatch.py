@@ -17,10 +17,10 @@ from nibai.errors import ConfigError, StoreError
 from nibai.fleet import FleetAudit
 from nibai.model import AlertState, Change, ReasonCode, Resolution, Verdict, Window
 from nibai.schedule import SlotState
-from nibai.store.alerts import alerts as stored_alerts
-from nibai.store.detectors import detectors
-from nibai.store.ingest import IngestStats
-from nibai.store.revisions import LatePushes
+from nibai.store.state.alerts import alerts as stored_alerts
+from nibai.store.state.detectors import detectors
+from nibai.store.state.revisions import LatePushes
+from nibai.store.wal.ingest import IngestStats
 
 HOUR = 3600.0
 

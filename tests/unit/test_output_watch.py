@@ -12,10 +12,10 @@ from support.output_hours import label_table
 from nibai import cli
 from nibai.model import Moved
 from nibai.stats.output_watch import HourlyCounts, follow
-from nibai.store.detections import alarms_since
-from nibai.store.lake import Lake
-from nibai.store.rows import TABLES
-from nibai.store.state import open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.lake.rows import TABLES
+from nibai.store.state.database import open_state
+from nibai.store.state.detections import alarms_since
 
 LEARNED = 4 * 168
 END = 456_000  # an hour in January 2022

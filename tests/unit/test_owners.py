@@ -9,14 +9,14 @@ from nibai.app.keeping import Keeper
 from nibai.histogram import bucket_index
 from nibai.model import Observation, SeriesKey, Window
 from nibai.protocols import Pulled
-from nibai.store import small_files
-from nibai.store.engine import Blocks, Engine
-from nibai.store.final_days import write_hours
-from nibai.store.ingest import Ingest
-from nibai.store.lake import Lake
-from nibai.store.small_files import join_small_files
-from nibai.store.state import open_state
-from nibai.store.watermarks import keep_only, watermarks
+from nibai.store.lake import small_files
+from nibai.store.lake.delta import Lake
+from nibai.store.lake.final_days import write_hours
+from nibai.store.lake.small_files import join_small_files
+from nibai.store.series.blocks import Blocks, Engine
+from nibai.store.state.database import open_state
+from nibai.store.state.watermarks import keep_only, watermarks
+from nibai.store.wal.ingest import Ingest
 
 START = 1_764_000_000.0 // 3600 * 3600
 HOUR = 3600.0

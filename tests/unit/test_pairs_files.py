@@ -34,8 +34,8 @@ from nibai.predictions import (
     total,
 )
 from nibai.protocols import PairsRequest
-from nibai.store.connection import connect
-from nibai.store.scan import open_arrow
+from nibai.store.engine.connection import connect
+from nibai.store.files.scan import open_arrow
 
 CLASSES = np.array(["cat", "dog", "cow", "emu"])
 

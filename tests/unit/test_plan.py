@@ -22,7 +22,7 @@ from nibai.stats.planning import (
     power_factor,
 )
 from nibai.stats.ratio import pbs_ar
-from nibai.store.ingest import Ingest, MemoryLedger
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 MONDAY = 19_002 * 86_400.0
 ENDPOINT = "onprem/tokyo/ocr"

@@ -7,13 +7,13 @@ from support.spans import batch, lake_counts
 
 from nibai import cli
 from nibai.predictions import PredictionRecord
-from nibai.store.engine import Engine
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.lake import Lake
-from nibai.store.maintenance import maintain
-from nibai.store.prediction_rows import MAX_LABELS, fold_predictions, to_batch
-from nibai.store.state import open_state
-from nibai.store.wal import WriteAheadLog, read_frames
+from nibai.store.lake.delta import Lake
+from nibai.store.lake.maintenance import maintain
+from nibai.store.series.blocks import Engine
+from nibai.store.state.database import open_state
+from nibai.store.wal.ingest import Ingest, MemoryLedger
+from nibai.store.wal.log import WriteAheadLog, read_frames
+from nibai.store.wal.prediction_rows import MAX_LABELS, fold_predictions, to_batch
 
 START = 1_680_000_000.0
 DAY = 86_400.0

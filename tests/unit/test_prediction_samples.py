@@ -13,10 +13,10 @@ from nibai.paired.build import SketchBuilder
 from nibai.paired.columns import of_records
 from nibai.predictions import CORRECT, INVALID, EvidenceLevel, total
 from nibai.protocols import PredictionWindows
-from nibai.store.disturbances import Disturbance
-from nibai.store.engine import Engine
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.windows import LakeWindows
+from nibai.store.series.blocks import Engine
+from nibai.store.wal.ingest import Ingest, MemoryLedger
+from nibai.store.windows.disturbances import Disturbance
+from nibai.store.windows.sides import LakeWindows
 
 START = 1_680_000_000.0
 CHANGE = Change(

@@ -20,10 +20,10 @@ from nibai.config import Config, PrometheusMetric, load_config
 from nibai.errors import ConfigError
 from nibai.model import SeriesKey, Window
 from nibai.protocols import Puller
-from nibai.store.engine import Blocks, Engine
-from nibai.store.freshness import read_until
-from nibai.store.lake import Lake
-from nibai.store.state import open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.series.blocks import Blocks, Engine
+from nibai.store.state.database import open_state
+from nibai.store.state.freshness import read_until
 
 NOW = 1_764_000_000.0 // 3600 * 3600 + 180
 MINUTES = 3 * 60

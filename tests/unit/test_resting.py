@@ -9,7 +9,7 @@ from support.pairs import QUIET, Pairs, declared, sample
 from analyzers.predictions import Predictions
 from nibai.app.resting import resting
 from nibai.model import Verdict, Window
-from nibai.store.state import open_state
+from nibai.store.state.database import open_state
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 import nibai
 from nibai.document import to_document
-from nibai.store import row_groups
+from nibai.store.files import row_groups
 
 GROUP = 2048
 ROWS = 6 * GROUP
@@ -27,8 +27,8 @@ def by_statistics(monkeypatch):
             super().__init__(path, layout)
             found[Path(path).stem] = self.span()
 
-    monkeypatch.setattr("nibai.store.scan.WORTH_ROWS", 1)
-    monkeypatch.setattr("nibai.store.scan.RowGroups", Seen)
+    monkeypatch.setattr("nibai.store.files.scan.WORTH_ROWS", 1)
+    monkeypatch.setattr("nibai.store.files.scan.RowGroups", Seen)
     return found
 
 
@@ -51,7 +51,7 @@ def audits(tmp_path, baseline, candidate, monkeypatch, **options):
     paths = [write(tmp_path / f"{i}.parquet", data) for i, data in enumerate((baseline, candidate))]
     made = []
     for worth in (1, 1 << 60):
-        monkeypatch.setattr("nibai.store.scan.WORTH_ROWS", worth)
+        monkeypatch.setattr("nibai.store.files.scan.WORTH_ROWS", worth)
         document = to_document(nibai.compare(*paths, "1.1x faster at p50", **options))
         made.append({k: v for k, v in document.items() if k not in {"id", "created_at"}})
     return made

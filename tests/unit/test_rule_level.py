@@ -13,8 +13,8 @@ from nibai.app.onwatch.exporter import Exporter
 from nibai.app.onwatch.jobs import configured_jobs
 from nibai.claims import parse
 from nibai.model import Change
-from nibai.store.alerts import alerts
-from nibai.store.ingest import IngestStats
+from nibai.store.state.alerts import alerts
+from nibai.store.wal.ingest import IngestStats
 
 HOUR = 3600.0
 CLAIM = "3x faster at p50"

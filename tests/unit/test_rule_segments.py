@@ -13,8 +13,8 @@ from alerts.rules.ruleset import RuleSet
 from nibai.app.alerting.segments import Segments
 from nibai.document import from_document, to_document
 from nibai.model import Verdict
-from nibai.store.engine import Engine
-from nibai.store.ingest import Ingest, MemoryLedger
+from nibai.store.series.blocks import Engine
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 HOUR = 3600.0
 ENDPOINT = "onprem/tokyo/mixed"

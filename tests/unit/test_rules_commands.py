@@ -12,8 +12,8 @@ from support.standings import HOUR, START, change, seen, standing
 from alerts.book import build
 from nibai.cli import invoke
 from nibai.model import Silence, Verdict
-from nibai.store import alerts as table
-from nibai.store.state import open_state
+from nibai.store.state import alerts as table
+from nibai.store.state.database import open_state
 
 FOLDER = Path(__file__).parents[1] / "support" / "rules"
 GOOD = str(FOLDER / "good.yaml")

@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from support.spans import lake_counts
 
 from nibai import cli
-from nibai.store.lake import Lake
+from nibai.store.lake.delta import Lake
 
 COMMAND = [sys.executable, "-c", "from nibai.cli import main; main()"]
 ENDPOINT = "onprem/tokyo/ocr"

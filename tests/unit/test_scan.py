@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from nibai.histogram import OVERFLOW_BUCKET, ZERO_BUCKET
-from nibai.store import connection
-from nibai.store.layout import Blocks, Layout
-from nibai.store.scan import open_arrow, open_file
+from nibai.store.engine import connection
+from nibai.store.files.layout import Blocks, Layout
+from nibai.store.files.scan import open_arrow, open_file
 
 COMPARE = """
 import sys

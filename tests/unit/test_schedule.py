@@ -21,9 +21,9 @@ from nibai.schedule import (
     pause_of,
 )
 from nibai.schedule.slots import MOST_ATTEMPTS, RETRY_SECONDS
-from nibai.store.slots import Slots
-from nibai.store.state import open_state
-from nibai.store.tables import AUDIT_SLOTS
+from nibai.store.state.database import open_state
+from nibai.store.state.slots import Slots
+from nibai.store.state.tables import AUDIT_SLOTS
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 

@@ -18,11 +18,11 @@ from nibai.histogram import bucket_index
 from nibai.model import Change, Observation, Provenance, SeriesKey, Verdict, Window
 from nibai.protocols import Pulled
 from nibai.stats.settling import AGES_SECONDS, HourOfMinutes, is_rare, learned
-from nibai.store.ingest import Ingest
-from nibai.store.lake import Lake
-from nibai.store.observations import Stored, difference
-from nibai.store.settling import learned_ages, note_seen
-from nibai.store.state import open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.pulled.observations import Stored, difference
+from nibai.store.state.database import open_state
+from nibai.store.state.settling import learned_ages, note_seen
+from nibai.store.wal.ingest import Ingest
 
 HOUR, DAY = 3600.0, 86_400.0
 MONDAY = 19_002 * DAY  # 2022-01-10

@@ -11,10 +11,10 @@ from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
 from nibai.errors import StoreError
-from nibai.store.awaited import waited_for
-from nibai.store.ingest import IngestStats
-from nibai.store.silences import silences_of
-from nibai.store.state import open_state
+from nibai.store.state.awaited import waited_for
+from nibai.store.state.database import open_state
+from nibai.store.state.silences import silences_of
+from nibai.store.wal.ingest import IngestStats
 
 HOUR, DAY = 3600.0, 86_400.0
 MONDAY = 19_002 * DAY

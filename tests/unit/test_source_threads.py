@@ -15,9 +15,9 @@ from nibai.errors import StoreError, ThrottledError
 from nibai.histogram import bucket_index
 from nibai.model import Observation, SeriesKey, Window
 from nibai.protocols import Pulled
-from nibai.store.awaited import waited_for
-from nibai.store.lake import Lake
-from nibai.store.state import open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.state.awaited import waited_for
+from nibai.store.state.database import open_state
 
 NOW = 1_764_000_000.0
 START = NOW - 600

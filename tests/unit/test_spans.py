@@ -16,8 +16,8 @@ from nibai import cli
 from nibai.model import RecordedAs, Window
 from nibai.stats.recorded import RecordedShare, recording_error
 from nibai.stats.score import pooled_table
-from nibai.store.engine import Blocks, Engine
-from nibai.store.lake import Lake
+from nibai.store.lake.delta import Lake
+from nibai.store.series.blocks import Blocks, Engine
 
 NOW = datetime(2026, 3, 1, 16, 20, 30, tzinfo=UTC).timestamp()
 FIRST, LAST = NOW // 60 * 60 - 3600, NOW // 60 * 60 - 600

@@ -9,13 +9,13 @@ import sqlalchemy as sa
 from support import postgres
 
 from nibai.errors import StoreError
-from nibai.store import migrations, tables
-from nibai.store.detectors import Position, detectors, put_detectors
-from nibai.store.state import open_state
+from nibai.store.state import migrations, tables
+from nibai.store.state.database import open_state
+from nibai.store.state.detectors import Position, detectors, put_detectors
 
 WRITER = """
 import sys
-from nibai.store.state import open_state
+from nibai.store.state.database import open_state
 state = open_state(sys.argv[1])
 for i in range(int(sys.argv[3])):
     change = {"id": f"{sys.argv[2]}-{i}", "endpoint": "e", "declared_at": 1.0 * i, "sentences": []}

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from support.spans import batch, lake_counts
 
 from nibai.errors import StoreError, ThrottledError
-from nibai.store.fold import fold
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.rows import WAL_SCHEMA
-from nibai.store.wal import HEADER, WriteAheadLog, read_frames, segments
+from nibai.store.lake.rows import WAL_SCHEMA
+from nibai.store.wal.fold import fold
+from nibai.store.wal.ingest import Ingest, MemoryLedger
+from nibai.store.wal.log import HEADER, WriteAheadLog, read_frames, segments
 
 START = 1_680_000_000.0
 

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from nibai.model import Observation, Provenance, SeriesKey, Window
-from nibai.store.fold import fold
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.observations import Stored, difference
-from nibai.store.stored import name_of, stored_minutes
+from nibai.store.pulled.observations import Stored, difference
+from nibai.store.pulled.stored import name_of, stored_minutes
+from nibai.store.wal.fold import fold
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 KEY = SeriesKey("sagemaker/1.eu-west-1/chat", "blue", "", "", "model_latency")
 MINUTE = 29_400_000

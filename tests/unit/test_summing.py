@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from nibai.histogram import OVERFLOW_BUCKET, ZERO_BUCKET
-from nibai.store import summing
-from nibai.store.fold import fold
-from nibai.store.rows import TABLES, WAL_SCHEMA
+from nibai.store.lake.rows import TABLES, WAL_SCHEMA
+from nibai.store.wal import summing
+from nibai.store.wal.fold import fold
 
 TEXTS = ("endpoint", "variant", "replica", "segment", "metric")
 FIRST = 29_400_470  # half an hour before midnight

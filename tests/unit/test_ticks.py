@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nibai.store.ticks import Clock
+from nibai.store.files.ticks import Clock
 
 NOW = 1_767_225_600
 

@@ -9,10 +9,10 @@ from nibai.app.onwatch.lake_families import EXPORTED, histograms, lake_families
 from nibai.exposition import Families
 from nibai.histogram import BlockHistograms
 from nibai.model import Observation, Provenance, SeriesKey
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.lake import Lake
-from nibai.store.observations import Stored, difference
-from nibai.store.totals import RECENT_SECONDS, Totals
+from nibai.store.lake.delta import Lake
+from nibai.store.pulled.observations import Stored, difference
+from nibai.store.series.totals import RECENT_SECONDS, Totals
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 NOW = 28_000_000 * 60.0
 RNG = np.random.default_rng(11)

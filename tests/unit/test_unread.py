@@ -9,10 +9,10 @@ from nibai.claims import parse
 from nibai.config import Config
 from nibai.document import iso
 from nibai.model import Change, ReasonCode, Verdict, Window
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.lake import Lake
-from nibai.store.state import open_state
-from nibai.store.watermarks import put_watermarks
+from nibai.store.lake.delta import Lake
+from nibai.store.state.database import open_state
+from nibai.store.state.watermarks import put_watermarks
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 HOUR, DAY = 3600.0, 86_400.0
 MONDAY = 19_002 * DAY  # 2022-01-10

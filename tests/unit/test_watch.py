@@ -18,11 +18,11 @@ from nibai.cli.watch import Lines, LiveTable, follow, table
 from nibai.document import dumps, from_document, to_document
 from nibai.errors import UsageError
 from nibai.model import Change, ReasonCode, Verdict, Window
-from nibai.store.disturbances import Disturbance
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.lake import Lake
-from nibai.store.state import open_state
-from nibai.store.watermarks import put_watermarks
+from nibai.store.lake.delta import Lake
+from nibai.store.state.database import open_state
+from nibai.store.state.watermarks import put_watermarks
+from nibai.store.wal.ingest import Ingest, MemoryLedger
+from nibai.store.windows.disturbances import Disturbance
 
 DAY = 86_400.0
 MONDAY = 19_002 * DAY  # 2022-01-10

@@ -25,9 +25,9 @@ from nibai.claims import parse
 from nibai.fleet_document import dumps, from_document
 from nibai.model import Change, ReasonCode, Verdict
 from nibai.stats.multiplicity import adjusted, e_bh
-from nibai.store.ingest import Ingest, MemoryLedger
-from nibai.store.lake import Lake
-from nibai.store.state import open_state
+from nibai.store.lake.delta import Lake
+from nibai.store.state.database import open_state
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 CUT = MONDAY + 8 * DAY
 CLAIM = "2x faster at p50 and p90"

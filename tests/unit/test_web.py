@@ -24,8 +24,8 @@ from nibai.exposition import NATIVE_TYPE, TEXT_TYPE
 from nibai.model import Change, Moved
 from nibai.protocols import PushResponse
 from nibai.server import Access, Site, make_app
-from nibai.store.detections import Alarmed, put_alarms
-from nibai.store.ingest import Ingest, MemoryLedger
+from nibai.store.state.detections import Alarmed, put_alarms
+from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 PROMETHEUS = (
     "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"

@@ -18,9 +18,9 @@ from nibai.errors import NotifyError
 from nibai.model import Alert, AlertState, Notice, Severity, Silence
 from nibai.protocols import Notifier, Repeating
 from nibai.redaction import redacted
-from nibai.store import alerts as table
-from nibai.store.alerts import Delivery
-from nibai.store.state import State
+from nibai.store.state import alerts as table
+from nibai.store.state.alerts import Delivery
+from nibai.store.state.database import State
 
 LEASE_SECONDS = 120.0
 """How long a delivery may take until another process may make it again."""

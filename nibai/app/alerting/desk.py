@@ -13,8 +13,8 @@ from nibai.app.alerting.engine import tellings
 from nibai.errors import NotifyError, PluginError, UsageError
 from nibai.model import Alert, AlertState, Notice, Resolution, Silence
 from nibai.protocols import RuleBook, Surroundings
-from nibai.store import alerts as table
-from nibai.store.state import State
+from nibai.store.state import alerts as table
+from nibai.store.state.database import State
 
 TEST = "test"
 """Label of an alert that somebody fired by hand: no real one has its fingerprint."""

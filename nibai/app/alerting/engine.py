@@ -14,8 +14,8 @@ from nibai.app.alerting.delivery import Count, Courier, Telling
 from nibai.errors import NotifyError, PluginError
 from nibai.model import Alert, AlertState, Round
 from nibai.protocols import Addressee, Notifier, RuleBook, Surroundings
-from nibai.store import alerts as table
-from nibai.store.state import State
+from nibai.store.state import alerts as table
+from nibai.store.state.database import State
 
 LOG = logging.getLogger("nibai.alerts")
 

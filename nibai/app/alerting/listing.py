@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from nibai.document import iso
 from nibai.model import Alert, AlertState
-from nibai.store import alerts as table
-from nibai.store.state import State
+from nibai.store.state import alerts as table
+from nibai.store.state.database import State
 
 ORDER = (AlertState.FIRING, AlertState.PENDING, AlertState.RESOLVED)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nibai.model import Alert, AlertState, Notice, Silence
-from nibai.store.alerts import Delivery
+from nibai.store.state.alerts import Delivery
 
 
 def notice_for(

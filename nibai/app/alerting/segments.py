@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from nibai.app.audit import Desk
 from nibai.app.onwatch.follow import watched_since
 from nibai.model import Change, Window
-from nibai.store.engine import Blocks
+from nibai.store.series.blocks import Blocks
 
 DAY_SECONDS = 86400.0
 BEFORE_SECONDS = 14 * DAY_SECONDS

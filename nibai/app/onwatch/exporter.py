@@ -36,8 +36,8 @@ from nibai.exposition import (
 )
 from nibai.model import Audit, Change, Sentence, SentenceResult, Standing, Verdict
 from nibai.stats.verdict import refuted_level
-from nibai.store.ingest import IngestStats
-from nibai.store.totals import Seen, Totals
+from nibai.store.series.totals import Seen, Totals
+from nibai.store.wal.ingest import IngestStats
 
 LOG = logging.getLogger("nibai.metrics")
 

@@ -22,8 +22,8 @@ from nibai.audit import judge
 from nibai.errors import NibaiError
 from nibai.model import Audit, Change, Comparison, Sentence, SentenceResult, Standing, Verdict
 from nibai.protocols import Windows
-from nibai.store.past import moment_of
-from nibai.store.recent import newest_minutes
+from nibai.store.series.recent import newest_minutes
+from nibai.store.windows.past import moment_of
 
 LOG = logging.getLogger("nibai.follow")
 

@@ -15,12 +15,12 @@ from nibai.app.onwatch.tally import Tally
 from nibai.app.upkeep import EVERY_SECONDS, give_back, keep_up
 from nibai.config import Config
 from nibai.errors import NibaiError
-from nibai.store.awaited import arrived, awaited_since, waited_for
-from nibai.store.ingest import Ingest
-from nibai.store.revisions import LatePushes
-from nibai.store.rows import PREDICTIONS
-from nibai.store.small_files import Joiner
-from nibai.store.state import State
+from nibai.store.lake.rows import PREDICTIONS
+from nibai.store.lake.small_files import Joiner
+from nibai.store.state.awaited import arrived, awaited_since, waited_for
+from nibai.store.state.database import State
+from nibai.store.state.revisions import LatePushes
+from nibai.store.wal.ingest import Ingest
 
 LOG = logging.getLogger("nibai.run")
 

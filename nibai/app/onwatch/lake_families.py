@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from nibai.conventions import ACCELERATOR_USE, DEFAULT_QUANTILES, METRICS
 from nibai.exposition import Families, HistogramValue
 from nibai.histogram import BlockHistograms, merge
-from nibai.store.rows import numbers
-from nibai.store.totals import Seen
+from nibai.store.engine.columns import numbers
+from nibai.store.series.totals import Seen
 
 Series = tuple[str, str, str]
 """Endpoint, variant, metric."""

@@ -17,8 +17,14 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from nibai.store.silences import Silences, bring_back, newest_arrival, put_silence, silences_of
-from nibai.store.state import State
+from nibai.store.state.database import State
+from nibai.store.state.silences import (
+    Silences,
+    bring_back,
+    newest_arrival,
+    put_silence,
+    silences_of,
+)
 
 LEAST_SECONDS = 3600.0
 CAUTION = 1.5

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from nibai.model import CollectorStanding, Round, Standing
 from nibai.redaction import redacted
-from nibai.store.freshness import of_scope
+from nibai.store.state.freshness import of_scope
 
 
 @dataclass(frozen=True, slots=True)

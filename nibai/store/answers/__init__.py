@@ -1,0 +1,1 @@
+"""Answers in the lake: pairs, periods, samples, noise floors, hourly counts, what was captured."""

@@ -1,0 +1,1 @@
+"""DuckDB, the engine under every query: connections, SQL text, Arrow columns."""

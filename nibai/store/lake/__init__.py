@@ -1,0 +1,1 @@
+"""The lake as it lies on disk: shapes of rows, Delta tables, their upkeep."""

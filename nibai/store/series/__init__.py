@@ -1,0 +1,1 @@
+"""What the lake holds of series: blocks, recorded pasts, running totals, newest minutes."""
