@@ -138,7 +138,7 @@ def _certificates(config: Config) -> Renewal | None:
 def _access(config: Config) -> Access:
     tls = config.otlp.tls
     senders = None if tls is None or tls.clients is None else tls.senders
-    return Access(_secret(config.otlp.token), _secret(config.web.token), senders)
+    return Access(_secret(config.otlp.token), _secret(config.web.token), senders, config.web.names)
 
 
 def _close(ingest: Ingest) -> None:

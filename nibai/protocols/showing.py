@@ -111,9 +111,13 @@ class ProblemPage:
 
 @dataclass(frozen=True, slots=True)
 class RefusedPage:
-    """Who asks has not shown that they may; nothing is told but how they do."""
+    """Who asks has not shown that they may, or asks in another way than is answered.
+
+    Nothing is told but what to do.
+    """
 
     text: str
+    asks_for_token: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -19,6 +20,7 @@ from nibai.server.reading import Site, reading_routes
 from nibai.server.receiving import Front, receiving_paths
 from nibai.server.renewal import Renewal
 from nibai.server.tls import Certificates, names_of
+from nibai.server.unanswered import unanswered
 
 __all__ = [
     "CERTIFICATE", "Access", "Certificates", "Health", "Renewal", "Site", "make_app", "names_of",
@@ -54,9 +56,9 @@ def make_app(
 
     paths = receiving_paths(receivers, sink, access, max_body=max_body)
     routes = [
-        *(Route(path, receiving, methods=["POST"]) for path, receiving in paths.items()),
+        *(Route(path, receiving) for path, receiving in paths.items()),
         Route("/healthz", probe(health)),
         Route("/readyz", probe(ready or health)),
         *(() if site is None else reading_routes(site, access)),
     ]
-    return Front(routes, paths)
+    return Front(routes, paths, {HTTPException: unanswered(site, paths)})

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ExceptionHandler, Receive, Scope, Send
 
 from nibai.protocols import PushRequest, Receiver, Sink
-from nibai.server.access import Access, shown_names
+from nibai.server.access import Access
 
 WORKERS = 4
 """Threads that decode and wait for the disk; waiting ones share one fsync."""
@@ -38,13 +40,16 @@ class Receiving:
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request; HTTPException where nothing is posted."""
+        if scope["method"] != "POST":
+            raise HTTPException(405, headers={"Allow": "POST"})
         response = await self._answer(Request(scope, receive))
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        if not self._access.may_write(request):
-            return _refused(self._access, request)
+        refusal = self._access.refuses_write(request)
+        if refusal is not None:
+            return JSONResponse({"message": refusal.text}, refusal.status, dict(refusal.headers))
         body = await _body(request, self._max_body)
         if body is None:
             fact = f"the body is larger than {self._max_body} bytes"
@@ -81,8 +86,13 @@ class Front(Starlette):
     They cost as much as reading a request of 512 spans from the socket.
     """
 
-    def __init__(self, routes: Sequence[Route], paths: Mapping[str, Receiving]) -> None:
-        super().__init__(routes=routes)
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        paths: Mapping[str, Receiving],
+        handlers: Mapping[Any, ExceptionHandler],
+    ) -> None:
+        super().__init__(routes=routes, exception_handlers=handlers)
         self._paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,13 +100,6 @@ class Front(Starlette):
         known = scope["type"] == "http" and scope["method"] == "POST"
         receiving = self._paths.get(scope["path"]) if known else None
         await (receiving or super().__call__)(scope, receive, send)
-
-
-def _refused(access: Access, request: Request) -> Response:
-    if shown_names(request) is None:
-        return JSONResponse({"message": access.wanted}, 401)
-    fact = "this client certificate may read, not send: it is not in otlp.tls.senders"
-    return JSONResponse({"message": fact}, 403)
 
 
 async def _body(request: Request, limit: int) -> bytes | None:

@@ -402,7 +402,7 @@ def test_a_browser_that_is_refused_is_shown_a_page_and_a_program_words(shown):
     assert asked.get("/audits").text == words
     assert asked.get("/metrics", headers=browser).text == words
     foreign = shown.client.get("/audits", headers={"host": "evil.example", **browser})
-    assert "Without a token only this machine is answered, under its own name (localhost)." in (
+    assert "Without a token nibai answers to its own names (localhost), not to evil.example" in (
         foreign.text
     )
 
@@ -439,13 +439,6 @@ def test_a_problem_that_is_shown_holds_no_password(shown, monkeypatch):
     assert shown.board.readings()["cloud"].problem == "https://u:[secret]@host is refused"
 
 
-def test_on_loopback_a_foreign_name_is_refused(shown):
-    assert shown.client.get("/audits", headers={"host": "127.0.0.1:4318"}).status_code == 200
-    assert shown.client.get("/audits", headers={"host": "evil.example"}).status_code == 401
-    assert shown.client.get("/metrics", headers={"host": "evil.example:4318"}).status_code == 401
-    assert shown.client.get("/metrics", headers={"host": "testserver"}).status_code == 401
-
-
 class Echo:
     """A receiver that says what it was given."""
 
@@ -470,4 +463,4 @@ def test_what_is_posted_reaches_its_receiver_and_nothing_else_does():
         )  # fmt: skip
         assert client.get("/v1/traces").status_code == 405
         assert client.post("/v1/logs").status_code == 404
-        assert client.post("/healthz").status_code == 405
+        assert client.post("/healthz").status_code == 404

@@ -43,6 +43,7 @@ LOG = logging.getLogger("nibai.pages")
 
 PER_PAGE = 50
 ENDPOINTS_PER_PAGE = 100
+UNAUTHORIZED = 401
 AUDIT_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 KINDS = {WATCH: "watch", REPORT: "estimate", "fleet": "fleet"}
 LINKS = {"Endpoints": "/endpoints", "Audits": "/audits"}
@@ -76,9 +77,9 @@ class Pages:
             return self._made(ProblemPage(redacted(str(error))))
 
     @staticmethod
-    def refused(text: str) -> str:
-        """For who may not read: how they show that they may."""
-        return _maker().make(RefusedPage(text))
+    def refused(status: int, text: str) -> str:
+        """For who may not read, or asks in a way that is not answered: what to do instead."""
+        return _maker().make(RefusedPage(text, asks_for_token=status == UNAUTHORIZED))
 
     @staticmethod
     def broken() -> str:
