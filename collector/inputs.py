@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import gzip
+import io
 import json
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 import pyarrow as pa
 
@@ -24,6 +26,16 @@ ENDINGS = {
 }  # fmt: skip
 PACKED = (".gz", ".zst")
 PARQUET_MAGIC = b"PAR1"
+PACKED_AS = ((b"\x1f\x8b", ".gz"), (b"\x28\xb5\x2f\xfd", ".zst"))
+FOREIGN = {
+    **{magic: f"is packed: let its name end in {end}, or unpack it" for magic, end in PACKED_AS},
+    b"BZh": "is packed by bzip2: unpack it first (bunzip2)",
+    b"\xfd7zXZ": "is packed by xz: unpack it first (unxz)",
+    b"PK\x03\x04": "is a zip archive or an Excel workbook: unpack it, or save it as CSV",
+    b"\xff\xfe": "is UTF-16: convert it to UTF-8 first",
+    b"\xfe\xff": "is UTF-16: convert it to UTF-8 first",
+}  # fmt: skip
+"""How files begin that read as nonsense where text was expected, and what to do."""
 SNIFF_BYTES = 1 << 16
 MAX_RESULT_BYTES = 1 << 28
 
@@ -114,7 +126,10 @@ def _ending(path: Path) -> str:
 def local_copy(source: str) -> Copy | None:
     """Standard input and remote files as local ones; None for what is local already."""
     if source == "-":
-        return Copy(sys.stdin.buffer.read())
+        data = sys.stdin.buffer.read()
+        return Copy(
+            data, next((ending for magic, ending in PACKED_AS if data.startswith(magic)), "")
+        )
     return _download(source) if "://" in source else None
 
 
@@ -134,10 +149,16 @@ def _download(url: str) -> Copy:
 
 
 def kind_of(path: Path, name: str) -> str:
+    """What a file is: by the ending of its name, else by how it begins; refuses what is no text."""
     kind = ENDINGS.get(_ending(path))
-    if kind is not None:
+    if kind == "parquet":
         return kind
     head = _head(path, name)
+    for magic, fact in FOREIGN.items():
+        if head.startswith(magic):
+            raise UsageError(f"{name}: {fact}")
+    if kind is not None:
+        return kind
     if head.startswith(PARQUET_MAGIC):
         return "parquet"
     return "json" if head.lstrip()[:1] in (b"{", b"[") else "csv"
@@ -145,16 +166,21 @@ def kind_of(path: Path, name: str) -> str:
 
 def _head(path: Path, name: str) -> bytes:
     try:
-        if path.suffix.lower() == ".gz":
-            with gzip.open(path) as packed:
-                return packed.read(SNIFF_BYTES)
-        if path.suffix.lower() == ".zst":
-            with pa.OSFile(str(path)) as raw, pa.CompressedInputStream(raw, "zstd") as stream:
-                return bytes(stream.read(SNIFF_BYTES))
-        with path.open("rb") as file:
-            return file.read(SNIFF_BYTES)
+        with _unpacked(path) as stream:
+            return bytes(stream.read(SNIFF_BYTES))
     except (OSError, EOFError) as error:
         raise broken(name, error) from error
+
+
+def _unpacked(path: Path) -> IO[bytes]:
+    """The bytes of a file, unpacked where its name says that it is packed."""
+    ending = path.suffix.lower()
+    if ending == ".gz":
+        return cast("IO[bytes]", gzip.open(path))
+    if ending == ".zst":
+        packed = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+        return cast("IO[bytes]", io.BufferedReader(packed))
+    return path.open("rb")
 
 
 def _special(path: Path, name: str) -> Opened | None:
@@ -177,22 +203,18 @@ def _special(path: Path, name: str) -> Opened | None:
 
 def _lines(path: Path, name: str) -> Iterator[bytes]:
     try:
-        if path.suffix.lower() == ".gz":
-            with gzip.open(path) as packed:
-                yield from packed
-        else:
-            with path.open("rb") as file:
-                yield from file
+        with _unpacked(path) as stream:
+            yield from stream
     except (OSError, EOFError) as error:
         raise broken(name, error) from error
 
 
 def check_packed(path: Path, name: str) -> None:
-    """A gzip file that was cut off reads as a shorter file; its checksum tells."""
-    if path.suffix.lower() != ".gz":
+    """A packed file that was cut off reads as a shorter file; unpacking it all tells."""
+    if path.suffix.lower() not in PACKED:
         return
     try:
-        with gzip.open(path) as packed:
+        with _unpacked(path) as packed:
             while packed.read(1 << 20):
                 pass
     except (OSError, EOFError) as error:

@@ -14,6 +14,7 @@ from collector.columns import find_value, has_metric
 from collector.files.assembly import Assembly
 from collector.files.counting import PARALLEL, Piece
 from collector.files.pieces import PAST, cut
+from collector.files.repeated import drop_repeated
 from collector.files.settling import Settling, Survey, known_unit
 from collector.inputs import Opened, expand, open_source
 from nibai.errors import UsageError
@@ -36,8 +37,13 @@ class FilesReader:
                 "nothing to compare with: give both sides (-b FILE -c FILE), "
                 "or one FILE with --at TIME or --split COLUMN"
             )
+        if request.at is not None and request.split:
+            raise UsageError("--at and --split both cut the file in two: give one of them")
         if (request.at is not None or request.split) and len(sources[0]) + len(sources[1]) != 1:
             raise UsageError("--at and --split cut one file: give exactly one")
+        repeated = [note for side in sources for note in drop_repeated(side)]
+        if repeated and request.offered:
+            raise UsageError(f"{repeated[0]}: give it once, with one --offered")
         opened = [
             (role, open_source(source, i))
             for role, side in enumerate(sources)
@@ -46,7 +52,7 @@ class FilesReader:
         past = [
             open_source(source, len(opened) + i) for i, source in enumerate(expand(request.history))
         ]
-        return FilesWindows(request, opened, past)
+        return FilesWindows(request, opened, past, tuple(repeated))
 
 
 def build(options: Mapping[str, object]) -> FileReader:
@@ -59,9 +65,14 @@ class FilesWindows:
     """Both sides of every metric the files hold, counted on demand."""
 
     def __init__(
-        self, request: FileRequest, opened: list[tuple[int, Opened]], past: list[Opened]
+        self,
+        request: FileRequest,
+        opened: list[tuple[int, Opened]],
+        past: list[Opened],
+        repeated: tuple[str, ...] = (),
     ) -> None:
         self._request = request
+        self._repeated = repeated
         self._opened = opened
         self._past = past
         self._found: dict[str, Comparison | None] = {}
@@ -93,7 +104,7 @@ class FilesWindows:
             return self._count(request, metric, by_statistics=False)
 
     def _count(self, request: FileRequest, metric: str, *, by_statistics: bool) -> Comparison:
-        notes: list[str] = []
+        notes = list(self._repeated)
         reading = Settling(request, metric, notes)
         laid = [(role, opened, reading.layout(opened)) for role, opened in self._opened]
         # Each source has its own connection, and looking for disorder keeps one core busy.

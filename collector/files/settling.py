@@ -39,7 +39,7 @@ class Settling:
             self.say(f"{name} holds no rows")
             return [Piece(role, name, opened, Layout("NULL::DOUBLE"), _nothing())]
         spans, disorder = survey
-        self._check_bad(table.name, spans)
+        self._check_bad(table.name, spans, table.rejected())
         if disorder:
             self.say(f"{name}: {disorder:,} rows were not in order of time; sorted")
         return [Piece(role, _piece_name(name, span), opened, layout, span) for span in spans]
@@ -93,16 +93,21 @@ class Settling:
         self.say(f"{found[1]}; it counts as slower than every other (--ok EXPR to say otherwise)")
         return found[0]
 
-    def _check_bad(self, name: str, spans: list[ReplicaSpan]) -> None:
-        rows, bad = sum(span.rows for span in spans), sum(span.bad for span in spans)
-        if bad > MAX_BAD_SHARE * rows:
+    def _check_bad(self, name: str, spans: list[ReplicaSpan], rejected: int) -> None:
+        """Refuse a source with too many rows that cannot be used, say how many there are."""
+        rows = sum(span.rows for span in spans) + rejected
+        bad = sum(span.bad for span in spans)
+        if bad + rejected > MAX_BAD_SHARE * rows:
             raise UsageError(
-                f"{name}: {bad:,} of {rows:,} rows ({bad / rows:.1%}) have no usable {self.metric} "
-                "(missing, NaN or negative), more than 5%: clean the file, or mark failed requests "
-                "with --ok"
+                f"{name}: {bad + rejected:,} of {rows:,} rows ({(bad + rejected) / rows:.1%}) have "
+                f"no usable {self.metric} or time (missing, NaN or negative) or do not fit the "
+                "columns, more than 5%: clean the file, or mark failed requests with --ok"
             )
+        short = Path(name).name
         if bad:
-            self.say(f"{Path(name).name}: {bad:,} of {rows:,} rows without a usable value left out")
+            self.say(f"{short}: {bad:,} of {rows:,} rows without a usable value left out")
+        if rejected:
+            self.say(f"{short}: {rejected:,} of {rows:,} lines do not fit the columns; left out")
 
     def say(self, note: str) -> None:
         """Note something once."""

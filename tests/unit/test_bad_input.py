@@ -65,6 +65,41 @@ def _empty_folder(folder):
     (folder / "empty").mkdir()
 
 
+def _truncated_zstd(folder):
+    path = folder / "cut.csv.zst"
+    rows = "".join(f"{i},{i * 7919 % 1009}.5\n" for i in range(300_000))
+    with pa.CompressedOutputStream(str(path), "zstd") as file:
+        file.write(b"timestamp,latency_ms\n" + rows.encode())
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _bytes(name, data):
+    def make(folder):
+        (folder / name).write_bytes(data)
+
+    return make
+
+
+def _short_lines(folder):
+    rows = [f"{i},{12.5 + i % 7},ok" if i % 10 else f"{i},12.5" for i in range(100)]
+    (folder / "short.csv").write_text("\n".join(["ts,latency_ms,note", *rows]) + "\n")
+
+
+def _many(folder):
+    inputs.csv(
+        folder / "many.csv", inputs.latencies(1, 60, 0.2),
+        header="timestamp,latency_ms,id", extra=np.arange(60),
+    )  # fmt: skip
+
+
+def _typed(name, column, values):
+    def make(folder):
+        pq.write_table(pa.table({"latency_ms": np.arange(1.0, 41.0)} | {column: values}),
+                       folder / name)  # fmt: skip
+
+    return make
+
+
 G = ("-b", "good.csv")
 P = ("--pairs", "pairs.csv")
 CASES = {
@@ -88,11 +123,32 @@ CASES = {
         _write("time.csv", "timestamp,latency_ms\nnoon,12.5\n"), (*G, "-c", "time.csv"), 2,
     ),
     "truncated gzip": (_truncated_gzip, (*G, "-c", "cut.csv.gz"), 5),
+    "truncated zstd": (_truncated_zstd, (*G, "-c", "cut.csv.zst"), 5),
+    "gzip by another name": (
+        _bytes("packed.csv", gzip.compress(b"latency_ms\n1\n")), (*G, "-c", "packed.csv"), 2,
+    ),
+    "an Excel workbook": (_bytes("book.csv", b"PK\x03\x04" + bytes(60)), (*G, "-c", "book.csv"), 2),
+    "UTF-16": (
+        _bytes("wide.csv", "latency_ms\n12.5\n".encode("utf-16")), (*G, "-c", "wide.csv"), 2,
+    ),
+    "too many short lines": (_short_lines, (*G, "-c", "short.csv"), 2),
+    "thousands separators": (
+        _write("big.csv", 'latency_ms\n"1,234.5"\n'), (*G, "-c", "big.csv"), 2,
+    ),
+    "lists in the value column": (
+        _typed("lists.parquet", "latency_ms", [[1.0, 2.0]] * 40), (*G, "-c", "lists.parquet"), 2,
+    ),
+    "times of day": (
+        _typed("day.parquet", "time", pa.array(range(40), pa.time32("s"))),
+        (*G, "-c", "day.parquet"), 2,
+    ),
     "corrupt parquet": (_corrupt_parquet, (*G, "-c", "bad.parquet"), 5),
     "no json": (_write("x.json", '{"latency_ms": 1}\n{"latency_ms": '), (*G, "-c", "x.json"), 5),
     "negative values": (_negative, (*G, "-c", "negative.csv"), 2),
     "three values to split": (_three, ("three.csv", "--split", "variant"), 2),
     "absent value to split": (_three, ("three.csv", "--split", "variant=a,z"), 2),
+    "too many values to split": (_many, ("many.csv", "--split", "id"), 2),
+    "split and time": (None, ("good.csv", "--split", "variant", "--at", "2026-03-01"), 2),
     "split and two files": (None, (*G, "-c", "good.csv", "--split", "variant"), 2),
     "file and sides": (None, ("good.csv", *G), 2),
     "time outside": (None, ("good.csv", "--at", "2026-03-01T12:00Z"), 2),
@@ -103,6 +159,9 @@ CASES = {
         None, (*G, "-c", "good.csv", "--ok", "(SELECT count(*) FROM read_csv('good.csv')) > 0"), 2,
     ),
     "offered once for two": (None, (*G, "-c", "good.csv", "--offered", "40"), 2),
+    "one run twice with numbers sent": (
+        None, (*G, *G, "-c", "good.csv", "--offered", "40", "--offered", "40"), 2,
+    ),
     "offered too few": (
         None, (*G, "-c", "good.csv", "--offered", "40", "--offered", "10"), 2,
     ),

@@ -30,12 +30,17 @@ def _rows(layout: Layout, source: str, blocks: Blocks, span: ReplicaSpan) -> str
     regular = f"ceil(log2({value}) * {2**SCALE}) - 1"
     segments = "".join(f", {text(column)} AS s{i}" for i, column in enumerate(layout.segments))
     where = [f"NOT ({bad(layout)})", inside]
+    own = []
     if layout.side is not None:
-        where.append(f"{text(layout.side)} = {literal(span.side)}")
+        own.append(f"{text(layout.side)} = {literal(span.side)}")
     if layout.replica is not None:
-        where.append(f"{text(layout.replica)} = {literal(span.replica)}")
+        own.append(f"{text(layout.replica)} = {literal(span.replica)}")
     if layout.time is None:
-        source = f"(SELECT *, row_number() OVER () - 1 AS rowid_ FROM {source})"
+        # The rows of other replicas may stand between: only its own are cut into equal parts.
+        mine = f" WHERE {' AND '.join(own)}" if own else ""
+        source = f"(SELECT *, row_number() OVER () - 1 AS rowid_ FROM {source}{mine})"
+    else:
+        where += own
     bucket = (
         f"CASE WHEN {layout.failed} OR {value} = 'inf'::DOUBLE THEN {OVERFLOW_BUCKET} "
         f"WHEN {value} <= {ZERO_THRESHOLD!r} THEN {ZERO_BUCKET} ELSE ({regular}) END::INTEGER"
@@ -52,8 +57,7 @@ def _block(layout: Layout, blocks: Blocks, span: ReplicaSpan) -> tuple[str, str]
     """(number of a row's block, condition that it has one)."""
     last = blocks.count - 1
     if layout.time is None:
-        part = f"least((rowid_ - {span.first_row}) * {blocks.count} // {max(span.rows, 1)}, {last})"
-        return part, f"rowid_ >= {span.first_row}"
+        return f"least(rowid_ * {blocks.count} // {max(span.rows, 1)}, {last})", "true"
     time = f"({layout.time})"
     inside = f"{time} >= {blocks.start!r} AND {time} <= {blocks.end!r}"
     if blocks.seconds <= 0:

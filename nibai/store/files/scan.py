@@ -22,6 +22,7 @@ from nibai.histogram import ZERO_BUCKET
 from nibai.store.engine.columns import numbers
 from nibai.store.engine.sql import literal, quote, text
 from nibai.store.files.bins import BUCKETS, bad, bins_query
+from nibai.store.files.column_sql import Times, times_of, value_sql
 from nibai.store.files.footer import WORTH_BYTES, footer
 from nibai.store.files.layout import Bins, Blocks, Layout, ReplicaSpan
 from nibai.store.files.row_groups import WORTH_ROWS, RowGroups, StatisticsError
@@ -36,24 +37,6 @@ READERS = {
 }
 
 NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
-SAMPLE_ROWS = 100_000
-"""Rows that tell in which unit a column of numbers counts time."""
-
-UNIT_FACTORS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-NUMBER_WITH_UNIT = r"^\s*([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(s|ms|us|µs|ns)?\s*$"
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """A column of times: SQL in seconds since the epoch, and what was understood.
-
-    `per_second`: ticks of a column of numbers or timestamps, None for everything else.
-    """
-
-    column: str
-    sql: str
-    understood: str
-    per_second: float | None = None
 
 
 @dataclass(slots=True)
@@ -70,6 +53,7 @@ class Table:
     parquet: str | None = None
     known_rows: int | None = None
     _opened: duckdb.DuckDBPyConnection | None = field(default=None, repr=False, compare=False)
+    _lost: int = field(default=0, repr=False, compare=False)
     _busy: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @property
@@ -84,18 +68,20 @@ class Table:
         return int(self._one("SELECT count(*)")[0]) if self.known_rows is None else self.known_rows
 
     def rejected(self) -> int:
-        """Lines of a CSV file that do not fit its columns; they are left out."""
-        import duckdb  # noqa: PLC0415 - see _connect
+        """Lines of a CSV file that do not fit its columns; they are left out.
 
-        try:
-            row = self.connection.execute("SELECT count(*) FROM reject_errors").fetchone()
-        except duckdb.Error:
-            return 0
-        return int(row[0]) if row else 0
+        Known once the rows were counted.
+        """
+        if not self.source.startswith("read_csv"):
+            return self._lost
+        # Every query adds its own, one for each column that a line lacks.
+        by_query = "SELECT count(DISTINCT line) AS n FROM reject_errors GROUP BY scan_id"
+        return int(self.rows(f"SELECT max(n) FROM ({by_query})")[0][0] or 0)
 
     def is_number(self, column: str) -> bool:
         """Whether DuckDB read a column as numbers."""
-        return self.columns[column].startswith(NUMERIC) or self.columns[column].startswith("U")
+        kind = self.columns[column]
+        return kind.removeprefix("U").startswith(NUMERIC) and not kind.endswith("]")
 
     def median(self, column: str) -> float | None:
         """Median of a column of numbers, None without any."""
@@ -115,70 +101,13 @@ class Table:
     def value_sql(self, column: str, factor: float | None) -> str:
         """Values in base units; text such as "12ms" is read value by value.
 
-        Raises UsageError for text that is no number, or without any unit when `factor` is None.
+        Raises UsageError for what is no number, or without any unit when `factor` is None.
         """
-        name = quote(column)
-        if self.is_number(column):
-            return f"({name}::DOUBLE * {factor!r})" if factor != 1.0 else f"{name}::DOUBLE"
-        self._refuse_text(column, factor)
-        unit = f"regexp_extract({name}, '{NUMBER_WITH_UNIT}', 2)"
-        number = f"try_cast(regexp_extract({name}, '{NUMBER_WITH_UNIT}', 1) AS DOUBLE)"
-        cases = " ".join(f"WHEN '{u}' THEN {f!r}" for u, f in UNIT_FACTORS.items())
-        return f"({number} * CASE {unit} {cases} ELSE {factor or 1.0!r} END)"
-
-    def _refuse_text(self, column: str, factor: float | None) -> None:
-        name = quote(column)
-        needs_unit = (
-            ""
-            if factor is not None
-            else f" OR regexp_extract({name}, '{NUMBER_WITH_UNIT}', 2) = ''"
-        )
-        row = self.rows(
-            f"SELECT {name}, row_number() OVER () AS r FROM {self.source} "
-            f"QUALIFY {name} IS NOT NULL AND trim({name}) NOT IN ('', 'NaN', 'nan') AND "
-            f"(NOT regexp_matches({name}, '{NUMBER_WITH_UNIT}'){needs_unit}) LIMIT 1"
-        )
-        if row:
-            raise UsageError(
-                f"{self.name}: column {column!r} holds {row[0][0]!r} in row {row[0][1]}, which is "
-                "not a number with a known unit: fix the file, or choose another column (--value)"
-            )
+        return value_sql(self, column, factor)
 
     def times(self, column: str) -> Times:
-        """How to read a column of times; UsageError for text that is none."""
-        kind, name = self.columns[column], quote(column)
-        if kind == "TIMESTAMP WITH TIME ZONE":
-            return Times(column, f"(epoch_us({name}) / 1e6)", "timestamps", 1e6)
-        if kind.startswith(("TIMESTAMP", "DATE")):
-            sql = f"(epoch_us({name}::TIMESTAMP) / 1e6)"
-            return Times(column, sql, "timestamps", None if kind == "DATE" else 1e6)
-        if self.is_number(column):
-            return self._epoch(column)
-        bad = self.rows(
-            f"SELECT {name} FROM {self.source} WHERE {name} IS NOT NULL AND "
-            f"try_cast({name} AS TIMESTAMPTZ) IS NULL LIMIT 1"
-        )
-        if bad:
-            raise UsageError(
-                f"{self.name}: column {column!r} holds {bad[0][0]!r}, which is not a time: "
-                "use ISO 8601 or seconds since 1970, or name another column (--time)"
-            )
-        return Times(column, f"(epoch_us(try_cast({name} AS TIMESTAMPTZ)) / 1e6)", "ISO times")
-
-    def _epoch(self, column: str) -> Times:
-        """Numbers: the size tells seconds from milli-, micro- and nanoseconds since 1970."""
-        name = f"{quote(column)}::DOUBLE"
-        if self.columns[column] in {"FLOAT", "DOUBLE"}:
-            name = f"(CASE WHEN isfinite({name}) THEN {name} END)"  # NaN is no time
-        sample = f"(SELECT {quote(column)} FROM {self.source} LIMIT {SAMPLE_ROWS})"
-        row = self.rows(f"SELECT max(abs({name})) FROM {sample}")[0]
-        largest = float(row[0] or 0.0)
-        for limit, ticks, word in ((1e17, 1e9, "nano"), (1e14, 1e6, "micro"), (1e11, 1e3, "milli")):
-            if largest > limit:
-                sql = f"({name} / {ticks!r})"
-                return Times(column, sql, f"{word}seconds since 1970", ticks)
-        understood = "seconds since 1970" if largest > 1e8 else "seconds"  # noqa: PLR2004 - 1973
-        return Times(column, name, understood, 1.0)
+        """How to read a column of times; UsageError for what is none."""
+        return times_of(self, column)
 
     def ok_sql(self, expression: str) -> str:
         """A user's boolean expression, checked on a locked connection that holds only the rows."""
@@ -207,6 +136,7 @@ class Table:
         from nibai.store.engine.connection import connect_alone  # noqa: PLC0415 - see _connect
 
         rows = self._relation().to_arrow_table()
+        self._lost = self.rejected()
         self._opened = connect_alone()
         self.connection.register("only_rows", rows)
         self.source = "only_rows"

@@ -1,0 +1,112 @@
+"""Files as people really have them: what is left out is said, what can be understood is read."""
+
+import datetime as dt
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from support import inputs
+
+import nibai
+
+
+def compared(baseline, candidate, claims="2x faster at p50", **options):
+    return nibai.compare(str(baseline), str(candidate), claims, **options)
+
+
+def requests(audit):
+    return audit.baseline.requests, audit.candidate.requests
+
+
+def notes(audit):
+    return "\n".join(audit.notes)
+
+
+def table(seed, median, n=600):
+    start = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+    at = [start + dt.timedelta(seconds=i / 2) for i in range(n)]
+    return at, inputs.latencies(seed, n, median)
+
+
+def text(path, values, header="ts,latency_ms"):
+    lines = [f"{1_772_366_400 + i},{value}" for i, value in enumerate(values)]
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_lines_that_do_not_fit_the_columns_are_counted_and_said(tmp_path):
+    values = [f"{12 + i % 5}.5,ok" if i % 40 else "12.5" for i in range(400)]
+    path = text(tmp_path / "short.csv", values, "ts,latency_ms,note")
+    audit = compared(path, inputs.csv(tmp_path / "c.csv", inputs.latencies(2, 400, 0.005)))
+    assert requests(audit) == (390, 400)
+    assert "short.csv: 10 of 400 lines do not fit the columns; left out" in notes(audit)
+    told = compared(path, path, ok="note = 'ok'")
+    assert "short.csv: 10 of 400 lines do not fit the columns; left out" in notes(told)
+
+
+@pytest.mark.parametrize("kind", ["ns", "us"])
+def test_times_with_a_zone_are_read_at_every_precision(tmp_path, kind):
+    for name, seed, median in (("b", 1, 0.2), ("c", 2, 0.05)):
+        at, values = table(seed, median)
+        when = pa.array(at, pa.timestamp(kind, "America/New_York"))
+        pq.write_table(pa.table({"ts": when, "latency_s": values}), tmp_path / f"{name}.parquet")
+    audit = compared(tmp_path / "b.parquet", tmp_path / "c.parquet")
+    assert audit.verdict.value == "confirmed"
+    assert audit.baseline.from_seconds == 1_772_366_400.0
+
+
+def test_absent_and_endless_values_in_a_csv_file_are_what_they_are(tmp_path):
+    values = ["N/A", "inf", "-", "NULL", *(f"{20 + i % 9}" for i in range(296))]
+    audit = compared(text(tmp_path / "b.csv", values), text(tmp_path / "c.csv", values))
+    assert requests(audit) == (297, 297)
+    assert "b.csv: 3 of 300 rows without a usable value left out" in notes(audit)
+    assert audit.findings[0].evidence.censored_share == pytest.approx((1 / 297, 1 / 297))
+
+
+@pytest.mark.parametrize("unit", ["\N{MICRO SIGN}s", "\N{GREEK SMALL LETTER MU}s"])
+def test_both_signs_for_micro_are_read(tmp_path, unit):
+    slow = text(tmp_path / "b.csv", [f"{9000 + i}{unit}" for i in range(300)], "ts,latency")
+    fast = text(tmp_path / "c.csv", [f"{3 + i / 1000}ms" for i in range(300)], "ts,latency")
+    (finding,) = compared(slow, fast).findings
+    assert finding.estimate.value == pytest.approx(9.15 / 3.15, rel=0.01)
+
+
+def test_durations_need_no_unit(tmp_path):
+    slow = text(tmp_path / "b.csv", [f"0:00:01.{i:03d}" for i in range(300)], "ts,latency")
+    fast = pa.table({"latency": pa.array([400_000_000] * 300, pa.duration("ns"))})
+    (finding,) = nibai.compare(str(slow), fast, "2x faster at p50").findings
+    assert finding.estimate.value == pytest.approx(1.15 / 0.4, rel=0.03)
+
+
+def test_a_run_given_twice_is_one_run(tmp_path):
+    """Five copies of one run would settle its tail: nothing differs between them."""
+    slow = inputs.csv(tmp_path / "b.csv", inputs.latencies(1, 700, 0.2))
+    fast = [inputs.csv(tmp_path / f"c{i}.csv", inputs.latencies(2, 700, 0.05)) for i in range(5)]
+    audit = nibai.compare([slow] * 5, fast, "2x faster at p99", runs=True)
+    assert (audit.baseline.replicas, audit.candidate.replicas) == (1, 1)
+    assert audit.findings[0].reason.code.value == "one_run_per_side"
+    assert f"{slow} is given twice on one side: it counts as one run" in notes(audit)
+    assert f"{fast[4]} holds the same bytes as {fast[0]} on one side" in notes(audit)
+    values = inputs.latencies(3, 700, 0.2)
+    assert nibai.compare([values] * 5, [values] * 5, unit="s").baseline.replicas == 1
+
+
+def test_replicas_that_alternate_without_times_are_cut_into_equal_parts(tmp_path):
+    values = inputs.latencies(4, 1600, 0.2)
+    values[1::2] = values[::2]  # both variants answer the same, row by row
+    lines = [f"{value * 1e3:.6f},{'ab'[i % 2]}" for i, value in enumerate(values)]
+    path = tmp_path / "both.csv"
+    path.write_text("\n".join(["latency_ms,variant", *lines]) + "\n", encoding="utf-8")
+    apart = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for i, one in enumerate(apart):
+        one.write_text("\n".join(["latency_ms", *(s[:-2] for s in lines[i::2])]) + "\n")
+    claim = "no more than 20% slower at p50"
+    together = nibai.compare(str(path), claims=claim, split="variant").findings[0].estimate
+    assert together == compared(*apart, claim).findings[0].estimate
+
+
+def test_a_request_at_the_very_cut_counts_once(tmp_path):
+    path = text(tmp_path / "all.csv", [20 + i % 7 for i in range(400)])
+    audit = nibai.compare(str(path), claims="2x faster at p50", at=1_772_366_400.0 + 200)
+    assert requests(audit) == (200, 200)
