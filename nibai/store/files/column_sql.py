@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from nibai.errors import UsageError
 from nibai.store.engine.sql import quote
 from nibai.store.files.texts_sql import no_number, seconds_of_text
-
-if TYPE_CHECKING:
-    from nibai.store.files.scan import Table
 
 ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
 SPANS = ("INTERVAL", "TIME")
@@ -18,6 +15,20 @@ SPANS = ("INTERVAL", "TIME")
 
 SAMPLE_ROWS = 100_000
 """Rows that tell in which unit a column of numbers counts time."""
+
+
+class Table(Protocol):
+    """What is asked of a table: its columns with their types, and queries over it."""
+
+    name: str
+    source: str
+    columns: dict[str, str]
+
+    def is_number(self, column: str) -> bool:
+        """Whether a column holds numbers."""
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What a query answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,7 @@ class Times:
 
 
 def value_sql(table: Table, column: str, factor: float | None) -> str:
-    """Values of a column in base units; see `Table.value_sql`."""
+    """Values of a column in base units; text is read value by value."""
     name = quote(column)
     if table.is_number(column):
         return f"({name}::DOUBLE * {factor!r})" if factor != 1.0 else f"{name}::DOUBLE"
@@ -56,7 +67,7 @@ def value_sql(table: Table, column: str, factor: float | None) -> str:
 
 
 def times_of(table: Table, column: str) -> Times:
-    """How to read a column of times; see `Table.times`."""
+    """How to read a column of times; UsageError for what is none."""
     kind, name = table.columns[column], quote(column)
     if kind in ZONED:
         return Times(column, f"(epoch_us({name}::TIMESTAMPTZ) / 1e6)", "timestamps", 1e6)
