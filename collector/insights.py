@@ -126,7 +126,7 @@ class Insights(Generic[Row]):
         inside: list[Row] = []
         statistics: Mapping[str, float] = {}
         for page in self._pages(str(started["queryId"])):
-            found = [self._query.request(_named(row)) for row in page["results"]]
+            found = [self._query.request(_named(row)) for row in page.get("results", ())]
             rows += len(found)
             lost += sum(one is None for one in found)
             inside += [one for one in found if one and window.start <= one.at < window.end]
@@ -167,10 +167,11 @@ class Insights(Generic[Row]):
                     reason=status,
                 )
             yield page
-            if not page.get("nextToken"):
+            following = page.get("nextToken")
+            if not following or following == request.get("nextToken"):
                 return
-            request["nextToken"] = page["nextToken"]
+            request["nextToken"] = following
 
 
 def _named(row: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    return {one["field"]: one["value"] for one in row}
+    return {one["field"]: one.get("value", "") for one in row if "field" in one}

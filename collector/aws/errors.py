@@ -9,39 +9,74 @@ from nibai.errors import AuthError, CollectError, ThrottledError
 
 THROTTLED = frozenset(
     {
+        "BandwidthLimitExceeded",
+        "KmsThrottled",
         "LimitExceeded",
+        "LimitExceededException",
+        "OverLimit",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "RequestThrottled",
+        "RequestThrottledException",
         "SlowDown",
+        "ThrottledException",
         "Throttling",
         "ThrottlingException",
+        "TooManyRequests",
         "TooManyRequestsException",
     }
 )
-DENIED = frozenset({"403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+DENIED = frozenset(
+    {
+        "403",
+        "AccessDenied",
+        "AccessDeniedException",
+        "AccessDeniedFault",
+        "AuthorizationError",
+        "KMS.AccessDeniedException",
+        "NotAuthorized",
+        "UnauthorizedOperation",
+    }
+)
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 REFUSED = frozenset(
     {
-        "ExpiredToken",
-        "ExpiredTokenException",
+        "AuthFailure",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
         "InvalidClientTokenId",
-        "UnrecognizedClientException",
-        "SignatureDoesNotMatch",
+        "InvalidSignatureException",
+        "InvalidToken",
         "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "NotSignedUp",
+        "OptInRequired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
     }
 )
 SKEWED = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
 NO_CREDENTIALS = frozenset(
     {
+        "CredentialRetrievalError",
+        "MetadataRetrievalError",
+        "NoAuthTokenError",
         "NoCredentialsError",
         "PartialCredentialsError",
         "ProfileNotFound",
-        "TokenRetrievalError",
+        "SSOError",
         "SSOTokenLoadError",
+        "TokenRetrievalError",
         "UnauthorizedSSOTokenError",
+        "UnknownCredentialError",
     }
 )
 POLICY = "deploy/iam/nibai-read.json"
-SERVER_ERROR = 500
+TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
+
+QUERY_PREFIX = "AWS.SimpleQueueService."
+"""SQS wrote its codes so, and still does where a client asks in the old way."""
 
 # Where the permission is not called as the operation is.
 ACTIONS = {
@@ -74,9 +109,11 @@ def translated(what: str, response: Mapping[str, Any], needed: str = "") -> Coll
     """An error answer (botocore's `response`) as nibai's error; `needed` is the permission."""
     code = str(response.get("Error", {}).get("Code", "unknown"))
     said = " ".join(str(response.get("Error", {}).get("Message", "")).split())[:300]
-    if code in THROTTLED:
+    code = code.removeprefix(QUERY_PREFIX)
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in THROTTLED or status == TOO_MANY_REQUESTS:
         return ThrottledError(f"{what}: throttled ({code}); it is asked again later")
-    if code.startswith("Expired"):
+    if code in EXPIRED:
         return AuthError(f"{what}: the credentials have expired: renew them (aws sso login)")
     if code in SKEWED or "Signature expired" in said or "Signature not yet current" in said:
         return AuthError(
@@ -90,13 +127,30 @@ def translated(what: str, response: Mapping[str, Any], needed: str = "") -> Coll
         )
     if code in REFUSED:
         return AuthError(f"{what}: refused ({code}): {said}; see the policy in {POLICY}")
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return CollectError(f"{what}: {code}: {said}", retryable=status >= SERVER_ERROR, reason=code)
 
 
+def no_role(what: str, operation: str, response: Mapping[str, Any]) -> CollectError:
+    """The error answer of whoever gives credentials (a role that is taken, single sign-on)."""
+    error = translated(f"{what}: {operation} for its credentials", response)
+    if not isinstance(error, DeniedError):
+        return error
+    said = " ".join(str(response.get("Error", {}).get("Message", "")).split())[:300]
+    return AuthError(
+        f"{what}: its credentials were not given: {operation} is refused: {said}: see the role "
+        "that the profile names, and whom that role trusts"
+    )
+
+
 def unreached(what: str, error: Exception) -> CollectError:
-    """What botocore raised before there was an answer."""
+    """What botocore raised before there was an answer that it can read."""
     kind = type(error).__name__
+    if kind == "ResponseParserError":
+        return CollectError(
+            f"{what}: what answered is not AWS (a proxy?): its answer has no documented form",
+            retryable=True,
+            reason="unreached",
+        )
     if kind in NO_CREDENTIALS:
         return AuthError(
             f"{what}: no usable AWS credentials: set a profile (AWS_PROFILE) or run where a role is"

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
 from collector.aws.session import Caller
 from collector.bedrock.series import FAILURES, NAMESPACE, TOKENS, Model
-from nibai.errors import CollectError
+from collector.cloudwatch.sums import whole_sums
 from nibai.histogram import bucket_index
 from nibai.model import Observation, SeriesKey, Window
 
@@ -58,19 +57,13 @@ def counted(
     found: dict[tuple[SeriesKey, int], float] = {}
     for first in range(0, len(wanted), QUERIES_A_CALL):
         part = wanted[first : first + QUERIES_A_CALL]
-        for result in _results(metrics, _request(part, window)):
-            if result.get("StatusCode") == "InternalError":
-                raise CollectError(
-                    "GetMetricData did not answer all of Bedrock's counts; asked again later",
-                    retryable=True,
-                    reason="internal",
-                )
-            model, name = part[int(result["Id"].removeprefix("q"))]
-            for at, value in zip(result["Timestamps"], result["Values"], strict=True):
-                minute = int(at.timestamp() // MINUTE)
+        sums = whole_sums(metrics, _request(part, window))
+        for (model, name), periods in zip(part, sums, strict=True):
+            for at, value in periods:
+                minute = int(at // MINUTE)
                 if name in TOKENS:
                     key = SeriesKey(model.endpoint, model.variant, "", "", TOKENS[name])
-                    found[key, minute] = float(value)
+                    found[key, minute] = value
                 else:
                     failed[model.endpoint, model.variant, minute] += round(value)
     return Counts(+failed, found)
@@ -92,15 +85,6 @@ def _request(wanted: Sequence[tuple[Model, str]], window: Window) -> dict[str, o
         "EndTime": datetime.fromtimestamp(window.end, UTC),
         "ScanBy": "TimestampAscending",
     }
-
-
-def _results(metrics: Caller, request: dict[str, object]) -> Iterator[Mapping[str, Any]]:
-    while True:
-        page = metrics.call("GetMetricData", **request)
-        yield from page["MetricDataResults"]
-        if not page.get("NextToken"):
-            return
-        request = {**request, "NextToken": page["NextToken"]}
 
 
 def _query(number: int, model: Model, name: str) -> dict[str, object]:

@@ -124,7 +124,8 @@ class Executor:
         """One call with all its pages."""
         pages = _Pages(call)
         start = self._clock()
-        request, token = _request(call), None
+        request = _request(call)
+        token: str | None = None
         while True:
             try:
                 page = self._page(request | ({"NextToken": token} if token else {}), call, pages)
@@ -133,7 +134,10 @@ class Executor:
                 page = None
             if page is None:
                 break
-            token = pages.add(page)
+            before, token = token, pages.add(page)
+            if token is not None and token == before:
+                pages.gave_up("the next page is the same page again")
+                break
             if token is None:
                 break
         now = self._clock()
@@ -158,7 +162,7 @@ class Executor:
                 after = getattr(error, "retry_after_seconds", None)
                 wait = max(wait, after or 0.0) if isinstance(error, ThrottledError) else wait
             else:
-                failed = [r for r in page["MetricDataResults"] if r.get("StatusCode") == FAILED]
+                failed = [r for r in _results(page) if r.get("StatusCode") == FAILED]
                 if not failed:
                     return page
                 if not left:
@@ -189,7 +193,7 @@ class _Pages:
         """Keep a page; the token of the next one."""
         self._pages += 1
         self.dated = str(page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
-        for result in page["MetricDataResults"]:
+        for result in _results(page):
             number = _number(result["Id"], len(self._parts))
             times, values = seconds(result["Timestamps"]), np.asarray(result["Values"], dtype=float)
             if len(times) != len(values):
@@ -238,6 +242,11 @@ class _Pages:
 
     def _say(self, messages: Sequence[Mapping[str, str]]) -> None:
         self._messages += [f"{one.get('Code', '')}: {one.get('Value', '')}" for one in messages]
+
+
+def _results(page: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = page.get("MetricDataResults") or ()
+    return found
 
 
 def _request(call: Call) -> dict[str, object]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from collector.aws.session import Caller
 from collector.cloudwatch.series import SAGEMAKER, Kind, Published, variant_series
-from nibai.errors import CollectError
+from collector.cloudwatch.sums import whole_sums
 from nibai.model import ExpectedAnswers, Window
 
 HOUR = 3600
@@ -43,25 +43,9 @@ def expected_answers(
             "EndTime": datetime.fromtimestamp(window.end, UTC),
             "ScanBy": "TimestampAscending",
         }
-        while True:
-            page = metrics.call("GetMetricData", **request)
-            more = bool(page.get("NextToken"))
-            for result in page["MetricDataResults"]:
-                status = result.get("StatusCode")
-                if status == "InternalError" or (status == "PartialData" and not more):
-                    raise CollectError(
-                        f"cloudwatch:GetMetricData answered {status}; it is asked again later",
-                        retryable=True,
-                        reason="partial",
-                    )
-                one = part[int(result["Id"].removeprefix("q"))]
-                for at, value in zip(result["Timestamps"], result["Values"], strict=True):
-                    yield ExpectedAnswers(
-                        one.endpoint, one.variant, at.timestamp(), round(value), one.share
-                    )
-            if not more:
-                break
-            request["NextToken"] = page["NextToken"]
+        for one, sums in zip(part, whole_sums(metrics, request), strict=True):
+            for at, value in sums:
+                yield ExpectedAnswers(one.endpoint, one.variant, at, round(value), one.share)
 
 
 def dollars(variants: int) -> float:

@@ -18,6 +18,13 @@ DOLLARS_A_GET = 0.0004 / 1000
 """List prices of requests (us-east-1); reading inside the region costs nothing more."""
 
 
+UNREADABLE = {
+    "NoSuchKey": "was deleted after it was listed",
+    "InvalidObjectState": "lies in an archive class of S3, which cannot be read",
+}
+"""What a single object may answer for ever; others are read."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """One object; `modified` in seconds since the epoch."""
@@ -59,7 +66,12 @@ def object_lines(store: Caller, bucket: str, key: str) -> Iterator[Line]:
     connection broke: then it is worth another try.
     """
     name = f"s3://{bucket}/{key}"
-    body: Any = store.call("GetObject", Bucket=bucket, Key=key)["Body"]
+    try:
+        body: Any = store.call("GetObject", Bucket=bucket, Key=key)["Body"]
+    except CollectError as error:
+        if error.reason not in UNREADABLE:
+            raise
+        raise DamagedError(f"{name}: {UNREADABLE[error.reason]}: it is left out") from error
     try:
         yield from lines_in(_unpacked(body, key), name)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

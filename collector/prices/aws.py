@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from collector.aws.session import AwsClient, Caller
+from collector.aws.session import AwsClient, Caller, each_page
 from nibai.errors import CollectError
 from nibai.protocols import ListedPrice, ListedTokens, PriceList
 
@@ -99,15 +99,9 @@ class AwsPrices:
             {"Type": "TERM_MATCH", "Field": field, "Value": value}
             for field, value in wanted.items()
         ]
-        caller = self._caller()
-        token: str | None = None
-        while True:
-            following = {"NextToken": token} if token else {}
-            page = caller.call("GetProducts", ServiceCode=service, Filters=filters, **following)
+        asked: dict[str, object] = {"ServiceCode": service, "Filters": filters}
+        for page in each_page(self._caller(), "GetProducts", **asked):
             yield from page.get("PriceList", ())
-            token = page.get("NextToken")
-            if not token:
-                return
 
     def _read(self) -> dict[str, dict[str, Any]]:
         try:

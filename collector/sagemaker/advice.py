@@ -8,6 +8,7 @@ Source: nibai's aws.md, section 9.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from collector.aws.session import Caller, pages
@@ -19,7 +20,9 @@ from collector.sagemaker.jobs import inside, weights
 from collector.sagemaker.permitted import Permitted
 
 Raw = Mapping[str, Any]
-MOST_JOBS = 20
+MOST_JOBS = 200
+"""The newest of a list: they may be about any endpoint of the account."""
+
 STATS = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "avg": "p50", "mean": "p50"}
 
 
@@ -51,10 +54,11 @@ class Advice:
             return []
         listed = pages(
             self._caller, "ListInferenceRecommendationsJobs", "InferenceRecommendationsJobs",
-            StatusEquals="COMPLETED", ModelNameEquals=model, MaxResults=PAGE,
+            StatusEquals="COMPLETED", ModelNameEquals=model, SortBy="CreationTime",
+            SortOrder="Descending", MaxResults=PAGE,
         )  # fmt: skip
         found: list[Figure] = []
-        for one in list(listed)[:MOST_JOBS]:
+        for one in islice(listed, MOST_JOBS):
             name = str(one["JobName"])
             if name not in self._described:
                 self._described[name] = self._caller.call(
@@ -68,10 +72,11 @@ class Advice:
         own = [*weights(step.before), *weights(step.after)]
         listed = pages(
             self._caller, "ListAIRecommendationJobs", "AIRecommendationJobs",
-            StatusEquals="Completed", MaxResults=PAGE,
+            StatusEquals="Completed", SortBy="CreationTime", SortOrder="Descending",
+            MaxResults=PAGE,
         )  # fmt: skip
         found: list[Figure] = []
-        for one in list(listed)[:MOST_JOBS]:
+        for one in islice(listed, MOST_JOBS):
             name = str(one["AIRecommendationJobName"])
             if name not in self._described:
                 self._described[name] = self._caller.call(

@@ -15,8 +15,10 @@ import json
 import math
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -27,11 +29,17 @@ from collector.sagemaker.facts import text
 from collector.sagemaker.figures import Figure
 from collector.sagemaker.permitted import Permitted
 from nibai.errors import CollectError
+from nibai.protocols.discovery import Later
 
 ARCHIVE, PROFILE, SWEEP = "output.tar.gz", "profile_export_aiperf.json", "search_history.json"
-MOST_JOBS, MOST_LISTED = 20, 1000
+MOST_JOBS, MOST_LISTED = 200, 1000
 MOST_BYTES, MOST_UNPACKED, MOST_PROFILE = 32 * 1024**2, 256 * 1024**2, 4 * 1024**2
 MOST_MEMBERS = 10_000
+
+LATER_SECONDS = 7 * 86_400.0
+"""Jobs that are no older are added to the evidence of a change that was told so long ago."""
+
+ASKED_AGAIN_SECONDS, REFUSED_SECONDS = 3600.0, 86_400.0
 
 PROMISES = (
     ("request_latency", "p50", "model_latency {}x faster at p50"),
@@ -60,6 +68,7 @@ class Measured:
     figures: Mapping[tuple[str, str], tuple[float, str]]
     why: str = ""
     where: str = ""
+    component: str = ""
 
     @property
     def said(self) -> str:
@@ -80,6 +89,8 @@ class Benchmarks:
         self._permitted = permitted
         self._described: dict[str, Raw] = {}
         self._known: dict[str, Measured] = {}
+        self._recent: list[str] = []
+        self._asked_again_at = 0.0
 
     def figures(self, endpoint: str, component: str, began: float, over: float) -> list[Figure]:
         """Every job of an endpoint (of one of its components), and what two of them promise."""
@@ -97,22 +108,50 @@ class Benchmarks:
                 break
         return [*promised, *(Figure("", 0.0, one.said) for one in jobs)]
 
-    def _jobs(self, endpoint: str, component: str) -> list[Measured]:
+    def later(self, endpoint: str, now: float) -> list[Later]:
+        """What jobs of the last week say of an endpoint, also against the one before of a load.
+
+        The list is asked once an hour for all endpoints; after a refusal once a day.
+        """
+        if now >= self._asked_again_at:
+            self._asked_again_at = now + ASKED_AGAIN_SECONDS
+            since = datetime.fromtimestamp(now - LATER_SECONDS, UTC)
+            found = self._permitted.ask(
+                lambda: self._listed(CreationTimeAfter=since), "benchmarks are unseen"
+            )
+            self._recent = found or []
+            if found is None:
+                self._asked_again_at = now + REFUSED_SECONDS
+        own = [one for one in self._recent if _is_about(self._described[one], endpoint, "")]
+        if not own:
+            return []
+        jobs = self._permitted.ask(lambda: self._jobs(endpoint, ""), "benchmarks are unseen") or []
+        ordered = sorted(jobs, key=lambda one: one.ended)
+        return [told for one in ordered if one.name in own for told in _told(one, ordered)]
+
+    def _listed(self, **filters: object) -> list[str]:
+        """Names of finished jobs, the newest first, each described."""
         listed = pages(
-            self._caller, "ListAIBenchmarkJobs", "AIBenchmarkJobs",
-            StatusEquals="Completed", MaxResults=PAGE,
+            self._caller, "ListAIBenchmarkJobs", "AIBenchmarkJobs", StatusEquals="Completed",
+            SortBy="CreationTime", SortOrder="Descending", MaxResults=PAGE, **filters,
         )  # fmt: skip
-        found = []
-        for one in list(listed)[:MOST_JOBS]:
-            name = str(one["AIBenchmarkJobName"])
+        names = [str(one["AIBenchmarkJobName"]) for one in islice(listed, MOST_JOBS)]
+        for name in names:
             if name not in self._described:
                 self._described[name] = self._caller.call(
                     "DescribeAIBenchmarkJob", AIBenchmarkJobName=name
                 )
-            if _is_about(self._described[name], endpoint, component):
-                found.append(self._known.get(name) or self._measured(name))
-            if found and not found[-1].why:
-                self._known[found[-1].name] = found[-1]
+        return names
+
+    def _jobs(self, endpoint: str, component: str) -> list[Measured]:
+        found = []
+        for name in self._listed():
+            told = self._described[name]
+            if _is_about(told, endpoint, component):
+                measured = self._known.get(name) or self._measured(name)
+                if not measured.why:
+                    self._known[name] = measured
+                found.append(measured)
         return found
 
     def _measured(self, name: str) -> Measured:
@@ -128,7 +167,9 @@ class Benchmarks:
             except OddError as error:
                 why = str(error)
                 self._permitted.problems[name] = f"AI benchmark job {text(name)}: {why}"
-        return Measured(name, workload, started, ended, figures, why, where)
+        components = _components(told)
+        of = f"ic:{components[0]}" if len(components) == 1 else ""
+        return Measured(name, workload, started, ended, figures, why, where, of)
 
     def _archive(self, store: Caller, where: str, name: str) -> bytes:
         try:
@@ -196,6 +237,26 @@ def ratios(before: Measured, after: Measured) -> list[Figure]:
     return found
 
 
+def _told(one: Measured, jobs: Sequence[Measured]) -> list[Later]:
+    """A job on its own, and against the last one of its workload that was over before."""
+    alone = Later(one.started, one.said, one.component)
+    before = [
+        other
+        for other in jobs
+        if not other.why and other.workload == one.workload and other.ended <= one.started
+    ]
+    if one.why or not before:
+        return [alone]
+    last = before[-1]
+    return [
+        alone,
+        *(
+            Later(one.started, figure.said, one.component, last.ended)
+            for figure in ratios(last, one)
+        ),
+    ]
+
+
 def _positive(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -259,8 +320,13 @@ def _is_about(told: Raw, endpoint: str, component: str) -> bool:
     target = told["BenchmarkTarget"].get("Endpoint", {})
     if str(target.get("Identifier", "")).rpartition("/")[2] != endpoint:
         return False
-    named = [
+    named = _components(told)
+    return not named or not component or component in named
+
+
+def _components(told: Raw) -> list[str]:
+    target = told["BenchmarkTarget"].get("Endpoint", {})
+    return [
         str(one.get("Identifier", "")).rpartition("/")[2]
         for one in target.get("InferenceComponents", ())
     ]
-    return not named or not component or component in named

@@ -24,6 +24,8 @@ PAGE = 100
 AT_REST = "InService"
 ROLES = {"ProductionVariants": Role.PRODUCTION, "ShadowProductionVariants": Role.SHADOW}
 
+CONCURRENCY = ("MaxConcurrency", "ProvisionedConcurrency")
+
 Raw = Mapping[str, Any]
 
 
@@ -145,6 +147,7 @@ class Describer:
             for key in ("DesiredWeight", "DesiredInstanceCount")
             if key in live
         }
+        facts = _as_it_runs(facts, live)
         names = {}
         if model := configured.get("ModelName"):
             names["model"] = str(model)
@@ -294,6 +297,20 @@ def _context(endpoint: Raw) -> dict[str, str]:
     for part in parts:
         context |= flat(part, endpoint.get(part))
     return context | flat("DataCaptureConfig", endpoint.get("DataCaptureConfig"))
+
+
+def _as_it_runs(facts: Mapping[str, str], live: Raw) -> dict[str, str]:
+    """With the concurrency of a serverless variant that is asked for now.
+
+    UpdateEndpointWeightsAndCapacities changes it, and autoscaling, while the configuration stays.
+    """
+    running = live.get("DesiredServerlessConfig") or live.get("CurrentServerlessConfig")
+    if not running:
+        return dict(facts)
+    paths = [f"config.ServerlessConfig.{key}" for key in CONCURRENCY]
+    kept = {path: value for path, value in facts.items() if path not in paths}
+    told = {key: running[key] for key in CONCURRENCY if key in running}
+    return kept | flat("config.ServerlessConfig", told)
 
 
 def _instances(endpoint: Raw) -> dict[str, float]:

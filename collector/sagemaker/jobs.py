@@ -6,9 +6,10 @@ location that it wrote to. Source: nibai's aws.md, section 9.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from collector.aws.session import Caller, pages
@@ -30,6 +31,9 @@ STEPS = {
 """What a step of an optimization job is; sharding spreads a model and is none."""
 
 WEIGHT_PATHS = ("ModelDataUrl", "S3Uri")
+
+MOST_JOBS = 1000
+"""Of a kind and a change: described, 25 calls a second at best; kept for the next change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,56 +90,47 @@ def explained(step: Step, jobs: Iterable[Job]) -> tuple[Step, Job | None]:
 
 
 class Jobs:
-    """Finished jobs, each described once."""
+    """Finished jobs, each described once and only when somebody may serve what it made."""
 
     def __init__(self, caller: Caller, permitted: Permitted) -> None:
         self._caller = caller
         self._permitted = permitted
         self._known: dict[str, Job] = {}
 
-    def since(self, moment: float) -> list[Job]:
-        """Jobs created since, the newest first."""
+    def of(self, step: Step, moment: float) -> Iterator[Job]:
+        """Jobs created since that may have made what follows a step, the newest first.
+
+        None where the same model and weights serve on: no job made what did not change. They are
+        described as they are taken: whoever finds the one asks for no further.
+        """
+        if _serves(step.before) == _serves(step.after):
+            return
         after = datetime.fromtimestamp(moment, UTC)
-        lists = (
-            self._permitted.ask(
-                lambda: self._optimizations(after),
-                "models that an optimization job quantized or compiled are not recognised",
-            ),
-            self._permitted.ask(
-                lambda: self._compilations(after), "models that Neo compiled are not recognised"
-            ),
+        for kind in KINDS:
+            yield from self._of_kind(kind, after)
+
+    def _of_kind(self, kind: Kind, after: datetime) -> Iterator[Job]:
+        listed = kind.listed(self._caller, after)
+        for _ in range(MOST_JOBS):
+            name = self._permitted.ask(lambda: next(listed, ""), kind.without)
+            if not name:
+                return
+            job = self._permitted.ask(partial(self._job, kind, name), kind.without)
+            if job is not None:
+                yield job
+        self._permitted.problems[kind.name] = (
+            f"only the newest {MOST_JOBS:,} {kind.name} jobs were looked at: {kind.without}"
         )
-        return [job for jobs in lists for job in jobs or ()]
 
-    def _optimizations(self, after: datetime) -> list[Job]:
-        listed = pages(
-            self._caller, "ListOptimizationJobs", "OptimizationJobSummaries",
-            CreationTimeAfter=after, StatusEquals="COMPLETED", SortBy="CreationTime",
-            SortOrder="Descending", MaxResults=PAGE,
-        )  # fmt: skip
-        return [self._optimization(str(one["OptimizationJobName"])) for one in listed]
-
-    def _optimization(self, name: str) -> Job:
-        key = f"optimization {name}"
+    def _job(self, kind: Kind, name: str) -> Job:
+        key = f"{kind.name} {name}"
         if key not in self._known:
-            told = self._caller.call("DescribeOptimizationJob", OptimizationJobName=name)
-            self._known[key] = optimization(told)
+            self._known[key] = kind.described(self._caller, name)
         return self._known[key]
 
-    def _compilations(self, after: datetime) -> list[Job]:
-        listed = pages(
-            self._caller, "ListCompilationJobs", "CompilationJobSummaries",
-            CreationTimeAfter=after, StatusEquals="COMPLETED", SortBy="CreationTime",
-            SortOrder="Descending", MaxResults=PAGE,
-        )  # fmt: skip
-        return [self._compilation(str(one["CompilationJobName"])) for one in listed]
 
-    def _compilation(self, name: str) -> Job:
-        key = f"compilation {name}"
-        if key not in self._known:
-            told = self._caller.call("DescribeCompilationJob", CompilationJobName=name)
-            self._known[key] = compilation(told)
-        return self._known[key]
+def _serves(unit: Unit) -> tuple[str, tuple[str, ...]]:
+    return unit.names.get("model", ""), tuple(sorted(weights(unit)))
 
 
 def optimization(told: Raw) -> Job:
@@ -175,6 +170,51 @@ def compilation(told: Raw) -> Job:
         made_at=str(told.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")),
         from_at=str(told.get("InputConfig", {}).get("S3Uri", "")),
     )
+
+
+def _optimizations(caller: Caller, after: datetime) -> Iterator[str]:
+    listed = pages(
+        caller, "ListOptimizationJobs", "OptimizationJobSummaries", CreationTimeAfter=after,
+        StatusEquals="COMPLETED", SortBy="CreationTime", SortOrder="Descending", MaxResults=PAGE,
+    )  # fmt: skip
+    return (str(one["OptimizationJobName"]) for one in listed)
+
+
+def _optimization(caller: Caller, name: str) -> Job:
+    return optimization(caller.call("DescribeOptimizationJob", OptimizationJobName=name))
+
+
+def _compilations(caller: Caller, after: datetime) -> Iterator[str]:
+    listed = pages(
+        caller, "ListCompilationJobs", "CompilationJobSummaries", CreationTimeAfter=after,
+        StatusEquals="COMPLETED", SortBy="CreationTime", SortOrder="Descending", MaxResults=PAGE,
+    )  # fmt: skip
+    return (str(one["CompilationJobName"]) for one in listed)
+
+
+def _compilation(caller: Caller, name: str) -> Job:
+    return compilation(caller.call("DescribeCompilationJob", CompilationJobName=name))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Jobs of one kind, what lacks without them, and how they are asked for."""
+
+    name: str
+    without: str
+    listed: Callable[[Caller, datetime], Iterator[str]]
+    described: Callable[[Caller, str], Job]
+
+
+KINDS = (
+    Kind(
+        "optimization",
+        "models that an optimization job quantized or compiled are not recognised",
+        _optimizations,
+        _optimization,
+    ),
+    Kind("compilation", "models that Neo compiled are not recognised", _compilations, _compilation),
+)
 
 
 def inside(where: str, folder: str) -> bool:

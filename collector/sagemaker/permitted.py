@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from collector.aws.errors import DeniedError
-from nibai.errors import CollectError
+from nibai.errors import AuthError, CollectError
 
 T = TypeVar("T")
 
@@ -27,18 +27,22 @@ class Permitted:
         self.problems: dict[str, str] = {}
 
     def ask(self, question: Callable[[], T], without: str, otherwise: T | None = None) -> T | None:
-        """The answer; None where it is refused or not there any more, `without` says what lacks.
+        """The answer; None where it is refused or not there, `without` says what lacks then.
 
-        `otherwise` is known from elsewhere and stands in for what is gone.
+        `otherwise` is known from elsewhere and stands in for what is gone. Raises what may be
+        answered another time.
         """
         try:
             return question()
         except DeniedError as error:
             self.problems[error.action] = f"{error.action} is refused: {without}; allow it"
+        except AuthError:
+            raise
         except CollectError as error:
-            if not is_gone(error):
+            if error.retryable:
                 raise
-            if otherwise is not None:
+            if is_gone(error) and otherwise is not None:
                 return otherwise
+            # Asked again it would answer the same: not offered in this region, an old boto3.
             self.problems[str(error)] = f"{error}: {without}"
         return None

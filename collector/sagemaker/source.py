@@ -8,9 +8,8 @@ from dataclasses import replace
 
 from collector.aws.pace import Spaced
 from collector.aws.session import AwsClient, Caller
-from collector.sagemaker.advice import Advice
 from collector.sagemaker.artifacts import MODELS, Artifacts
-from collector.sagemaker.benchmarks import Benchmarks
+from collector.sagemaker.benchmarks import LATER_SECONDS
 from collector.sagemaker.changes import change_of
 from collector.sagemaker.describe import Described, Describer
 from collector.sagemaker.diff import Step, steps
@@ -31,17 +30,15 @@ from collector.sagemaker.looks import (
     underway_words,
     update_of,
 )
+from collector.sagemaker.own_figures import ODD, OwnFigures
 from collector.sagemaker.past import Past, Served
 from collector.sagemaker.permitted import Permitted
 from collector.sagemaker.signals import KNOWN_END, Signal, about, dated, from_documents, joined
 from collector.sagemaker.snapshot import Role, Snapshot, from_document, to_document
 from collector.sagemaker.trail import REACH_SECONDS, SECONDS_A_CALL, Trail
-from nibai.errors import CollectError
+from nibai.errors import AuthError, CollectError
 from nibai.model import Change
 from nibai.protocols.discovery import TAKEN_BACK, Deployment, Discoverer, Sighting
-
-ODD = (KeyError, IndexError, TypeError, ValueError, AttributeError)
-"""What an answer without a field, or with another kind of value, ends in."""
 
 JOBS_BACK_SECONDS = 180 * 86400.0
 KEPT_SIGNALS_SECONDS = 600.0
@@ -72,8 +69,7 @@ class SageMakerSource:
         self._trail = None if trail is None else Trail(trail, self._permitted)
         self._describer = Describer(caller, salt, self._permitted)
         self._jobs = Jobs(caller, self._permitted)
-        self._advice = Advice(caller, self._permitted)
-        self._benchmarks = Benchmarks(caller, store, self._permitted)
+        self._figures = OwnFigures(caller, store, self._permitted)
         self._artifacts = None if store is None else Artifacts(store, clock)
         self._scope = f"sagemaker/{account_region}/"
         self._patterns = tuple(patterns)
@@ -85,7 +81,8 @@ class SageMakerSource:
     def problems(self) -> Sequence[str]:
         """What the last look could not read."""
         contents = () if self._artifacts is None else self._artifacts.problems.values()
-        return (*self._permitted.problems.values(), *contents, *self._failed)
+        own = self._figures.problems
+        return (*self._permitted.problems.values(), *contents, *own, *self._failed)
 
     def discover(
         self, known: Mapping[str, Deployment], *, since: float | None = None
@@ -93,13 +90,14 @@ class SageMakerSource:
         """One look at every endpoint; one that cannot be read is told and stops no other."""
         self._permitted.problems.clear()
         self._failed.clear()
+        self._figures.problems.clear()
         if self._artifacts is not None:
             self._artifacts.problems.clear()
         self._unused = False
         if self._trail is not None:
             self._trail.forget()
         heard: dict[str, list[Signal]] = {}
-        for signal in [] if self._queue is None else self._queue.receive():
+        for signal in self._received():
             heard.setdefault(signal.endpoint, []).append(signal)
         names = self._describer.names(self._patterns)
         for name in names:
@@ -119,6 +117,19 @@ class SageMakerSource:
             if found is not None:
                 yield found
         yield from self._gone(known, names)
+
+    def _received(self) -> Sequence[Signal]:
+        """What EventBridge told; a queue that cannot be read stops no look."""
+        if self._queue is None:
+            return ()
+        try:
+            return self._queue.receive()
+        except AuthError:
+            raise
+        except CollectError as error:
+            self._failed.append(f"messages of EventBridge are not read now: {error}")
+            self._unused = True  # those that came before the error come again
+            return ()
 
     def settle(self) -> None:
         """What the last look heard is kept: its messages may go.
@@ -149,7 +160,9 @@ class SageMakerSource:
             words = underway_words(going_on, earlier)
             return Sighting(going_on, (), words, instances=described.instances)
         found = self._compared(described, earlier, signals, now)
-        return replace(found, instances=described.instances)
+        lately = now - earlier.first_seen <= LATER_SECONDS
+        later = self._figures.later(name, now) if lately else ()
+        return replace(found, instances=described.instances, later=later)
 
     def _first(self, described: Described, now: float, since: float | None) -> Sighting:
         """An endpoint at first sight, with what CloudTrail knows of its past when it is asked."""
@@ -176,10 +189,10 @@ class SageMakerSource:
 
     def _past_changes(self, endpoint: str, before: Served, after: Served) -> list[Change]:
         moved = [step for step in steps(before.snapshot, after.snapshot) if step.moved]
-        jobs = self._jobs.since(after.signal.at - JOBS_BACK_SECONDS) if moved else []
+        since = after.signal.at - JOBS_BACK_SECONDS
         found = []
         for step in moved:
-            told, job = explained(step, jobs)
+            told, job = explained(step, self._jobs.of(step, since))
             prints = (before.snapshot.fingerprint, after.snapshot.fingerprint)
             found.append(
                 change_of(
@@ -220,10 +233,8 @@ class SageMakerSource:
 
     def _changes(self, seen: Seen) -> list[Change]:
         moved = [step for step in steps(seen.before, seen.after) if step.moved]
-        if not moved:
-            return []
-        jobs = self._jobs.since(seen.after.modified - JOBS_BACK_SECONDS)
-        return [self._change(*explained(step, jobs), seen) for step in moved]
+        since = seen.after.modified - JOBS_BACK_SECONDS
+        return [self._change(*explained(step, self._jobs.of(step, since)), seen) for step in moved]
 
     def _change(self, step: Step, job: Job | None, seen: Seen) -> Change:
         after = step.after
@@ -234,7 +245,8 @@ class SageMakerSource:
         over = modified if modified >= busy and not _by_itself(step) else self._clock()
         own = about(seen.signals, component)
         if self._trail is not None:
-            asked = self._trail.signals(seen.after.name, component, since, over)
+            reach = self._clock() - REACH_SECONDS
+            asked = self._trail.signals(seen.after.name, component, max(since, reach), over)
             own = joined(own, asked)
         when = dated(
             since,
@@ -244,10 +256,7 @@ class SageMakerSource:
             signals=own,
             end=KNOWN_END if over == modified else "end known only as before it was seen at rest",
         )
-        figures = [
-            *self._advice.figures(step),
-            *self._benchmarks.figures(seen.after.name, component, since, over),
-        ]
+        figures = self._figures.of(step, seen.after.name, since, over)
         promised = [one.sentence for one in figures]
         said = [one.said for one in figures]
         return change_of(

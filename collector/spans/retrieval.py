@@ -155,9 +155,16 @@ def _spans(
     )
     for trace in _retrieved(xray, str(started["RetrievalToken"]), *time):
         for span in trace.get("Spans", ()):
-            document = json.loads(span.get("Document") or "{}")
-            if isinstance(document, dict):
-                yield document
+            yield _document(span.get("Document") or "{}")
+
+
+def _document(text: str) -> Mapping[str, Any]:
+    """A span as it is kept; an empty one, which counts as lost, where it is no JSON object."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _retrieved(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from collector.aws.session import AwsClient, Caller
+from collector.aws.session import AwsClient, Caller, pages
 from collector.spans.requests import Naming, Request
 from nibai.model import Window
 
@@ -114,12 +114,7 @@ def summaries(xray: Caller, text: str, window: Window) -> Iterator[Mapping[str, 
     }
     if text:
         request["FilterExpression"] = text
-    while True:
-        page = xray.call("GetTraceSummaries", **request)
-        yield from page.get("TraceSummaries", ())
-        if not page.get("NextToken"):
-            return
-        request["NextToken"] = page["NextToken"]
+    yield from pages(xray, "GetTraceSummaries", "TraceSummaries", **request)
 
 
 def _annotation(values: list[Mapping[str, Any]]) -> object:

@@ -111,6 +111,10 @@ def _look(
         if kept.keep(known.get(endpoint), seen, documents, sighting.past):
             found.changes += changes
             found.notes += _notes(sighting)
+        found.notes += [
+            f"{endpoint}: {change} has more evidence: {text}"
+            for change, text in kept.add_evidence(endpoint, sighting.later)
+        ]
         found.endpoints += 1
         before = known.get(endpoint)
         if before is None or clock() // COUNT_SECONDS != before.last_seen // COUNT_SECONDS:

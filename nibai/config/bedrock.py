@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from nibai.config.data_capture import Redact
-from nibai.config.fields import Duration, Section
+from nibai.config.fields import Duration, Region, Section
 
 
 class BedrockLogs(Section):
@@ -47,7 +47,7 @@ class Bedrock(Section):
     """
 
     account: str = Field(pattern=r"^\d{12}$")
-    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    region: Region
     endpoints: Mapping[str, tuple[str, ...]]
     metrics: tuple[Literal["InvocationLatency", "TimeToFirstToken"], ...] = (
         "InvocationLatency",

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from nibai.config.fields import Duration, SecretReference, Section
+from nibai.config.fields import Duration, Region, SecretReference, Section
 
 AnswerKind = Literal["class", "proba", "score", "regression", "text", "json", "ranking"]
 
@@ -67,7 +67,7 @@ class DataCapture(Section):
     """
 
     account: str = Field(pattern=r"^\d{12}$")
-    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    region: Region
     endpoint: str = Field(pattern=r"^[A-Za-z0-9-]+$")
     destination: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")
     variants: tuple[str, ...] = ()

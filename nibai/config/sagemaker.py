@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from nibai.claims import parse
-from nibai.config.fields import Duration, Section
+from nibai.config.fields import Duration, Region, Section
 from nibai.errors import UsageError
 
 DEFAULT_CLAIM = "model_latency 2x faster at p50, p90 and p99"
@@ -20,7 +20,7 @@ class SageMaker(Section):
     """
 
     account: str = Field(pattern=r"^\d{12}$")
-    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    region: Region
     endpoints: tuple[str, ...] = Field(default=("*",), min_length=1)
     every: Duration = 60.0
     claims: tuple[str, ...] = (DEFAULT_CLAIM,)

@@ -9,7 +9,7 @@ from pydantic import (
     Field,
 )
 
-from nibai.config.fields import Duration, Section
+from nibai.config.fields import Duration, Region, Section
 
 
 class CloudWatch(Section):
@@ -28,7 +28,7 @@ class CloudWatch(Section):
     """
 
     account: str = Field(pattern=r"^\d{12}$")
-    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    region: Region
     endpoints: Mapping[str, tuple[str, ...]]
     metrics: tuple[str, ...] = ("ModelLatency", "OverheadLatency")
     path: Literal["classic", "promql", "auto"] = "classic"

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from nibai.config.fields import Duration, Section
+from nibai.config.fields import Duration, Region, Section
 
 
 class TraceSampling(Section):
@@ -28,7 +28,7 @@ class Spans(Section):
     """
 
     account: str = Field(pattern=r"^\d{12}$")
-    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    region: Region
     endpoint: str = Field(pattern=r"^[^/]+/[^/]+/.+$")
     source: Literal["auto", "spans", "xray"] = "auto"
     log_group: str = "aws/spans"

@@ -37,12 +37,26 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """A figure of the provider's own that was measured from `started` on: evidence of a change.
+
+    Of the last one before it; where it compares with an earlier figure, of one that began after
+    `compared_since`. `unit` names the part of the endpoint that it is about (empty: all of it).
+    """
+
+    started: float
+    text: str
+    unit: str = ""
+    compared_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """What one look says about one endpoint.
 
     `changes` lack an id and the time of declaring; their sentences are those that the provider
     itself promised. `past` are states that served earlier and were found in a log of the provider.
-    `instances` counts what runs right now, by variant.
+    `instances` counts what runs right now, by variant. `later` may have been told before.
     """
 
     deployment: Deployment
@@ -50,6 +64,7 @@ class Sighting:
     notes: Sequence[str] = ()
     past: Sequence[Deployment] = ()
     instances: Mapping[str, float] = field(default_factory=dict)
+    later: Sequence[Later] = ()
 
 
 @runtime_checkable

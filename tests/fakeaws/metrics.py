@@ -57,6 +57,7 @@ class Metrics:
         self.faults = faults or Faults()
         self.empty_bucket_is_zero = empty_bucket_is_zero
         self.values = defaultdict(dict)
+        self.late = {}
         self.units = dict(UNITS)
         self.unit_requests = []
         self.list_requests = 0
@@ -68,9 +69,12 @@ class Metrics:
         self._numbers = count()
         self._tokens = {}
 
-    def publish(self, namespace, name, dimensions, minute, values):
-        """Raw values of one minute (epoch minutes)."""
-        self.values[namespace, name, tuple(sorted(dimensions))][minute] = list(values)
+    def publish(self, namespace, name, dimensions, minute, values, *, there=None):
+        """Raw values of one minute (epoch minutes); `there`: when each of them is in its minute."""
+        series = namespace, name, tuple(sorted(dimensions))
+        self.values[series][minute] = list(values)
+        if there is not None:
+            self.late[series, minute] = np.asarray(values, dtype=float), np.asarray(there)
         self._windows.clear()
 
     def get_metric_data(self, **request):
@@ -201,13 +205,20 @@ class Metrics:
         for minute in range((start - start % period) // 60, -(-end // 60)):
             at = minute * 60 // period * period
             if minute in minutes and at < end and self._kept(period, at):
-                periods[at].extend(minutes[minute])
+                periods[at].extend(self._there(series, minute))
         parts = [np.sort(np.asarray(values, dtype=float)) for values in periods.values()]
         times = tuple(at for at, part in zip(periods, parts, strict=True) if len(part))
         parts = [part for part in parts if len(part)]
         sizes = [len(part) for part in parts]
         firsts = np.cumsum([0, *sizes[:-1]]) if parts else np.zeros(0, int)
         return times, np.concatenate(parts) if parts else np.zeros(0), firsts
+
+    def _there(self, series, minute):
+        """What a minute holds by now: it may fill up long after its end."""
+        if (series, minute) not in self.late:
+            return self.values[series][minute]
+        values, there = self.late[series, minute]
+        return values[there <= self.now].tolist()
 
     def _paged(self, results, number):
         internal, partial = number in self.faults.internal, number in self.faults.partial

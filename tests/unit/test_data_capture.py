@@ -235,8 +235,12 @@ def test_captures_of_components_lie_in_a_folder_of_their_name_or_where_it_is_sai
 
 
 def test_requests_of_a_component_are_counted_by_its_own_dimension():
-    cloudwatch = Scripted("cloudwatch", GetMetricData={"MetricDataResults": []})
     captured = [one.captured for one in variants(captured_components())]
+    nothing = [
+        {"Id": f"q{i}", "Timestamps": [], "Values": [], "StatusCode": "Complete"}
+        for i in range(len(captured))
+    ]
+    cloudwatch = Scripted("cloudwatch", GetMetricData={"MetricDataResults": nothing})
     assert list(expected_answers(cloudwatch, captured, Window(0.0, 3600.0))) == []
     [(_, request)] = cloudwatch.asked
     dimensions = [q["MetricStat"]["Metric"]["Dimensions"] for q in request["MetricDataQueries"]]

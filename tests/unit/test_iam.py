@@ -46,7 +46,7 @@ def literal(path, node, place):
 
 def asked():
     """Permissions that the collectors need."""
-    places = {"call": 0, "pages": 1}
+    places = {"call": 0, "pages": 1, "each_page": 1}
     operations = {(p, literal(p, n, places[name])) for p, name, n in calls() if name in places}
     services = {literal(p, n, 0) for p, name, n in calls() if name == "AwsClient"}
     named = {(p, literal(p, n, 0)) for p, name, n in calls() if name in {"AwsClient", "services"}}

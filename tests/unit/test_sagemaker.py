@@ -321,9 +321,12 @@ def test_a_deleted_endpoint_is_told_once_and_compared_when_it_is_made_again(acco
 )
 def test_a_missing_permission_disables_that_source_and_is_named(account, denied, said):
     chat(account)
+    other = account.aws.model("m3", url="s3://models/other/")
     account.aws.denied = {denied}
-    [change] = updated(account, kind="ml.g6.xlarge")
-    assert change.kinds == (K.INSTANCE_TYPE,)
+    # Jobs are asked for where another model serves.
+    model = other if denied == "ListOptimizationJobs" else "m1"
+    [change] = updated(account, kind="ml.g6.xlarge", model=model)
+    assert K.INSTANCE_TYPE in change.kinds
     problems = account.source.problems
     if denied == "DescribeModel":
         account.aws.model("m2")  # not known yet, so it is asked for
@@ -459,7 +462,11 @@ def test_an_unchanged_fleet_costs_one_call_an_endpoint(account):
     account.look()
     account.aws.calls.clear()
     account.look()
-    assert account.aws.calls == ["ListEndpoints", *["DescribeEndpoint"] * 5]
+    calls = ["ListEndpoints", *["DescribeEndpoint"] * 5]
+    assert sorted(account.aws.calls) == sorted([*calls, "ListAIBenchmarkJobs"]), "once an hour"
+    account.aws.calls.clear()
+    account.look()
+    assert account.aws.calls == calls
 
 
 def test_a_request_that_is_refused_as_wrong_is_not_a_deleted_endpoint(account):

@@ -11,11 +11,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from nibai.model import Window
-from nibai.protocols.discovery import TAKEN_BACK, Deployment
+from nibai.protocols.discovery import TAKEN_BACK, Deployment, Later
 from nibai.store.state.database import State, insert_change
-from nibai.store.state.tables import DEPLOYMENTS, MAINTENANCE
+from nibai.store.state.tables import CHANGES, DEPLOYMENTS, MAINTENANCE
 
 SALT = "discovery:salt"
+FIGURE = "AWS's figure"
+"""Of the evidence of a change: numbered."""
 
 
 class Deployments:
@@ -91,6 +93,26 @@ class Deployments:
                 insert_change(connection, change)
         return True
 
+    def add_evidence(self, endpoint: str, later: Sequence[Later]) -> list[tuple[str, str]]:
+        """Add figures to the changes that they are evidence of; (change, text) of what was new."""
+        added: list[tuple[str, str]] = []
+        if not later:
+            return added
+        with self._state.begin() as connection:
+            query = sa.select(CHANGES.c.document).where(CHANGES.c.endpoint == endpoint)
+            documents = [json.loads(row.document) for row in connection.execute(query)]
+            for one in later:
+                document = _evident_in(documents, one)
+                if document is None or one.text in document["evidence"].values():
+                    continue
+                number = sum(key.startswith(FIGURE) for key in document["evidence"]) + 1
+                document["evidence"][f"{FIGURE} {number}"] = one.text
+                here = CHANGES.c.id == document["id"]
+                text = json.dumps(document)
+                connection.execute(CHANGES.update().where(here).values(document=text))
+                added.append((str(document["id"]), one.text))
+        return added
+
     def salt(self) -> str:
         """What this state's hashes of environment values are salted with; made once."""
         table = MAINTENANCE
@@ -100,6 +122,24 @@ class Deployments:
                 found = secrets.token_hex(16)
                 connection.execute(table.insert().values({"task": SALT, "day": found}))
         return str(found)
+
+
+def _evident_in(documents: Sequence[dict[str, Any]], later: Later) -> dict[str, Any] | None:
+    """The last discovered change before a figure was measured, None where it says nothing of it."""
+    known = [
+        (float(at), document)
+        for document in documents
+        if document["evidence"].get("source") == "discovered"
+        and later.unit in {"", document["candidate_variant"]}
+        for at in [document["effective_at"] or document["declared_at"]]
+        if at is not None and float(at) <= later.started
+    ]
+    if not known:
+        return None
+    at, document = max(known, key=lambda one: one[0])
+    began = document["started_at"] or at
+    compares = later.compared_since
+    return document if compares is None or compares <= float(began) else None
 
 
 def _same(one: Deployment, other: Deployment) -> bool:
