@@ -25,10 +25,10 @@ from nibai.errors import StoreError, UsageError
 from nibai.fleet import FleetAudit
 from nibai.model import Audit, Change, Sentence, SideCost, Window
 from nibai.prediction_plans import plans_of
-from nibai.store.answers.capture_coverage import capture_gaps
 from nibai.store.lake.delta import Lake
 from nibai.store.lake.maintenance import ROLL_UP
 from nibai.store.series.blocks import Engine
+from nibai.store.state.capture_hours import capture_gaps
 from nibai.store.state.database import State, open_state
 from nibai.store.state.freshness import read_until
 from nibai.store.state.watermarks import watermarks

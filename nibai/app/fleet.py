@@ -26,10 +26,10 @@ from nibai.model import Change, Comparison, Side, Window
 from nibai.predictions import CaptureGap
 from nibai.protocols import Analyzer
 from nibai.stats.sides import pooled_segments, requests
-from nibai.store.answers.capture_coverage import capture_gaps
 from nibai.store.lake.delta import Lake
 from nibai.store.lake.maintenance import ROLL_UP
 from nibai.store.series.fleet import FleetEngine
+from nibai.store.state.capture_hours import capture_gaps
 from nibai.store.windows.disturbances import Disturbance, disturbances
 from nibai.store.windows.sides import LakeWindows, require_sides
 from nibai.store.windows.unread import NOTHING_PULLED, Reads

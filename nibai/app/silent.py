@@ -13,17 +13,10 @@ from difflib import get_close_matches
 from nibai.errors import CollectError
 from nibai.protocols import Naming, Puller
 from nibai.store.lake.delta import Lake
-from nibai.store.pulled.silent import (
-    Read,
-    Silent,
-    put_silent,
-    read_for,
-    silent_series,
-    stored_hours,
-)
-from nibai.store.pulled.stored import Name
+from nibai.store.pulled.stored import Name, stored_hours
 from nibai.store.state.database import State
 from nibai.store.state.deployments import Deployments
+from nibai.store.state.silent import Read, Silent, put_silent, read_for, silent_series
 
 
 @dataclass(frozen=True, slots=True)

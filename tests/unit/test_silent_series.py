@@ -15,9 +15,9 @@ from nibai.app.onwatch.tally import Tally
 from nibai.cli.collect import _some
 from nibai.config import Config
 from nibai.protocols.discovery import Deployment
-from nibai.store.pulled.silent import silent_series
 from nibai.store.state.database import open_state
 from nibai.store.state.deployments import Deployments
+from nibai.store.state.silent import silent_series
 
 NOW = 1_764_000_000.0 // 3600 * 3600 + 180
 DAY = 86_400.0

@@ -12,6 +12,8 @@ from nibai.errors import StoreError
 from nibai.store.state import migrations, tables
 from nibai.store.state.database import open_state
 from nibai.store.state.detectors import Position, detectors, put_detectors
+from nibai.store.state.notes import drop_notes, note, notes, put_notes
+from nibai.store.state.replacing import replace_rows
 
 WRITER = """
 import sys
@@ -124,6 +126,36 @@ def test_digests_are_found_again_and_forgotten_after_a_day(state):
     assert sorted(state.digests("main", 150.0)) == [(b"a" * 16, 300.0), (b"b" * 16, 200.0)]
     state.put_digests("main", [(b"d" * 16, 300.0 + 86_401.0)])
     assert state.digests("main", 0.0) == [(b"d" * 16, 300.0 + 86_401.0)]
+
+
+def test_a_row_is_replaced_by_its_whole_key_and_no_other(state):
+    table = tables.METERED
+    rows = [
+        {"source": source, "month": month, "dollars": 1.0, "dearest": 0.5}
+        for source in ("a", "b") for month in ("2026-01", "2026-02")
+    ]  # fmt: skip
+    with state.begin() as connection:
+        replace_rows(connection, table, [])
+        replace_rows(connection, table, rows)
+        replace_rows(connection, table, [rows[1] | {"dollars": 9.0}, rows[0] | {"source": "c"}])
+        found = connection.execute(sa.select(table.c.source, table.c.month, table.c.dollars)).all()
+    assert sorted(map(tuple, found)) == [
+        ("a", "2026-01", 1.0), ("a", "2026-02", 9.0),
+        ("b", "2026-01", 1.0), ("b", "2026-02", 1.0), ("c", "2026-01", 1.0),
+    ]  # fmt: skip
+
+
+def test_a_note_is_found_by_its_name_and_by_its_head_to_the_letter(state):
+    with state.begin() as connection:
+        put_notes(
+            connection, {"pull_%:a": "1", "pull_%:b:c": "2", "pull_x:a": "3", "pullx%:a": "4"}
+        )
+        put_notes(connection, {"pull_%:a": "5"})
+        assert notes(connection, "pull_%:") == {"a": "5", "b:c": "2"}
+        drop_notes(connection, [])
+        drop_notes(connection, ["pull_%:a", "nowhere"])
+        assert note(connection, "pull_%:a") is None
+        assert note(connection, "pull_%:b:c") == "2"
 
 
 def test_a_lease_is_held_renewed_and_taken_over_when_it_ends(state):

@@ -36,8 +36,8 @@ from nibai.protocols import (
     SeriesLine,
 )
 from nibai.redaction import redacted
-from nibai.store.pulled.silent import silent_series
 from nibai.store.series.totals import Seen
+from nibai.store.state.silent import silent_series
 
 LOG = logging.getLogger("nibai.pages")
 

@@ -11,9 +11,9 @@ from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
 from nibai.errors import CollectError, NibaiError, StoreError
-from nibai.store.pulled.silent import silent_series
 from nibai.store.state.awaited import arrived, awaited_since
 from nibai.store.state.database import State
+from nibai.store.state.silent import silent_series
 from nibai.store.state.watermarks import final_marks
 
 LOG = logging.getLogger("nibai.collect")

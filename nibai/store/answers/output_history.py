@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import duckdb
 import numpy as np
 
 from nibai.conventions import PREDICTION_INVALID, PREDICTION_LABELS, PREDICTION_SCORES
@@ -13,7 +12,8 @@ from nibai.model import Window
 from nibai.stats.output_watch import HourlyCounts
 from nibai.store.engine.connection import connect
 from nibai.store.engine.sql import literal
-from nibai.store.series.blocks import Blocks, Engine, unreadable
+from nibai.store.lake.reading import reading
+from nibai.store.series.blocks import Blocks, Engine
 
 HOUR_SECONDS = 3600.0
 PER_DOUBLING = 4
@@ -50,10 +50,8 @@ def output_history(
     sql = " UNION ALL ".join(select for select in selects if select)
     if not sql:
         return
-    try:
+    with reading(engine.root):
         found = connect().execute(f"{sql} ORDER BY 1, 2, 3, 4, 5").fetchall()
-    except duckdb.Error as error:
-        raise unreadable("the lake", error) from error
     series: dict[tuple[str, str], dict[str, list[tuple[str, int, int]]]] = {}
     for name, variant, table, value, block, count in found:
         tables = series.setdefault((name, variant), {})

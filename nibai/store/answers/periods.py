@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -18,7 +17,8 @@ from nibai.store.answers.pairs import LIVE, one_row, rows_sql
 from nibai.store.engine.columns import numbers
 from nibai.store.engine.connection import connect
 from nibai.store.engine.sql import literal
-from nibai.store.series.blocks import Engine, unreadable
+from nibai.store.lake.reading import reading
+from nibai.store.series.blocks import Engine
 
 MAX_ROWS = 200_000
 """Answers per period that are looked at; of more, every so-many-th in order of time."""
@@ -43,10 +43,8 @@ def answer_periods(
     rows = f"SELECT * FROM ({rows_sql(files, change.endpoint)}) WHERE {_live(change)}"
     before, after = windows
     spans = (before, after, Window(0.0, before.start))
-    try:
+    with reading(engine.root):
         periods = [_period(connection, rows, span) for span in spans]
-    except duckdb.Error as error:
-        raise unreadable(engine.root, error) from error
     if not (periods[0].num_rows and periods[1].num_rows):
         return None
     return _sample(periods)

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import duckdb
-
 from nibai.model import Change
 from nibai.pairing import ANONYMOUS, BY_INPUT, BY_REQUEST, MATCH_NEEDED
 from nibai.predictions import CaptureGap, EvidenceLevel, JoinReport, PairedSketch, PredictionSample
@@ -32,7 +30,8 @@ from nibai.store.answers.pairs import (
 )
 from nibai.store.answers.sample import answer_rows
 from nibai.store.engine.connection import connect
-from nibai.store.series.blocks import Engine, unreadable
+from nibai.store.lake.reading import reading
+from nibai.store.series.blocks import Engine
 
 CONTROL = "control_variant"
 """Key of `Change.evidence` that names a second copy of the old variant: old against old."""
@@ -60,14 +59,12 @@ def prediction_samples(
         return []
     parties = (Party(old, change.baseline_window), Party(new, change.candidate_window))
     connection, rows = connect(), rows_sql(files, change.endpoint)
-    try:
+    with reading(engine.root):
         asked = _Asked(connection, rows, parties, change, facts_of(connection, rows), keep_rows)
         samples = [
             replace(asked.sample(profile, stored), gaps=gaps if profile.live else ())
             for profile, stored in asked.profiles()
         ]
-    except duckdb.Error as error:
-        raise unreadable(engine.root, error) from error
     paired = [one for one in samples if one.join and one.join.match_rate >= MATCH_NEEDED]
     # Answers that found no partner say nothing beside those that did.
     return paired or samples

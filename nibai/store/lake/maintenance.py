@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from nibai.store.engine.connection import connect
-from nibai.store.engine.sql import literal
+from nibai.store.engine.sql import literal, parquet_rows
 from nibai.store.lake.delta import WRITER, Lake
 from nibai.store.lake.final_days import HOURS, days_of, move_old_minutes, open_from, write_hours
 from nibai.store.lake.rows import PREDICTIONS, TABLES
@@ -211,10 +211,10 @@ def purge(
 
 
 def _count(table: DeltaTable, predicate: str) -> int:
-    uris = ", ".join(literal(uri.removeprefix("file://")) for uri in table.file_uris())
+    uris = table.file_uris()
     if not uris:
         return 0
-    sql = f"SELECT count(*) FROM read_parquet([{uris}], union_by_name=true) WHERE {predicate}"
+    sql = f"SELECT count(*) FROM {parquet_rows(uris)} WHERE {predicate}"
     row = connect().execute(sql).fetchone()
     return int(row[0]) if row else 0
 

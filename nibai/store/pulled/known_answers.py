@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -10,7 +9,8 @@ from nibai.model import Window
 from nibai.store.engine.columns import column, numbers
 from nibai.store.engine.connection import connect
 from nibai.store.lake.delta import Lake
-from nibai.store.series.blocks import Engine, unreadable
+from nibai.store.lake.reading import reading
+from nibai.store.series.blocks import Engine
 
 _TOLD_APART_BY = (
     "hash(endpoint::VARCHAR, variant::VARCHAR, request_id, input_hash, at_us, repeat, "
@@ -30,10 +30,8 @@ def unknown_answers(lake: Lake, answers: pa.RecordBatch) -> pa.RecordBatch:
     numbered = pa.Table.from_batches([answers]).append_column("place", places)
     connection = connect()
     connection.register("answers", numbered)
-    try:
+    with reading(lake.root):
         kept = connection.sql(_query(lake, answers)).to_arrow_table()
-    except duckdb.Error as error:
-        raise unreadable(lake.root, error) from error
     found: pa.Table = pa.Table.from_batches([answers]).take(
         column(numbers(kept["place"]), pa.int64())
     )

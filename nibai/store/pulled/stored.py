@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from datetime import date
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from nibai.model import SeriesKey, Window
 from nibai.store.engine.connection import connect
-from nibai.store.engine.sql import literal
+from nibai.store.engine.sql import literal, parquet_rows
 from nibai.store.lake.delta import Lake
+from nibai.store.lake.reading import reading
 from nibai.store.pulled.observations import Bucket, Minute, Stored
-from nibai.store.series.blocks import Blocks, Engine, unreadable
+from nibai.store.series.blocks import Blocks, Engine
 
 KEY = "endpoint, variant, replica, segment, metric, minute"
 
@@ -31,6 +32,21 @@ def name_of(key: SeriesKey) -> Name:
 def stored_spans(lake: Lake) -> dict[Name, tuple[int, int]]:
     """First and last minute that the minute tables hold of every series."""
     return {(e, v, m): (first, last) for e, v, m, first, last, _ in Engine(lake).endpoints()}
+
+
+def stored_hours(lake: Lake, names: Collection[Name]) -> set[Name]:
+    """Which of some series the hour tables hold: their minutes may be gone."""
+    uris = lake.file_uris("cell_hour", date.min, date.max) if names else []
+    if not uris:
+        return set()
+    listed = ", ".join(f"({', '.join(map(literal, one))})" for one in sorted(names))
+    sql = (
+        f"SELECT DISTINCT endpoint, variant, metric FROM {parquet_rows(uris)} "
+        f"WHERE (endpoint, variant, metric) IN ({listed})"
+    )
+    with reading(lake.root):
+        rows = connect().execute(sql).fetchall()
+    return {(str(e), str(v), str(m)) for e, v, m in rows}
 
 
 def stored_minutes(lake: Lake, series: Collection[Name], window: Window) -> dict[Minute, Stored]:
@@ -69,10 +85,8 @@ def _read(lake: Lake, rows: str, by: str, columns: str) -> list[dict[str, Any]]:
     if not rows:
         return []
     sql = f"SELECT {KEY}, {by}, {columns} FROM ({rows}) GROUP BY {KEY}, {by}"
-    try:
+    with reading(lake.root):
         found: pa.Table = connect().sql(sql).to_arrow_table()
-    except duckdb.Error as error:
-        raise unreadable(lake.root, error) from error
     listed: list[dict[str, Any]] = found.to_pylist()
     return listed
 

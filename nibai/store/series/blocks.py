@@ -12,19 +12,18 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
 from nibai.conventions import PREDICTION_SCORES
-from nibai.errors import StoreError
 from nibai.histogram import BlockHistograms, Int64Array
 from nibai.model import Window
 from nibai.stats.load import SLOT_SECONDS
 from nibai.stats.recorded import RecordedShare
 from nibai.store.engine.connection import connect
-from nibai.store.engine.sql import literal
+from nibai.store.engine.sql import literal, parquet_rows
 from nibai.store.lake.delta import Lake
+from nibai.store.lake.reading import reading
 from nibai.store.series.grouped import RECORDED_COLUMNS, Found, Grouped, assemble, per_slot, shares
 
 HOUR_MINUTES = 60
@@ -267,10 +266,8 @@ class Engine:
             return None
         grouped = f"{by}, block" + (", scale, bucket" if kind == "hist" else "")
         sql = f"SELECT {by}, block, {columns} FROM ({rows}) GROUP BY {grouped}"
-        try:
+        with reading(self._lake.root):
             return connection.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
-            raise unreadable(self._lake.root, error) from error
 
     def _by_resolution(
         self, blocks: Blocks, finest: float | None = None
@@ -293,16 +290,11 @@ class Engine:
         if window is not None:
             first, last = _day(window.start), _day(max(window.end - 1, window.start))
         uris = self._lake.file_uris(table, first, last)
-        if not uris:
-            return ""
-        listed = ", ".join(literal(uri.removeprefix("file://")) for uri in uris)
-        return f"read_parquet([{listed}], union_by_name=true)"
+        return parquet_rows(uris) if uris else ""
 
     def _rows(self, sql: str) -> list[tuple[Any, ...]]:
-        try:
+        with reading(self._lake.root):
             return connect().execute(sql).fetchall()
-        except duckdb.Error as error:
-            raise unreadable(self._lake.root, error) from error
 
 
 def _series(endpoint: str, metric: str, variant: str | None) -> str:
@@ -333,8 +325,3 @@ def _day(seconds: float) -> date:
 
 def _midnight(day: date) -> float:
     return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
-
-
-def unreadable(root: str, error: Exception) -> StoreError:
-    text = str(error).splitlines()[0][:200]
-    return StoreError(f"{root}: the lake cannot be read ({text}): restore the named file")

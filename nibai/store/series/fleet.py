@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -22,7 +21,8 @@ from nibai.store.engine.columns import numbers
 from nibai.store.engine.connection import connect
 from nibai.store.engine.sql import literal
 from nibai.store.lake.delta import Lake
-from nibai.store.series.blocks import Blocks, Engine, SeriesSpan, Slots, unreadable
+from nibai.store.lake.reading import reading
+from nibai.store.series.blocks import Blocks, Engine, SeriesSpan, Slots
 from nibai.store.series.grouped import RECORDED_COLUMNS, Found, assemble, per_slot
 
 MAX_ROUNDS = 4
@@ -249,12 +249,10 @@ class FleetEngine(Engine):
     def _run(self, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
         connection = connect()
         connection.execute("SET enable_progress_bar = false")
-        try:
+        with reading(self._lake.root):
             for name, table in tables.items():
                 connection.register(name, table)
             return connection.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
-            raise unreadable(self._lake.root, error) from error
 
 
 @dataclass(frozen=True, slots=True)

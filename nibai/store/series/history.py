@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 
 from nibai.conventions import COVARIATES, PREDICTION_SCORES
-from nibai.errors import StoreError
 from nibai.histogram import BlockHistograms, merge
 from nibai.history import SeriesHistory
 from nibai.model import Window
 from nibai.store.engine.columns import numbers
 from nibai.store.engine.connection import connect
 from nibai.store.engine.sql import literal
+from nibai.store.lake.reading import reading
 from nibai.store.series.blocks import Blocks, Engine
 
 DAY = 86400.0
@@ -173,15 +173,10 @@ class LakeHistory:
             one.endpoint, variant, one.metric, one.segment, start, seconds, histograms
         )
 
-    @staticmethod
     @contextmanager
-    def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
-        try:
-            with connect() as connection:
-                yield connection
-        except duckdb.Error as error:
-            text = str(error).splitlines()[0][:200]
-            raise StoreError(f"the lake cannot be read ({text}): restore the named file") from error
+    def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with reading(self._engine.root), connect() as connection:
+            yield connection
 
 
 def scope_of(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import duckdb
-
 from nibai.store.engine.connection import connect
-from nibai.store.engine.sql import literal
+from nibai.store.engine.sql import literal, parquet_rows
 from nibai.store.lake.delta import Lake
-from nibai.store.series.blocks import unreadable
+from nibai.store.lake.reading import reading
 
 DAYS_BACK = 3 * 86400.0
 
@@ -20,15 +18,11 @@ def newest_minutes(lake: Lake, now: float, endpoint: str | None = None) -> dict[
     uris = lake.file_uris("cell", first, last)
     if not uris:
         return {}
-    files = ", ".join(literal(uri.removeprefix("file://")) for uri in uris)
     sql = (
-        "SELECT endpoint, max(minute) FROM "
-        f"read_parquet([{files}], union_by_name=true) WHERE count > 0"
+        f"SELECT endpoint, max(minute) FROM {parquet_rows(uris)} WHERE count > 0"
         + ("" if endpoint is None else f" AND endpoint = {literal(endpoint)}")
         + " GROUP BY 1"
     )
-    try:
+    with reading(lake.root):
         found = connect().execute(sql).fetchall()
-    except duckdb.Error as error:
-        raise unreadable(lake.root, error) from error
     return {str(endpoint): (int(minute) + 1) * 60.0 for endpoint, minute in found}

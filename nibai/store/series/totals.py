@@ -16,17 +16,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nibai.store.engine.columns import column, no_rows, numbers
 from nibai.store.engine.connection import connect
-from nibai.store.engine.sql import literal
+from nibai.store.engine.sql import literal, parquet_rows
 from nibai.store.lake.appended import appended
 from nibai.store.lake.delta import Lake
-from nibai.store.series.blocks import unreadable
+from nibai.store.lake.reading import reading
 
 # Every name stands once: hundreds of rows belong to one series.
 _SERIES = [
@@ -136,8 +135,8 @@ class Totals:
         if files:
             grouped = (
                 f"SELECT {_MERGED[table]} FROM (SELECT * FROM known UNION ALL BY NAME "
-                f"SELECT {_GROUPED[table]} FROM {_read(files)} WHERE metric IN ({self._metrics}) "
-                "GROUP BY ALL) GROUP BY ALL ORDER BY ALL"
+                f"SELECT {_GROUPED[table]} FROM {parquet_rows(files)} "
+                f"WHERE metric IN ({self._metrics}) GROUP BY ALL) GROUP BY ALL ORDER BY ALL"
             )
             found = self._query(grouped, known=self._tables[table])
             self._tables[table] = _as(_SCHEMAS[table], found)
@@ -162,7 +161,7 @@ class Totals:
             return known
         columns = "endpoint, variant, metric, minute, scale, bucket"
         rows = (
-            f"(SELECT {columns}, count::BIGINT AS count FROM {_read(files)} "
+            f"(SELECT {columns}, count::BIGINT AS count FROM {parquet_rows(files)} "
             f"WHERE metric IN ({self._metrics}) "
             f"AND minute > {int((now - RECENT_SECONDS) // 60)})"
         )
@@ -177,10 +176,8 @@ class Totals:
     def _query(self, sql: str, *, known: pa.Table) -> pa.Table:
         connection = connect()
         connection.register("known", known)
-        try:
+        with reading(self._lake.root):
             return connection.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
-            raise unreadable(self._lake.root, error) from error
 
     def _keep(self, table: str, version: int) -> None:
         """Write the totals beside the lake; without the disk they go on in memory."""
@@ -221,8 +218,3 @@ def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:
             column = column.dictionary_encode()
         columns.append(column.combine_chunks().cast(field.type))
     return pa.table(columns, schema=schema)
-
-
-def _read(files: Sequence[str]) -> str:
-    listed = ", ".join(literal(file.removeprefix("file://")) for file in files)
-    return f"read_parquet([{listed}], union_by_name=true)"

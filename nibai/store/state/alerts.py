@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from nibai.model import Alert, AlertState, Resolution, Severity, Silence
 from nibai.store.state.database import State
+from nibai.store.state.replacing import replace_rows
 from nibai.store.state.tables import ALERT_DELIVERIES, ALERT_SILENCES, ALERT_STATE, CHANGES
 
 ROLLBACK = "rollback_of"
@@ -45,11 +46,9 @@ def step_alerts(state: State, step: Step) -> list[Alert]:
     with state.begin() as connection:
         known = _alerts(connection)
         changed, forgotten = step(known)
-        gone = [*(alert.fingerprint for alert in changed), *forgotten]
-        connection.execute(table.delete().where(table.c.fingerprint.in_(gone)))
-        if changed:
-            connection.execute(table.insert(), [_alert_row(alert) for alert in changed])
+        replace_rows(connection, table, [_alert_row(alert) for alert in changed])
         if forgotten:
+            connection.execute(table.delete().where(table.c.fingerprint.in_(forgotten)))
             _forget_deliveries(connection)
     return list(changed)
 
@@ -110,11 +109,8 @@ def claim_delivery(
 
 def put_delivery(state: State, delivery: Delivery) -> None:
     """Note how a delivery ended."""
-    table = ALERT_DELIVERIES
-    key = (table.c.told_together == delivery.group, table.c.receiver == delivery.receiver)
     with state.begin() as connection:
-        connection.execute(table.delete().where(*key))
-        connection.execute(table.insert().values(_delivery_row(delivery)))
+        replace_rows(connection, ALERT_DELIVERIES, [_delivery_row(delivery)])
 
 
 def put_silence(state: State, silence: Silence) -> None:
@@ -122,9 +118,9 @@ def put_silence(state: State, silence: Silence) -> None:
     table = ALERT_SILENCES
     with state.begin() as connection:
         old = table.c.until < silence.since - SILENCES_KEPT_SECONDS
-        connection.execute(table.delete().where(sa.or_(old, table.c.id == silence.id)))
+        connection.execute(table.delete().where(old))
         row = {"id": silence.id, "until": silence.until, "document": json.dumps(asdict(silence))}
-        connection.execute(table.insert().values(row))
+        replace_rows(connection, table, [row])
 
 
 def silences(state: State) -> list[Silence]:

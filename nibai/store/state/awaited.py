@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nibai.store.state.database import State
-from nibai.store.state.tables import MAINTENANCE
+from nibai.store.state.notes import drop_notes
 
 HEAD = "awaited:"
 
@@ -29,4 +29,4 @@ def waited_for(state: State, source: str) -> float | None:
 def arrived(state: State, source: str) -> None:
     """A source has read; what it fails to do from now on is counted anew."""
     with state.begin() as connection:
-        connection.execute(MAINTENANCE.delete().where(MAINTENANCE.c.task == HEAD + source))
+        drop_notes(connection, [HEAD + source])

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 
 from nibai.store.state.database import State
-from nibai.store.state.tables import MAINTENANCE
+from nibai.store.state.notes import note, put_notes
 
 OLD_SECONDS = 1800.0
 """Minutes that are pushed so long after their end are past; younger ones are merely late."""
@@ -55,14 +55,10 @@ def note_pushed(
     past = [name for name, moment in oldest.items() if now - moment > OLD_SECONDS]
     if not past:
         return
-    table = MAINTENANCE
     with state.begin() as connection:
-        for name in past:
-            known = _read(connection, name)
-            one = (known or Backfill(now, now)).after(now, wait)
-            row = {"task": HEAD + name, "day": json.dumps(asdict(one))}
-            connection.execute(table.delete().where(table.c.task == row["task"]))
-            connection.execute(table.insert().values(row))
+        known = {name: _read(connection, name) or Backfill(now, now) for name in past}
+        longer = {HEAD + name: one.after(now, wait) for name, one in known.items()}
+        put_notes(connection, {name: json.dumps(asdict(one)) for name, one in longer.items()})
 
 
 def is_filling(state: State, endpoint: str, now: float) -> bool:
@@ -73,6 +69,5 @@ def is_filling(state: State, endpoint: str, now: float) -> bool:
 
 
 def _read(connection: sa.Connection, endpoint: str) -> Backfill | None:
-    query = sa.select(MAINTENANCE.c.day).where(MAINTENANCE.c.task == HEAD + endpoint)
-    found = connection.execute(query).scalar()
+    found = note(connection, HEAD + endpoint)
     return None if found is None else Backfill(**json.loads(found))

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from nibai.protocols import Capability, Standing
 from nibai.store.state.database import State
+from nibai.store.state.replacing import replace_rows
 from nibai.store.state.tables import CAPABILITIES
 
 
@@ -25,27 +26,26 @@ def put_capabilities(
     state: State, found: Iterable[Capability], now: float
 ) -> dict[tuple[str, str], Known]:
     """Store what was found; what was known of each (topic, name) before."""
-    table = CAPABILITIES
     with state.begin() as connection:
-        rows = connection.execute(sa.select(table)).all()
         before = {
             (row.topic, row.name): Known(Standing(row.standing), row.since, row.checked_at)
-            for row in rows
+            for row in connection.execute(sa.select(CAPABILITIES))
         }
-        for one in found:
-            key = (one.topic, one.name)
-            known = before.get(key)
-            same = known is not None and known.standing is one.standing
-            since = known.since if known is not None and same else now
-            here = sa.and_(table.c.topic == one.topic, table.c.name == one.name)
-            connection.execute(table.delete().where(here))
-            row = {
-                "topic": one.topic,
-                "name": one.name,
-                "standing": one.standing.value,
-                "since": since,
-                "checked_at": now,
-                "said": one.said,
-            }
-            connection.execute(table.insert().values(row))
+        rows = {
+            (one.topic, one.name): _row(one, before.get((one.topic, one.name)), now)
+            for one in found
+        }
+        replace_rows(connection, CAPABILITIES, list(rows.values()))
     return before
+
+
+def _row(one: Capability, known: Known | None, now: float) -> dict[str, object]:
+    same = known is not None and known.standing is one.standing
+    return {
+        "topic": one.topic,
+        "name": one.name,
+        "standing": one.standing.value,
+        "since": known.since if known is not None and same else now,
+        "checked_at": now,
+        "said": one.said,
+    }

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import sqlalchemy as sa
-
 from nibai.store.state.database import State
-from nibai.store.state.tables import MAINTENANCE
+from nibai.store.state.notes import notes, put_notes
 from nibai.store.state.watermarks import watermarks
 
 HEAD = "counted:"
@@ -25,28 +23,22 @@ Counted = tuple[str, str]
 def raise_counted(state: State, endpoints: Collection[str]) -> None:
     """Series of some endpoints were read on."""
     found = {
-        f"{HEAD}{endpoint}:{metric}": mark.final_until
+        f"{endpoint}:{metric}": mark.final_until
         for endpoint in endpoints
         for metric, mark in watermarks(state, endpoint).items()
     }
-    table = MAINTENANCE
     with state.begin() as connection:
-        query = sa.select(table).where(table.c.task.in_(list(found)))
-        known = {row.task: float(row.day) for row in connection.execute(query)}
-        risen = {task: until for task, until in found.items() if until > known.get(task, 0.0)}
-        if risen:
-            connection.execute(table.delete().where(table.c.task.in_(list(risen))))
-            rows = [{"task": task, "day": repr(until)} for task, until in risen.items()]
-            connection.execute(table.insert(), rows)
+        known = notes(connection, HEAD)
+        risen = {one: until for one, until in found.items() if until > float(known.get(one, 0.0))}
+        put_notes(connection, {HEAD + one: repr(until) for one, until in risen.items()})
 
 
 def counted_marks(state: State) -> dict[Counted, float]:
     """Of everything that pulled sources ever brought."""
-    query = sa.select(MAINTENANCE).where(MAINTENANCE.c.task.startswith(HEAD))
     with state.begin() as connection:
-        rows = connection.execute(query).all()
+        known = notes(connection, HEAD)
     found: dict[Counted, float] = {}
-    for row in rows:
-        endpoint, _, metric = row.task.removeprefix(HEAD).rpartition(":")
-        found[endpoint, metric] = float(row.day)
+    for one, until in known.items():
+        endpoint, _, metric = one.rpartition(":")
+        found[endpoint, metric] = float(until)
     return found

@@ -15,13 +15,14 @@ import sqlalchemy as sa
 
 from nibai.errors import StoreError
 from nibai.store.state import migrations
+from nibai.store.state.notes import drop_notes, note, notes, put_notes
+from nibai.store.state.replacing import replace_rows
 from nibai.store.state.tables import (
     AUDITS,
     CHANGES,
     CLAIMS,
     COLLECTORS,
     CURSORS,
-    MAINTENANCE,
     PAYLOAD_DIGESTS,
     WATCHES,
 )
@@ -100,8 +101,7 @@ class State:
             ).first()
             if stored is not None and stored[0] >= last_block:
                 return dict(json.loads(stored[1]))
-            connection.execute(WATCHES.delete().where(*key))
-            connection.execute(WATCHES.insert().values(row))
+            replace_rows(connection, WATCHES, [row])
         return dict(json.loads(text))
 
     def watch(self, change: str, part: str) -> dict[str, Any] | None:
@@ -121,15 +121,12 @@ class State:
         newest = max(at for _, at in digests)
         with self.begin() as connection:
             connection.execute(table.delete().where(table.c.seen_at < newest - 86400))
-            known = {digest.hex() for digest, _ in digests}
-            connection.execute(
-                table.delete().where(table.c.collector == collector, table.c.digest.in_(known))
-            )
-            rows = {digest.hex(): at for digest, at in digests}
-            connection.execute(
-                table.insert(),
-                [{"collector": collector, "digest": d, "seen_at": at} for d, at in rows.items()],
-            )
+            seen_at = {digest.hex(): at for digest, at in digests}
+            rows = [
+                {"collector": collector, "digest": digest, "seen_at": at}
+                for digest, at in seen_at.items()
+            ]
+            replace_rows(connection, table, rows)
 
     def digests(self, collector: str, since: float) -> list[tuple[bytes, float]]:
         """Digests put since a time."""
@@ -142,10 +139,9 @@ class State:
 
     def set_cursor(self, collector: str, minute: int, sequence: int) -> None:
         """Everything that arrived up to this minute is in the lake."""
+        row = {"collector": collector, "final_minute": minute, "sequence": sequence}
         with self.begin() as connection:
-            connection.execute(CURSORS.delete().where(CURSORS.c.collector == collector))
-            row = {"collector": collector, "final_minute": minute, "sequence": sequence}
-            connection.execute(CURSORS.insert().values(row))
+            replace_rows(connection, CURSORS, [row])
 
     def cursor(self, collector: str) -> tuple[int, int] | None:
         """(final minute, segment number) of a collector, None before its first fold."""
@@ -165,46 +161,37 @@ class State:
             ).first()
             if row is not None and row[0] != owner and row[1] > now:
                 return False
-            connection.execute(table.delete().where(table.c.id == collector))
-            values = {"id": collector, "owner": owner, "lease_until": now + seconds}
-            connection.execute(table.insert().values(values))
+            taken = {"id": collector, "owner": owner, "lease_until": now + seconds}
+            replace_rows(connection, table, [taken])
         return True
 
     # -- maintenance ----------------------------------------------------------------------
     def set_watermark(self, task: str, day: str) -> None:
         """A maintenance task is done up to and including a day."""
         with self.begin() as connection:
-            connection.execute(MAINTENANCE.delete().where(MAINTENANCE.c.task == task))
-            connection.execute(MAINTENANCE.insert().values({"task": task, "day": day}))
+            put_notes(connection, {task: day})
 
     def watermark(self, task: str) -> str | None:
         """The last day a maintenance task is done for."""
-        query = sa.select(MAINTENANCE.c.day).where(MAINTENANCE.c.task == task)
         with self.begin() as connection:
-            found = connection.execute(query).scalar()
-        return None if found is None else str(found)
+            return note(connection, task)
 
     def set_read_until(
         self, source: str, read_until: Mapping[str, float], finished: Sequence[str] = ()
     ) -> None:
         """How far some series of a pulled source were read; the finished ones are forgotten."""
         head = f"pull:{source}:"
-        rows = [{"task": head + one, "day": repr(until)} for one, until in read_until.items()]
-        tasks = [head + one for one in (*read_until, *finished)]
-        if not tasks:
+        if not read_until and not finished:
             return
         with self.begin() as connection:
-            connection.execute(MAINTENANCE.delete().where(MAINTENANCE.c.task.in_(tasks)))
-            if rows:
-                connection.execute(MAINTENANCE.insert(), rows)
+            drop_notes(connection, [head + one for one in finished])
+            put_notes(connection, {head + one: repr(at) for one, at in read_until.items()})
 
     def read_until(self, source: str) -> dict[str, float]:
         """How far every series of a pulled source was read."""
-        head = f"pull:{source}:"
-        query = sa.select(MAINTENANCE).where(MAINTENANCE.c.task.startswith(head, autoescape=True))
         with self.begin() as connection:
-            rows = connection.execute(query).all()
-        return {row.task.removeprefix(head): float(row.day) for row in rows}
+            known = notes(connection, f"pull:{source}:")
+        return {series: float(until) for series, until in known.items()}
 
     # -- access ---------------------------------------------------------------------------
     def _documents(self, query: sa.Select[Any]) -> list[dict[str, Any]]:

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from nibai.model import Window
 from nibai.protocols.discovery import TAKEN_BACK, Deployment, Later
 from nibai.store.state.database import State, insert_change
-from nibai.store.state.tables import CHANGES, DEPLOYMENTS, MAINTENANCE
+from nibai.store.state.notes import note, put_notes
+from nibai.store.state.tables import CHANGES, DEPLOYMENTS
 
 SALT = "discovery:salt"
 FIGURE = "AWS's figure"
@@ -115,13 +116,12 @@ class Deployments:
 
     def salt(self) -> str:
         """What this state's hashes of environment values are salted with; made once."""
-        table = MAINTENANCE
         with self._state.begin() as connection:
-            found = connection.execute(sa.select(table.c.day).where(table.c.task == SALT)).scalar()
+            found = note(connection, SALT)
             if found is None:
                 found = secrets.token_hex(16)
-                connection.execute(table.insert().values({"task": SALT, "day": found}))
-        return str(found)
+                put_notes(connection, {SALT: found})
+        return found
 
 
 def _evident_in(documents: Sequence[dict[str, Any]], later: Later) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from nibai.model import Moved
 from nibai.store.state.database import State
+from nibai.store.state.replacing import replace_rows
 from nibai.store.state.tables import DETECTIONS
 
 KEPT_SECONDS = 14 * 86400.0
@@ -66,7 +67,6 @@ def put_alarms(connection: sa.Connection, alarms: Sequence[Alarmed]) -> None:
     connection.execute(table.delete().where(old))
     for one in dict.fromkeys(alarms):
         event = _event_of(connection, one)
-        connection.execute(table.delete().where(table.c.id == one.id))
         row = {
             "id": one.id,
             "endpoint": one.endpoint,
@@ -74,7 +74,7 @@ def put_alarms(connection: sa.Connection, alarms: Sequence[Alarmed]) -> None:
             "document": json.dumps(asdict(one)),
             "event": event,
         }
-        connection.execute(table.insert().values(row))
+        replace_rows(connection, table, [row])
 
 
 def alarms_since(state: State, moment: float) -> list[Alarmed]:

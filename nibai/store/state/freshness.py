@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import sqlalchemy as sa
-
 from nibai.protocols import AGAIN, UNIT
 from nibai.store.state.database import State
-from nibai.store.state.tables import MAINTENANCE
+from nibai.store.state.notes import notes
 
 HEAD = "pull:"
 CAPTURES = "data_capture"
@@ -77,13 +75,12 @@ def _account_and_name(endpoint: str) -> tuple[str, str]:
 
 def _marks(state: State) -> Iterator[tuple[str, str, float]]:
     """(source, series, until when) of everything that is kept of pulled sources."""
-    query = sa.select(MAINTENANCE).where(MAINTENANCE.c.task.startswith(HEAD))
     with state.begin() as connection:
-        rows = connection.execute(query).all()
-    for row in rows:
-        source, _, series = row.task.removeprefix(HEAD).partition(":")
+        known = notes(connection, HEAD)
+    for name, until in known.items():
+        source, _, series = name.partition(":")
         if not series.startswith((AGAIN, UNIT)):
-            yield source, series, float(row.day)
+            yield source, series, float(until)
 
 
 def _is_of(source: str, series: str, endpoint: str) -> bool:

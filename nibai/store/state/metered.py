@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
 from nibai.store.state.database import State
+from nibai.store.state.replacing import replace_rows
 from nibai.store.state.tables import METERED
 
 
@@ -34,13 +35,10 @@ def bill(state: State, source: str, month: str) -> Bill:
 
 def put_paid(state: State, source: str, month: str, dollars: float, at_a_time: float) -> Bill:
     """Something was paid, as a part of `at_a_time`; the month's bill with it."""
-    own = (METERED.c.source == source, METERED.c.month == month)
     with state.begin() as connection:
         before = _bill(connection, source, month) or Bill()
         after = Bill(before.dollars + dollars, max(before.dearest, at_a_time))
-        connection.execute(METERED.delete().where(*own))
-        row = {"dollars": after.dollars, "dearest": after.dearest}
-        connection.execute(METERED.insert().values(source=source, month=month, **row))
+        replace_rows(connection, METERED, [{"source": source, "month": month, **asdict(after)}])
     return after
 
 

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from nibai.store.state.backfills import WAIT_SECONDS, note_pushed
 from nibai.store.state.database import State
+from nibai.store.state.replacing import replace_rows
 from nibai.store.state.tables import REVISIONS
 
 PUSHED_LATE_MINUTES = 3
@@ -57,24 +58,16 @@ def announce(state: State, source: str, revised: Sequence[Revised]) -> None:
     table = REVISIONS
     with state.begin() as connection:
         known = _known(connection, revised)
-        changed = [
-            (one, known.get(one.place, _NEVER))
-            for one in revised
-            if known.get(one.place, _NEVER).brought_by != one.brought_by
-        ]
-        rows = [_row(source, one, before) for one, before in changed]
-        again = [
-            one for one in revised if known.get(one.place, _NEVER).brought_by == one.brought_by
-        ]
-        for one in again:  # announced by a process that was killed before it had stored them
+        rows = []
+        for one in revised:
+            before = known.get(one.place, _NEVER)
+            if before.brought_by != one.brought_by:
+                rows.append(_row(source, one, before))
+                continue
+            # Announced by a process that was killed before it had stored them.
             own = [table.c[name] == value for name, value in _key(one.place).items()]
             connection.execute(table.update().where(*own).values(waiting=1))
-        for one, before in changed:
-            if before is not _NEVER:
-                own = [table.c[name] == value for name, value in _key(one.place).items()]
-                connection.execute(table.delete().where(*own))
-        if rows:
-            connection.execute(table.insert(), rows)
+        replace_rows(connection, table, rows)
 
 
 @dataclass(frozen=True, slots=True)

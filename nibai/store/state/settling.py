@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from nibai.stats.settling import REMEMBERED_SECONDS, HourOfMinutes, Learned, learned
 from nibai.store.state.database import State
+from nibai.store.state.replacing import replace_rows
 from nibai.store.state.tables import SETTLING, YOUNG_READS
 from nibai.store.state.watermarks import Brought
 
@@ -67,15 +68,13 @@ def put_young_reads(
     """Series were read young (`read`), or long after (`old`); hours of long ago are forgotten."""
     table = YOUNG_READS
     with state.begin() as connection:
-        for key in {*read, *old}:
-            own = _of(source, key)
-            connection.execute(table.delete().where(*own))
+        for key in set(old) - set(read):
+            connection.execute(table.delete().where(*_of(source, key)))
         rows = [
             {"source": source, "endpoint": e, "variant": v, "metric": m, "read_until": until}
             for (e, v, m), until in read.items()
         ]
-        if rows:
-            connection.execute(table.insert(), rows)
+        replace_rows(connection, table, rows)
         long_ago = SETTLING.c.hour < now - REMEMBERED_SECONDS
         connection.execute(SETTLING.delete().where(SETTLING.c.source == source, long_ago))
 

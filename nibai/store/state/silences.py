@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from nibai.store.state.database import State
+from nibai.store.state.replacing import replace_rows
 from nibai.store.state.tables import PUSH_SILENCES
 
 DAY_SECONDS = 86400.0
@@ -80,9 +81,8 @@ def _put(connection: sa.Connection, collector: str, last_at: float, seconds: flo
     if known is not None:
         seconds = max(seconds, float(known.longest_seconds))
         last_at = max(last_at, float(known.last_at))
-        connection.execute(table.delete().where(*key))
     row = {"collector": collector, "day": day, "longest_seconds": seconds, "last_at": last_at}
-    connection.execute(table.insert().values(row))
+    replace_rows(connection, table, [row])
     # By their number, not by the clock: one that is a year ahead must not forget everything.
     days = sa.select(t.day).where(t.collector == collector).order_by(t.day.desc())
     oldest = connection.execute(days.offset(KEPT_DAYS).limit(1)).scalar()

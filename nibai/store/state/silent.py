@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date
 
-import duckdb
 import sqlalchemy as sa
 
-from nibai.store.engine.connection import connect
-from nibai.store.engine.sql import literal
-from nibai.store.lake.delta import Lake
-from nibai.store.pulled.stored import Name
-from nibai.store.series.blocks import unreadable
 from nibai.store.state.database import State
 from nibai.store.state.tables import SILENT, WATERMARKS
+from nibai.store.state.watermarks import Brought
 
 Read = tuple[str, str, str]
 """Name of a series, endpoint, variant."""
@@ -36,9 +30,9 @@ class Silent:
     since: float
 
 
-def read_for(state: State, source: str, series: Collection[str]) -> dict[Read, set[Name]]:
+def read_for(state: State, source: str, series: Collection[str]) -> dict[Read, set[Brought]]:
     """What some series of a source were read for, by variant."""
-    table, found = WATERMARKS, dict[Read, set[Name]]()
+    table, found = WATERMARKS, dict[Read, set[Brought]]()
     with state.begin() as connection:
         rows = connection.execute(sa.select(table).where(table.c.source == source)).all()
     wanted = set(series)
@@ -47,24 +41,6 @@ def read_for(state: State, source: str, series: Collection[str]) -> dict[Read, s
             key = (row.series, row.endpoint, row.variant)
             found.setdefault(key, set()).add((row.endpoint, row.variant, row.metric))
     return found
-
-
-def stored_hours(lake: Lake, names: Collection[Name]) -> set[Name]:
-    """Which of some series the hour tables hold: their minutes may be gone."""
-    uris = lake.file_uris("cell_hour", date.min, date.max) if names else []
-    if not uris:
-        return set()
-    files = ", ".join(literal(uri.removeprefix("file://")) for uri in uris)
-    listed = ", ".join(f"({', '.join(map(literal, one))})" for one in sorted(names))
-    sql = (
-        f"SELECT DISTINCT endpoint, variant, metric FROM read_parquet([{files}], "
-        f"union_by_name=true) WHERE (endpoint, variant, metric) IN ({listed})"
-    )
-    try:
-        rows = connect().execute(sql).fetchall()
-    except duckdb.Error as error:
-        raise unreadable(lake.root, error) from error
-    return {(str(e), str(v), str(m)) for e, v, m in rows}
 
 
 def silent_series(state: State, source: str | None = None) -> list[Silent]:
