@@ -46,7 +46,8 @@ def reason_of(claim: Claim, sample: Sample, reading: Reading) -> Reason:
     if code is ReasonCode.MEETS_CLAIM:
         return Reason(code, f"{said}, {'at least ' if faster else ''}{wanted}")
     if code is ReasonCode.FALLS_SHORT:
-        return Reason(code, f"{said}, not {wanted}")
+        # "not not slower" and "not no more than" say the opposite of what they mean.
+        return Reason(code, f"{said}{', not' if faster else ': the promise was'} {wanted}")
     if code is ReasonCode.RUNS_DISAGREE:
         return Reason(
             code,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collector.files.counting import Piece, count_live, count_runs
+from collector.files.counting import Piece, by_log, count_live, count_runs
+from collector.files.logs import follows, joined
 from collector.files.offered import offered_of, with_offered
 from collector.files.past import PastSource, past_of_files
 from collector.files.settling import Settling
@@ -24,7 +25,7 @@ from nibai.stats.load import load_note
 from nibai.units import Unit
 
 HALF_SPLIT_GAPS = 3.0
-"""Two files whose runs follow each other within this many mean gaps are parts of one run."""
+"""Two runs that follow each other within this many mean gaps are parts of one run."""
 
 
 class Assembly:
@@ -41,20 +42,18 @@ class Assembly:
         self.request = request
         self.metric = metric
         self.reading = reading
-        self.pieces = pieces
         self.past = past
         self.notes = reading.notes
-        self.offered = offered_of(request, pieces)
-        windows = [piece.window for piece in pieces if piece.span.rows]
+        self.pieces = self._in_logs(pieces)
+        self.logs = [[self.pieces[i] for i in at] for at in by_log(self.pieces)]
+        self.offered = offered_of(request, [parts[0] for parts in self.logs])
+        windows = [piece.window for piece in self.pieces if piece.span.rows]
         self.clock = bool(windows) and all(window is not None for window in windows)
         self.kind = self._kind([window for window in windows if window is not None])
 
     def comparison(self) -> Comparison:
         live = self.kind is WindowKind.LIVE
-        windows = [
-            [p.window for p in self.pieces if p.role == role and p.window is not None]
-            for role in (0, 1)
-        ]
+        windows = self._windows()
         days = live and self.request.replica is None and are_days(*windows)
         plan = self._plan() if live and not days else None
         rates = self.reading.unit is Unit.PER_SECOND
@@ -69,7 +68,7 @@ class Assembly:
             for replica, offered in zip(counted.replicas, self.offered, strict=True)
         ]
         sides = [
-            [r for piece, r in zip(self.pieces, replicas, strict=True) if piece.role == role]
+            [r for parts, r in zip(self.logs, replicas, strict=True) if parts[0].role == role]
             for role in (0, 1)
         ]
         hosts = live and not days and self._different_hosts(sides)
@@ -100,6 +99,34 @@ class Assembly:
         )
 
     # -- windows --------------------------------------------------------------------------
+    def _in_logs(self, pieces: list[Piece]) -> list[Piece]:
+        """The pieces, parts of one log known as such; what was said to be a replica stays one."""
+        request = self.request
+        if request.runs or request.replica or request.split or request.at is not None:
+            return pieces
+        windows = [
+            [p.window for p in pieces if p.role == role and p.window is not None] for role in (0, 1)
+        ]
+        if are_days(*windows):
+            return pieces  # days have a rule of their own
+        found = joined(pieces)
+        for role, side in enumerate(("baseline", "candidate")):
+            parts = sum(piece.role == role and piece.whole is not None for piece in found)
+            if parts:
+                self._say(
+                    f"the {parts} files of the {side} follow each other in time without a break: "
+                    "taken as one log of one replica (--runs if each is a run of its own)"
+                )
+        return found
+
+    def _windows(self) -> list[list[Window]]:
+        """Windows of the replicas of both sides, those without a clock left out."""
+        found: list[list[Window]] = [[], []]
+        for first in (parts[0] for parts in self.logs):
+            if first.window is not None:
+                found[first.role].append(first.window)
+        return found
+
     def _kind(self, windows: list[Window]) -> WindowKind:
         if self.request.runs:
             self._say("judged as runs (--runs): every file is one run")
@@ -141,17 +168,13 @@ class Assembly:
         """Whether the sides are parts of one run in time (cut by --at, or files back to back)."""
         if self.request.at is not None:
             return True
-        windows = [
-            [p.window for p in self.pieces if p.role == role and p.window is not None]
-            for role in (0, 1)
-        ]
+        windows = self._windows()
         if len(windows[0]) != 1 or len(windows[1]) != 1:
             return False
         (b,), (c,) = windows
         rows = sum(piece.span.rows for piece in self.pieces)
-        gap = max(b.start, c.start) - min(b.end, c.end)
-        pace = (b.seconds + c.seconds) / max(rows, 1)
-        return 0 <= gap <= HALF_SPLIT_GAPS * pace
+        first, second = sorted((b, c), key=lambda window: window.start)
+        return follows(first, second, rows, HALF_SPLIT_GAPS)
 
     def _history(self, plan: BlockPlan) -> History | None:
         sources = [
@@ -187,12 +210,15 @@ class Assembly:
         return shared > min(b.seconds, c.seconds) / 2
 
     def _label(self, role: int) -> str:
-        pieces = [piece for piece in self.pieces if piece.role == role]
+        logs = [parts for parts in self.logs if parts[0].role == role]
+        pieces = [piece for parts in logs for piece in parts]
         if self.request.at is not None:
             return ("before", "after")[role]
         if self.request.split and pieces:
             return f"{self.request.split.partition('=')[0]}={pieces[0].span.side}"
         names = list(dict.fromkeys(piece.name for piece in pieces))
+        if len(logs) == 1 and len(pieces) > 1:
+            return f"{len(pieces)} files, {names[0]} to {names[-1]}"
         return names[0] if len(names) == 1 else f"{len(names)} replicas ({', '.join(names[:3])})"
 
     def _say_load(self, load: LoadStrata | None, *, live: bool, days: bool, rates: bool) -> None:

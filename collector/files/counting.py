@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,25 +21,39 @@ PARALLEL = 2
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The rows of one replica of one side inside one opened source."""
+    """The rows of one replica of one side inside one opened source.
+
+    `whole`: the window of the log that the piece is a part of, where several sources are one.
+    """
 
     role: int
     name: str
     opened: Opened
     layout: Layout
     span: ReplicaSpan
+    whole: Window | None = None
 
     @property
     def window(self) -> Window | None:
-        """First to last row; None without a clock."""
+        """First to last row, of the whole log; None without a clock."""
+        if self.whole is not None:
+            return self.whole
         if self.span.start is None or self.span.end is None:
             return None
         return Window(self.span.start, self.span.end)
 
 
+def by_log(pieces: Sequence[Piece]) -> list[list[int]]:
+    """Positions of the pieces of each replica: those of one log together, in order of time."""
+    found: dict[object, list[int]] = {}
+    for i, piece in enumerate(pieces):
+        found.setdefault(i if piece.whole is None else (piece.role, piece.whole), []).append(i)
+    return [sorted(at, key=lambda i: pieces[i].span.start or 0.0) for at in found.values()]
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One replica for each piece, and how load was cut (None where no load rule applies)."""
+    """One replica for each log, and how load was cut (None where no load rule applies)."""
 
     replicas: list[ReplicaSample]
     load: LoadStrata | None = None
@@ -74,7 +88,7 @@ def count_runs(pieces: Sequence[Piece]) -> Counted:
         window = piece.window
         start, seconds = (0.0, 0.0) if window is None else (window.start, window.seconds)
         grids.append(_Grid(window, start, seconds / RUN_BLOCKS, RUN_BLOCKS))
-    return Counted(_replicas(pieces, grids, _bins(pieces, grids)))
+    return Counted(_replicas(*_together(pieces, grids, _bins(pieces, grids))))
 
 
 def count_live(pieces: Sequence[Piece], plan: BlockPlan, *, match_load: bool) -> Counted:
@@ -85,7 +99,7 @@ def count_live(pieces: Sequence[Piece], plan: BlockPlan, *, match_load: bool) ->
         _Grid(w, w.start, plan.block_seconds, plan.blocks, slots)
         for w in (windows[piece.role] for piece in pieces)
     ]
-    counts = _bins(pieces, grids)
+    pieces, grids, counts = _together(pieces, grids, _bins(pieces, grids))
     load = None
     if match_load and plan.gate is None:
         load, grids = _stratified(pieces, grids, counts)
@@ -102,6 +116,35 @@ def _bins(pieces: Sequence[Piece], grids: Sequence[_Grid]) -> list[list[Bins]]:
     # Each source has its own connection; sources without a free core wait their turn.
     with ThreadPoolExecutor(PARALLEL) as pool:
         return list(pool.map(_read, pieces, grids))
+
+
+def _together(
+    pieces: Sequence[Piece], grids: Sequence[_Grid], counts: Sequence[list[Bins]]
+) -> tuple[list[Piece], list[_Grid], list[list[Bins]]]:
+    """The parts of each log as one."""
+    logs = by_log(pieces)
+    return (
+        [pieces[at[0]] for at in logs],
+        [grids[at[0]] for at in logs],
+        [_added([one for i in at for one in counts[i]]) for at in logs],
+    )
+
+
+def _added(bins: list[Bins]) -> list[Bins]:
+    """Bins of one shape, one for each segment."""
+    segments: dict[str, list[Bins]] = {}
+    for one in bins:
+        segments.setdefault(one.segment, []).append(one)
+    return [
+        replace(
+            same[0],
+            block=np.concatenate([one.block for one in same]),
+            bucket=np.concatenate([one.bucket for one in same]),
+            count=np.concatenate([one.count for one in same]),
+            sums=np.sum([one.sums for one in same], axis=0),
+        )
+        for same in segments.values()
+    ]
 
 
 def _read(piece: Piece, grid: _Grid) -> list[Bins]:

@@ -109,3 +109,38 @@ def test_a_request_at_the_very_cut_counts_once(tmp_path):
     path = text(tmp_path / "all.csv", [20 + i % 7 for i in range(400)])
     audit = nibai.compare(str(path), claims="2x faster at p50", at=1_772_366_400.0 + 200)
     assert requests(audit) == (200, 200)
+
+
+def parts(folder, seed, start):
+    """One run of 800 s whose rows fill eight files."""
+    folder.mkdir()
+    values = inputs.latencies(seed, 1600, 0.2)
+    for k in range(8):
+        own = values[k * 200 : k * 200 + 200]
+        inputs.csv(folder / f"part-{k}.csv", own, start=start + 100.5 * k, span=100.0)
+    return folder
+
+
+def test_a_run_that_fills_several_files_is_one_run(tmp_path):
+    """Eight files of one run a side would settle its tail, as eight runs do."""
+    b, c = parts(tmp_path / "b", 1, inputs.START), parts(tmp_path / "c", 2, inputs.START + 9000)
+    audit = compared(b, c, "no more than 50% slower at p99")
+    assert (audit.baseline.replicas, audit.candidate.replicas) == (1, 1)
+    assert requests(audit) == (1600, 1600)
+    assert audit.baseline.label == "8 files, part-0.csv to part-7.csv"
+    assert audit.findings[0].reason.code.value == "one_run_per_side"
+    assert "the 8 files of the baseline follow each other in time without a break" in notes(audit)
+    said = compared(b, c, "no more than 50% slower at p99", runs=True)
+    assert (said.baseline.replicas, said.verdict.value) == (8, "confirmed")
+    whole = compared(b, c, "2x faster at p50", offered=[1600, 1700])
+    assert requests(whole) == (1600, 1700)
+
+
+def test_runs_with_a_break_between_them_stay_runs(tmp_path):
+    for name, seed in (("b", 1), ("c", 2)):
+        (tmp_path / name).mkdir()
+        for k in range(3):
+            inputs.csv(tmp_path / name / f"{k}.csv", inputs.latencies(seed + k, 200, 0.2),
+                       start=inputs.START + 130 * k)  # fmt: skip
+    audit = compared(tmp_path / "b", tmp_path / "c")
+    assert (audit.baseline.replicas, audit.candidate.replicas) == (3, 3)
