@@ -160,13 +160,17 @@ def _show(error: click.ClickException) -> None:
     """As click shows it: with the usage of the command where there is one."""
     shown = io.StringIO()
     error.show(file=shown)
-    click.echo(redacted(shown.getvalue()), nl=False, err=True)
+    _say_all(shown.getvalue())
 
 
 def _say(text: str) -> None:
-    from nibai.cli.common import inert  # noqa: PLC0415 - only where there is something to say
+    _say_all(f"nibai: {text}\n")
 
-    click.echo(f"nibai: {inert(redacted(text))}", err=True)
+
+def _say_all(text: str) -> None:
+    from nibai.cli.saying import say  # noqa: PLC0415 - only where there is something to say
+
+    say(text, nl=False, err=True)
 
 
 def _write_traceback() -> str:

@@ -11,6 +11,7 @@ import click
 from nibai.cli import output
 from nibai.cli.common import configuration, data_options, moment, window
 from nibai.cli.costs import cost_options, costs_of
+from nibai.cli.saying import say
 from nibai.cli.watch import watch_options
 from nibai.errors import UsageError
 
@@ -148,9 +149,9 @@ def command(
 def _list(desk: Desk) -> int:
     stored = desk.state.audits()
     for audit_id, about, created_at, verdict in stored:
-        click.echo(f"{audit_id}  {_moment(created_at)}  {about}  {verdict}")
+        say(f"{audit_id}  {_moment(created_at)}  {about}  {verdict}")
     if not stored:
-        click.echo(NO_AUDITS, err=True)
+        say(NO_AUDITS, err=True)
     return 0
 
 

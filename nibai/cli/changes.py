@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,9 +12,10 @@ from nibai.cli import pairs_words
 from nibai.cli.changes_discover import discover
 from nibai.cli.changes_find import find
 from nibai.cli.changes_watch import watch
-from nibai.cli.common import configuration, data_options, inert_name, moment, window
+from nibai.cli.common import configuration, data_options, moment, window
 from nibai.cli.costs import cost_options, costs_of
 from nibai.cli.pairs_words import PRECISIONS
+from nibai.cli.saying import inert_name, say, say_document
 from nibai.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,11 +99,11 @@ def declare(**given: object) -> int:
     change = _change(given)
     with open_desk(config, time.time) as desk:
         stored = desk.declare(change)
-    click.echo(stored.id)
+    say(stored.id)
     for sentence in stored.sentences:
-        click.echo(f"  claim: {sentence.text}{_margins(sentence.parts)}", err=True)
+        say(f"  claim: {sentence.text}{_margins(sentence.parts)}", err=True)
         for line in _pairs(stored, sentence.parts):
-            click.echo(f"    {line}", err=True)
+            say(f"    {line}", err=True)
     return 0
 
 
@@ -116,11 +116,11 @@ def listing(config_file: str | None, data: str | None) -> int:
     with open_desk(configuration(config_file, data), time.time) as desk:
         changes = desk.changes()
     if not changes:
-        click.echo(NONE_YET, err=True)
+        say(NONE_YET, err=True)
     for change in changes:
         kinds = ",".join(change.kinds) or "-"
         claims = "; ".join(sentence.text for sentence in change.sentences) or "-"
-        click.echo(f"{change.id}  {inert_name(change.endpoint)}  {kinds}  {claims}")
+        say(f"{change.id}  {inert_name(change.endpoint)}  {kinds}  {claims}")
     return 0
 
 
@@ -133,7 +133,7 @@ def show(change_id: str, config_file: str | None, data: str | None) -> int:
 
     with open_desk(configuration(config_file, data), time.time) as desk:
         change = desk.change(change_id)
-    click.echo(json.dumps(change_document(change), indent=2, ensure_ascii=False))
+    say_document(change_document(change))
     return 0
 
 

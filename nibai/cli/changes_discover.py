@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
 import click
 
 from nibai.cli.changes_find import count_text, minute_text
-from nibai.cli.common import configuration, data_options, format_option, inert_name, moment
+from nibai.cli.common import configuration, data_options, format_option, moment
+from nibai.cli.saying import inert_name, say, say_document
 from nibai.errors import CollectError
-from nibai.redaction import redacted
 
 if TYPE_CHECKING:
     from nibai.app.discover import Discovery
@@ -64,18 +63,21 @@ def discover(
 def _say(found: Discovery, form: str, told: set[str]) -> None:
     """Changes to standard output, everything else to standard error; a problem once."""
     for change in found.changes:
-        click.echo(json.dumps(document(change)) if form == "json" else change_line(change))
+        if form == "json":
+            say_document(document(change), indent=None)
+        else:
+            say(change_line(change))
         if form == "text":
             for sentence in change.sentences:
-                click.echo(f"  claim: {sentence.text}", err=True)
+                say(f"  claim: {sentence.text}", err=True)
     for note in found.notes:
-        click.echo(f"  {note}", err=True)
+        say(f"  {note}", err=True)
     for problem in found.problems:
         if problem not in told:
-            click.echo(f"  not read: {redacted(problem)}", err=True)
+            say(f"  not read: {problem}", err=True)
     told |= set(found.problems)
     looked = count_text(found.endpoints, "endpoint")
-    click.echo(f"{looked} looked at, {count_text(len(found.changes), 'change')} found", err=True)
+    say(f"{looked} looked at, {count_text(len(found.changes), 'change')} found", err=True)
 
 
 def change_line(change: Change) -> str:

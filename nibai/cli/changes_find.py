@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
 import click
 
-from nibai.cli.common import configuration, data_options, format_option, inert_name, moment
+from nibai.cli.common import configuration, data_options, format_option, moment
+from nibai.cli.saying import inert_name, say, say_document
 
 if TYPE_CHECKING:
     from nibai.history import FoundChange, Scan, Suspect
@@ -57,11 +57,11 @@ def find(
             by_segment=by_segment,
         )
     if form == "json":
-        click.echo(json.dumps(scan_document(scan), indent=2, ensure_ascii=False))
+        say_document(scan_document(scan))
         return 0
     for change in scan.changes:
-        click.echo("\n".join(_told(change, scan)) + "\n")
-    click.echo(_summary(scan, block), err=True)
+        say("\n".join(_told(change, scan)) + "\n")
+    say(_summary(scan, block), err=True)
     return 0
 
 

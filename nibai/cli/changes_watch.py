@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
 import click
 
 from nibai.cli.changes_find import BLOCK_SECONDS, count_text, minute_text, suspect_text, whole_text
-from nibai.cli.common import configuration, data_options, format_option, inert_name
+from nibai.cli.common import configuration, data_options, format_option
+from nibai.cli.saying import inert_name, say, say_document
 from nibai.cli.watch import seconds_of
 from nibai.errors import UsageError
 
@@ -81,11 +81,11 @@ def watch(
             endpoint=endpoint,
         )
     if form == "json":
-        click.echo(json.dumps(look_document(look), indent=2, ensure_ascii=False))
+        say_document(look_document(look))
         return 0
     for alarm in look.alarms:
-        click.echo("\n".join(_told(alarm)) + "\n")
-    click.echo(_summary(look, block), err=True)
+        say("\n".join(_told(alarm)) + "\n")
+    say(_summary(look, block), err=True)
     return 0
 
 
@@ -98,7 +98,7 @@ def _predictions(
     with open_desk(configuration(config_file, data), time.time) as desk:
         look = watch_outputs(desk, endpoint=endpoint)
     if form == "json":
-        click.echo(json.dumps(outputs_document(look), indent=2, ensure_ascii=False))
+        say_document(outputs_document(look))
         return 0
     for alarm in look.alarms:
         one = alarm.moved
@@ -109,8 +109,8 @@ def _predictions(
             f"    {one.rank.said()}",
             "    no verdict: only the same inputs through both variants show changed answers",
         ]
-        click.echo("\n".join(lines) + "\n")
-    click.echo(_outputs_summary(look), err=True)
+        say("\n".join(lines) + "\n")
+    say(_outputs_summary(look), err=True)
     return 0
 
 

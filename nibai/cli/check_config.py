@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from nibai.cli.common import configuration, data_options
+from nibai.cli.saying import say
 from nibai.errors import ConfigError
+from nibai.redaction import redacted_values
 
 if TYPE_CHECKING:
     from nibai.config import Schedule, Slots
@@ -23,8 +25,8 @@ def command(config_file: str | None, data: str | None) -> int:
 
     config = configuration(config_file, data)
     _check_cron_lines(config.schedule)
-    document = config.model_dump(mode="json")
-    click.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
+    document = redacted_values(config.model_dump(mode="json"))
+    say(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
     return 0
 
 

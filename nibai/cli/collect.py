@@ -9,8 +9,8 @@ import click
 
 from nibai.cli.common import configuration, data_options
 from nibai.cli.progress import progress
+from nibai.cli.saying import say
 from nibai.errors import CollectError
-from nibai.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,18 +51,18 @@ def command(*, once: bool, dry_run: bool, config_file: str | None, data: str | N
         ready = [source for source in sources if due[source.name] <= now]
         planned = previews(config, ready)
         for source, preview in planned:
-            click.echo(plan_line(source, preview))
+            say(plan_line(source, preview))
         if dry_run:
             return 0
         problems = _read(config, ready, planned)
         if kept := str(keep_up_daily(config, time.time())):
-            click.echo(f"lake: {kept}")
+            say(f"lake: {kept}")
         if once and problems:
             raise CollectError("\nnibai: ".join(problems))
         if once:
             return 0
         for problem in problems:
-            click.echo(f"nibai: {redacted(problem)}", err=True)
+            say(f"nibai: {problem}", err=True)
         due |= {source.name: now + source.every_seconds for source in ready}
         time.sleep(max(min(due.values()) - time.time(), 0.0) + AWAKE_SECONDS)
 
@@ -81,11 +81,11 @@ def _read(
             made(source.name, part.left)
 
         for source, done in collect(config, sources, clock=time.time, tick=tick):
-            click.echo(done_line(source, done))
+            say(done_line(source, done))
             for change in done.changes:
-                click.echo(f"{source.name}: change {change.id} seen: {change.description}")
+                say(f"{source.name}: change {change.id} seen: {change.description}")
             for text in _some(done.silent):
-                click.echo(f"{source.name}: {text}")
+                say(f"{source.name}: {text}")
             problems += done.problems
     return problems
 

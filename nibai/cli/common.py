@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,37 +25,6 @@ _ANSWER_OPTIONS = (
         "--tolerance", type=float, metavar="D", help="Differences of scores that do not matter."
     ),
 )
-
-
-_STEERING = re.compile(
-    "\x1b(?!\\[[0-9;]*m)"
-    "|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
-)
-"""What moves a terminal's cursor, sets its title or turns its text around; colours do not."""
-
-
-def inert(text: str) -> str:
-    r"""Text as a terminal may show it: signs that would steer it are written out.
-
-    >>> print(inert("chat" + chr(27) + "[2J" + chr(8)))
-    chat\x1b[2J\x08
-    """
-    return _STEERING.sub(_written_out, text)
-
-
-def inert_name(name: str) -> str:
-    r"""A name from outside as part of one line.
-
-    >>> print(inert_name("chat" + chr(10) + "forged" + chr(27) + "[31m"))
-    chat\nforged\x1b[31m
-    """
-    return re.sub(
-        r"[^ -~]", lambda sign: sign[0] if sign[0].isprintable() else _written_out(sign), name
-    )
-
-
-def _written_out(sign: re.Match[str]) -> str:
-    return sign[0].encode("unicode_escape").decode("ascii")
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,9 +58,13 @@ def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def configuration(config_file: str | None, data: str | None) -> Config:
     """The configuration that the options ask for."""
+    from nibai.cli.library_logs import log_without_secrets  # noqa: PLC0415 - logging
     from nibai.config import environment, load_config  # noqa: PLC0415 - pydantic
+    from nibai.redaction import hide_password  # noqa: PLC0415 - with the configuration
 
+    log_without_secrets()
     config = load_config(Path(config_file) if config_file else None, environment())
+    hide_password(config.state)
     return config if data is None else config.model_copy(update={"data": Path(data)})
 
 

@@ -11,6 +11,7 @@ import click
 from nibai.cli import output
 from nibai.cli.common import answer_options, moment
 from nibai.cli.costs import cost_options, costs_of
+from nibai.cli.saying import say
 from nibai.errors import UsageError
 from nibai.units import Unit
 
@@ -174,7 +175,7 @@ def command(**given: object) -> int:
     )
     output.show(audit, form, None if html is None else str(html))
     if given["evidently"] is not None:
-        click.echo(f"report of pairs: {given['evidently']}", err=True)
+        say(f"report of pairs: {given['evidently']}", err=True)
     return output.exit_code(audit, inconclusive_ok=bool(given["inconclusive_ok"]))
 
 

@@ -10,6 +10,7 @@ from types import ModuleType
 import click
 
 from nibai.cli.common import configuration, data_options
+from nibai.cli.saying import say
 from nibai.errors import UsageError
 
 
@@ -113,5 +114,5 @@ def _grafana() -> ModuleType:
 
 def _say(lines: Sequence[str]) -> int:
     for line in lines:
-        click.echo(line)
+        say(line)
     return 0

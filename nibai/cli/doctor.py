@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nibai.cli.common import configuration, data_options, format_option
+from nibai.cli.saying import say, say_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,15 +52,15 @@ def command(
     chosen = examiners(config, endpoint, folder)
     said = efforts(chosen)
     if form == "text":
-        click.echo("\n".join(effort_lines(said)))
+        say("\n".join(effort_lines(said)))
     found = list(examine(config, chosen, time.time))
     if folder is not None:
-        click.echo(saved_line(folder), err=True)
+        say(saved_line(folder), err=True)
     if form == "json":
         document = doctor_document(said, found, time.time())
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        say_document(document)
         return 0
-    click.echo("\n".join(lines(found)))
+    say("\n".join(lines(found)))
     return 0
 
 

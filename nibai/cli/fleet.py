@@ -12,6 +12,7 @@ import click
 from nibai.cli import output
 from nibai.cli.changes import KINDS
 from nibai.cli.common import configuration, data_options, moment, window
+from nibai.cli.saying import say
 from nibai.errors import UsageError
 
 if TYPE_CHECKING:
@@ -179,6 +180,6 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
     def line(done: int, total: int) -> None:
         if done == total or time.monotonic() - said[0] >= LINE_EVERY_SECONDS:
             said[0] = time.monotonic()
-            click.echo(f"{done:,} of {total:,} endpoints judged", err=True)
+            say(f"{done:,} of {total:,} endpoints judged", err=True)
 
     yield line

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from nibai.cli.saying import say
+
 
 @click.command("init")
 @click.option(
@@ -30,5 +32,5 @@ def command(name: str, region: str | None, output: str, endpoint_url: str | None
     options = {"region": region, "endpoint_url": endpoint_url}
     found = survey("sagemaker", name, options)
     write(Path(output), rendered(found, endpoint_url))
-    click.echo(f"{output} is written: read it, then nibai check-config --config {output}")
+    say(f"{output} is written: read it, then nibai check-config --config {output}")
     return 0

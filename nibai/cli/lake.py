@@ -8,7 +8,8 @@ from datetime import date
 
 import click
 
-from nibai.cli.common import configuration, data_options, inert_name
+from nibai.cli.common import configuration, data_options
+from nibai.cli.saying import inert_name, say
 from nibai.errors import UsageError
 
 LOG = logging.getLogger("nibai.lake")
@@ -29,15 +30,15 @@ def info(config_file: str | None, data: str | None) -> int:
         rows = desk.engine().endpoints()
         answers = desk.engine().answers()
     if not rows and not answers:
-        click.echo("the lake is empty: start `nibai run` and send spans to it", err=True)
+        say("the lake is empty: start `nibai run` and send spans to it", err=True)
     for endpoint, variant, metric, first, last, count in rows:
         span = f"{_minute(first)} to {_minute(last + 1)}"
         who = "  ".join(map(inert_name, (endpoint, variant or "-", metric)))
-        click.echo(f"{who}  {span}  {count:,} requests")
+        say(f"{who}  {span}  {count:,} requests")
     for endpoint, variant, batch, first, last, count in answers:
         span = f"{_minute(first)} to {_minute(last + 1)}"
         who = "  ".join(map(inert_name, (endpoint, variant or "-")))
-        click.echo(f"{who}  answers, batch {batch}  {span}  {count:,} kept")
+        say(f"{who}  answers, batch {batch}  {span}  {count:,} kept")
     return 0
 
 
@@ -89,9 +90,9 @@ def purge(
             tables=(PREDICTIONS,) if predictions else TABLES,
         )
     for table in found:
-        click.echo(f"{table.table:<14} {table.rows:>12,} rows {'removed' if yes else 'to remove'}")
+        say(f"{table.table:<14} {table.rows:>12,} rows {'removed' if yes else 'to remove'}")
     for collector in running:
-        click.echo(
+        say(
             f"collector {collector!r} is running and its newest rows are not in the lake yet: "
             "purge again in two minutes",
             err=True,
@@ -100,7 +101,7 @@ def purge(
         what = "answers" if predictions else "everything"
         LOG.warning("purged %s endpoint=%s segment=%s before=%s", what, endpoint, segment, before)
     else:
-        click.echo("nothing was removed: add --yes", err=True)
+        say("nothing was removed: add --yes", err=True)
     return 0
 
 

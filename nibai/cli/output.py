@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nibai import plugins
-from nibai.cli.common import inert
+from nibai.cli.saying import say, say_json
 from nibai.errors import PluginError, UsageError
 from nibai.model import Audit, Verdict
 
@@ -52,10 +52,10 @@ def audit_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def show(audit: Audit | FleetAudit, form: str, html: str | None) -> None:
     """Print an audit, and write its HTML report where asked."""
     if form == "json":
-        click.echo(_json(audit), nl=False)
+        say_json(_json(audit))
     else:
         text = render(audit, form, _terminal() if form == "text" else {})
-        click.echo(inert(text), nl=False)
+        say(text, nl=False)
     if html is not None:
         write_html(audit, Path(html))
 
@@ -98,7 +98,7 @@ def write_html(audit: Audit | FleetAudit, path: Path) -> None:
             f"{path}: the report cannot be written ({error.strerror}): "
             "choose another place (--html)"
         ) from error
-    click.echo(f"report: {path}", err=True)
+    say(f"report: {path}", err=True)
 
 
 def exit_code(audit: Audit | FleetAudit, *, inconclusive_ok: bool) -> int:

@@ -13,6 +13,7 @@ from nibai.cli import pairs_words
 from nibai.cli.changes import KINDS
 from nibai.cli.common import configuration, data_options
 from nibai.cli.pairs_words import PRECISIONS
+from nibai.cli.saying import say, say_document
 from nibai.errors import UsageError
 
 if TYPE_CHECKING:
@@ -74,11 +75,9 @@ def command(
         measured = _measured(endpoint, variant, claim, config_file, data)
     plan = make_plan(claim, assumed, measured, change_of_kinds(kind))
     if form == "json":
-        import json  # noqa: PLC0415 - only for this format
-
-        click.echo(json.dumps(plan_document(plan), indent=2, ensure_ascii=False))
+        say_document(plan_document(plan))
     else:
-        click.echo(text(plan), nl=False)
+        say(text(plan), nl=False)
     return 0
 
 

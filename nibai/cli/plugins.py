@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from nibai import plugins
+from nibai.cli.saying import say
 from nibai.errors import PluginError
 
 
@@ -19,5 +20,5 @@ def command() -> int:
                 state = "ok"
             except PluginError as error:
                 state, broken = str(error), broken + 1
-            click.echo(f"{group:<18} {entry.name:<12} {entry.value:<24} {state}")
+            say(f"{group:<18} {entry.name:<12} {entry.value:<24} {state}")
     return PluginError.exit_code if broken else 0

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import click
 
+from nibai.cli.saying import say
+
 LINE_SECONDS = 60.0
 BAR = "reading"
 
@@ -81,7 +83,7 @@ def progress(
 ) -> Iterator[Callable[[str, int | None], None]]:
     """What is to be called after each call with the source and what it says is left."""
     calls = Calls(dict(planned))
-    lines = Lines(lambda line: click.echo(line, err=True), clock)
+    lines = Lines(lambda line: say(line, err=True), clock)
     terminal = sys.stderr.isatty()
     with click.progressbar(
         length=calls.total, label=BAR, hidden=not terminal, show_eta=True, show_pos=True,

@@ -16,6 +16,7 @@ import click
 from nibai.cli import output
 from nibai.cli.common import answer_options
 from nibai.cli.replay_words import compare_command, found_text, plan_text
+from nibai.cli.saying import say
 from nibai.errors import UsageError
 
 if TYPE_CHECKING:
@@ -168,23 +169,23 @@ def command(*, dry_run: bool, yes: bool, **given: Any) -> int:  # noqa: ANN401 -
     """  # noqa: D301 - click's mark for lines to keep
     from nibai.app.replay import Replay  # noqa: PLC0415 - pyarrow
 
-    say = _speaker(given)
+    tell = _speaker(given)
     replay = Replay(_request(given))
     try:
         plan = replay.plan
-        say(plan_text(plan))
+        tell(plan_text(plan))
         if dry_run:
             return 0
         _agree(plan, yes=yes)
-        with _progress(plan.left, say) as tick:
+        with _progress(plan.left, tell) as tick:
             found = replay.run(time.monotonic, tick)
     finally:
         replay.close()
-    say(found_text(found))
+    tell(found_text(found))
     if found.stopped is not None:
         raise found.stopped
     if not given["claim"]:
-        say(f"\n  {compare_command(found.pairs, given['kind'])}\n")
+        tell(f"\n  {compare_command(found.pairs, given['kind'])}\n")
         return 0
     return _judge(found, given)
 
@@ -192,14 +193,14 @@ def command(*, dry_run: bool, yes: bool, **given: Any) -> int:  # noqa: ANN401 -
 def _speaker(given: dict[str, Any]) -> Callable[[str], None]:
     """What is said on the way must not stand in a document."""
     document = bool(given["claim"]) and given["form"] != "text"
-    return lambda text: click.echo(text, nl=False, err=document)
+    return lambda text: say(text, nl=False, err=document)
 
 
 def _judge(found: Replayed, given: dict[str, Any]) -> int:
     from nibai.app.replay import judge  # noqa: PLC0415 - see command
 
     audit = judge(found, given["claim"], given["kind"], level=given["level"], clock=time.time)
-    click.echo()
+    say()
     output.show(audit, given["form"], given["html"])
     return output.exit_code(audit, inconclusive_ok=given["inconclusive_ok"])
 

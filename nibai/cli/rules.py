@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from nibai.cli.common import configuration, data_options
+from nibai.cli.saying import say, say_exactly
 from nibai.errors import NotifyError, UsageError
-from nibai.redaction import redacted
 
 if TYPE_CHECKING:
     from nibai.protocols import RuleBook
@@ -34,7 +34,7 @@ def command() -> None:
 def check(rules_file: str | None, config_file: str | None, data: str | None) -> int:
     """Say everything that is wrong with the rule file; exit 0 or 2."""
     path = _path(rules_file, config_file, data)
-    click.echo(f"{path}: {_book(path).summary()}")
+    say(f"{path}: {_book(path).summary()}")
     return 0
 
 
@@ -52,7 +52,7 @@ def test(files: tuple[str, ...]) -> int:
         failures += failed
     if failures:
         raise UsageError("\n".join(failures))
-    click.echo(f"{total} examples passed")
+    say(f"{total} examples passed")
     return 0
 
 
@@ -91,7 +91,7 @@ def export(
     options: dict[str, object] = {"keep_firing_for": not no_keep_firing_for}
     if form == "grafana":
         options = {"datasource": datasource, "folder": folder}
-    click.echo(book.export(form, options), nl=False)
+    say_exactly(book.export(form, options))
     return 0
 
 
@@ -117,7 +117,7 @@ def render(
 
     book = _book(_path(rules_file, config_file, data))
     notice = desk.sample_notice(book, rule, resolved=resolved)
-    click.echo(desk.rendered(notifier, notice), nl=False)
+    say(desk.rendered(notifier, notice), nl=False)
     return 0
 
 
@@ -142,10 +142,10 @@ def fire(
     around = None if dry_run else Surroundings(environment(), lambda _audit: None, time.time)
     told = desk.fire(book, rule, around)
     for one in told:
-        said = "would be told" if dry_run else redacted(one.problem or one.message)
-        click.echo(f"{one.receiver}: {said}")
+        said = "would be told" if dry_run else one.problem or one.message
+        say(f"{one.receiver}: {said}")
         if dry_run:
-            click.echo(one.message, nl=False)
+            say(one.message, nl=False)
     failed = [one.receiver for one in told if one.problem is not None]
     if failed:
         raise NotifyError(f"not told: {', '.join(failed)}", retryable=True, reason="not_told")
@@ -160,7 +160,7 @@ def alerts(config_file: str | None, data: str | None) -> int:
 
     with closing(_state(config_file, data)) as state:
         for line in lines(state, time.time()):
-            click.echo(line)
+            say(line)
     return 0
 
 
@@ -189,7 +189,7 @@ def silence(
     chosen = {name: text for name, text in matchers.items() if text is not None}
     with closing(_state(config_file, data)) as state:
         begun = desk.silence(state, chosen, time.time(), seconds, comment)
-    click.echo(begun.id)
+    say(begun.id)
     return 0
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import click
 
+from nibai.cli.saying import say
 from nibai.errors import UsageError
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Lines:
         parts = "; ".join(
             f"{cells[0]}: {', '.join(filter(None, cells[1:]))}" for cells in _rows(watch)
         )
-        click.echo(f"{moment_text(now)}  {parts}; {_next(watch, now, next_look)}", err=True)
+        say(f"{moment_text(now)}  {parts}; {_next(watch, now, next_look)}", err=True)
 
 
 class LiveTable(AbstractContextManager["LiveTable"]):

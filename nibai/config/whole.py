@@ -137,13 +137,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}): check the path") from error
     except yaml.YAMLError as error:
-        text = " ".join(str(error).split())[:200]
-        raise ConfigError(f"{path}: is no YAML: {text}") from error
+        raise ConfigError(f"{path}: is no YAML: {_where(error)}") from error
     if document is None:
         return {}
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: holds {type(document).__name__}, not keys and values")
     return dict(document)
+
+
+def _where(error: yaml.YAMLError) -> str:
+    """What is wrong at which line; the line itself may hold a secret."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return type(error).__name__
+    mark = error.problem_mark
+    said = ", ".join(filter(None, (error.context, error.problem)))
+    return f"line {mark.line + 1}, column {mark.column + 1}: {said}"
 
 
 def _problems(path: Path, error: ValidationError) -> list[str]:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+import threading
 import typing
 import warnings
 
@@ -107,3 +108,27 @@ def test_what_other_libraries_say_by_themselves_comes_in_the_same_form(monkeypat
     (line,) = written.getvalue().splitlines()
     assert "of a library" in json.loads(line)["message"]
     assert os.environ["GRPC_VERBOSITY"] == "NONE"
+
+
+def test_a_thread_that_ends_unexpectedly_is_logged_like_everything_else(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    for hooked in ((threading, "excepthook"), (sys, "unraisablehook")):
+        monkeypatch.setattr(*hooked, getattr(*hooked))
+    before, level = logging.root.handlers, logging.root.level
+    try:
+        log_as_json()
+        thread = threading.Thread(target=_fails, name="fold")
+        thread.start()
+        thread.join()
+    finally:
+        logging.root.handlers = before
+        logging.root.setLevel(level)
+        logging.captureWarnings(capture=False)
+    said = json.loads(stream.getvalue())
+    assert said["message"] == "thread fold ended unexpectedly"
+    assert "https://me:[secret]@host" in said["error"]
+
+
+def _fails():
+    raise ValueError("https://me:hunter2@host")

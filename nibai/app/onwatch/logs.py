@@ -9,9 +9,12 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 
 from nibai.redaction import redacted
+
+LOG = logging.getLogger("nibai")
 
 
 class JsonLines(logging.Formatter):
@@ -47,6 +50,19 @@ def _trace() -> dict[str, str]:
     return {"trace_id": format_trace_id(found.trace_id), "span_id": format_span_id(found.span_id)}
 
 
+def _log_thread(ended: threading.ExceptHookArgs) -> None:
+    """A thread ended with what nobody caught; Python would print it, secrets and all."""
+    if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
+        name = "" if ended.thread is None else ended.thread.name
+        LOG.error("thread %s ended unexpectedly", name, exc_info=ended.exc_value)
+
+
+def _log_unraisable(lost: sys.UnraisableHookArgs) -> None:
+    """What was raised where nothing can catch it."""
+    if lost.exc_value is not None:
+        LOG.error("%s", lost.err_msg or "lost", exc_info=lost.exc_value)
+
+
 def log_as_json() -> None:
     """From now on everything that is logged goes to standard error as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
@@ -59,5 +75,7 @@ def log_as_json() -> None:
     # It tells of every wake-up.
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
+    threading.excepthook = _log_thread
+    sys.unraisablehook = _log_unraisable
     # gRPC writes lines of its own, one a refused greeting; it reads this when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
