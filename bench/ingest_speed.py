@@ -162,7 +162,7 @@ def stages(count: int, spans: int) -> None:
     """CPU µs per span of each stage by itself, in turns; the best of five, caches warm."""
     bodies = payloads(count, spans)
     packed = [zlib.compress(body, 6, wbits=31) for body in bodies]
-    mapper = Mapper.from_options({})
+    mapper = Mapper()
     decoded = [decode_traces(body, mapper.wanted, as_json=False) for body in bodies]
     batches = [mapper.rows(one)[0] for one in decoded]
     with tempfile.TemporaryDirectory() as folder:

@@ -76,6 +76,12 @@ SERIES_ATTRIBUTES: dict[str, tuple[str, ...]] = {
 }
 """Attributes of a span or metric that name the parts of its series; the first present one wins."""
 
+OTLP_PROVIDER = "otel"
+"""Provider of endpoints that are named after their service."""
+
+MAX_SERIES_PER_MINUTE = 10_000
+"""So many series a receiver keeps apart; segments of more are joined."""
+
 PREDICTION_ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "request_id": ("nibai.request_id",),
     "input_hash": ("nibai.input_hash",),

@@ -107,7 +107,7 @@ class _TooLargeError(Exception):
 
 
 def build(options: Mapping[str, object]) -> Receiver:
-    """The receiver; options are the fields of `Mapper`, and `max_body`."""
+    """The receiver; options are those of `Mapper`, and `max_body`."""
     rules = dict(options)
     max_body = int(str(rules.pop("max_body", MAX_BODY)))
     return OtlpReceiver(Mapper.from_options(rules), max_body)

@@ -1,23 +1,20 @@
-"""From decoded spans and points to rows of the write-ahead log: who, what, how long, how it ended.
-
-Attributes name the parts of a series; defaults follow the OpenTelemetry semantic conventions for
-resources, HTTP and generative AI, so that an instrumented service works unconfigured.
-"""
+"""From decoded spans and points to rows of the log: who, what, how long, how it ended."""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
 
 from collector.otlp.attributes import Attributes, Wanted
+from collector.otlp.bounds import SeriesBound
 from collector.otlp.columns import Columns, Key
-from collector.otlp.names import bounded_name, first_name, token_bucket
+from collector.otlp.cumulative import Cumulative
+from collector.otlp.naming import Naming
 from collector.otlp.outcomes import (
     METRIC_ATTRIBUTES,
     OUTCOME_ATTRIBUTES,
@@ -27,14 +24,13 @@ from collector.otlp.outcomes import (
 from collector.otlp.points import UNIT_FACTORS, from_explicit, from_exponential
 from collector.otlp.predictions import PredictionMapper, Series
 from collector.otlp.shapes import Decoded, Point, Signature, Spans, read_signature
-from nibai.conventions import OTHER_SEGMENT, SERIES_ATTRIBUTES
+from nibai.conventions import MAX_SERIES_PER_MINUTE
 from nibai.predictions import PredictionRecord
 from nibai.store.wal.prediction_rows import to_batch
 
 NANOS_A_MINUTE = 60_000_000_000
 MAX_NANOS = 2**63
 MAX_SECONDS = 7 * 86400.0
-CUMULATIVE_SERIES = 10_000
 KNOWN_RESOURCES, KNOWN_SPANS = 10_000, 50_000
 
 # Histogram metrics of the semantic conventions -> our names.
@@ -71,56 +67,41 @@ Rows = tuple[pa.RecordBatch | None, pa.RecordBatch | None, Rejected]
 """Rows and answers for the log (None: no usable ones), and what was left out."""
 
 
-@dataclass(slots=True)
 class Mapper:
     """Maps attributes to series by rules; keeps what cumulative histograms said last."""
 
-    endpoint: tuple[str, ...] = SERIES_ATTRIBUTES["endpoint"]
-    provider: str = "otel"
-    scope: tuple[str, ...] = SERIES_ATTRIBUTES["scope"]
-    name: tuple[str, ...] = SERIES_ATTRIBUTES["name"]
-    variant: tuple[str, ...] = SERIES_ATTRIBUTES["variant"]
-    replica: tuple[str, ...] = SERIES_ATTRIBUTES["replica"]
-    segment: tuple[str, ...] = SERIES_ATTRIBUTES["segment"]
-    segment_by: tuple[str, ...] = ()
-    input_tokens: tuple[str, ...] = SERIES_ATTRIBUTES["input_tokens"]
-    token_buckets: tuple[int, ...] = ()
-    prediction: PredictionMapper = field(default_factory=PredictionMapper)
-    max_series: int = 10_000
-    _names: tuple[str, ...] = ()
-    _minute: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _keys: set[Key] = field(default_factory=set)
-    _resolved: dict[tuple[object, ...], dict[Signature, _Resolved]] = field(default_factory=dict)
-    _wanted: Wanted = field(default_factory=lambda: Wanted(()))
-    _last: OrderedDict[tuple[object, ...], tuple[int, np.ndarray, float]] = field(
-        default_factory=OrderedDict
-    )
-
-    def __post_init__(self) -> None:
-        self._names = (
-            *self.endpoint, *self.scope, *self.name, *self.variant, *self.replica, *self.segment,
-            *self.segment_by, *(self.input_tokens if self.token_buckets else ()),
-        )  # fmt: skip
-        self._wanted = Wanted(
-            (*self._names, *OUTCOME_ATTRIBUTES, *METRIC_ATTRIBUTES), self.prediction.keys
+    def __init__(
+        self,
+        naming: Naming | None = None,
+        prediction: PredictionMapper | None = None,
+        max_series: int = MAX_SERIES_PER_MINUTE,
+    ) -> None:
+        self._naming = naming or Naming()
+        self._names = self._naming.names
+        self._prediction = prediction or PredictionMapper()
+        self._bound = SeriesBound(max_series)
+        self._cumulative = Cumulative()
+        self._lock = threading.Lock()
+        self._resolved: dict[tuple[object, ...], dict[Signature, _Resolved]] = {}
+        self.wanted = Wanted(
+            (*self._names, *OUTCOME_ATTRIBUTES, *METRIC_ATTRIBUTES), self._prediction.keys
         )
+        """The span attributes that decide anything."""
 
     @classmethod
     def from_options(cls, options: Mapping[str, object]) -> Mapper:
-        """A mapper from plug-in options."""
-        known = {
-            name: tuple(value) if isinstance(value, list | tuple) else value
-            for name, value in options.items()
-        }
-        if isinstance(rules := options.get("prediction"), Mapping):
-            known["prediction"] = PredictionMapper.from_options(rules)
-        return cls(**known)  # type: ignore[arg-type]
+        """A mapper from plug-in options: those of `Naming`, `prediction` and `max_series`."""
+        rules = dict(options)
+        given = rules.pop("prediction", None)
+        answers = PredictionMapper.from_options(given) if isinstance(given, Mapping) else None
+        most = int(str(rules.pop("max_series", MAX_SERIES_PER_MINUTE)))
+        return cls(Naming.from_options(rules), answers, most)
 
     def rows(self, decoded: Decoded) -> Rows:
         """Rows and answers, and what was left out."""
         spans, points, others = decoded
-        self._new_minute(decoded)
+        times = [spans.latest(), *(point.time for point in points[-1:])]
+        self._bound.move_on(max(times) // NANOS_A_MINUTE)
         rejected = Rejected()
         if others:
             rejected.add("only histograms are stored; gauges and sums are not", others)
@@ -145,7 +126,7 @@ class Mapper:
             rejected.add("a span has no start, ends before it starts, or lasts over 7 days", bad)
         if not keep.any():
             return
-        keys = [None if one.key is None else self._bounded(one.key) for one in groups]
+        keys = [None if one.key is None else self._bound.admit(one.key) for one in groups]
         lost = keep & np.array([one is None for one in keys])[spans.group]
         if over := int(lost.sum()):
             rejected.add(TOO_MANY, over)
@@ -188,7 +169,7 @@ class Mapper:
         if metric is None:
             return _Resolved(None, failed=False, timed_out=False)
         failed, timed_out = outcome(attributes, error=error)
-        return _Resolved(self._new_key({**resource, **attributes}, metric), failed, timed_out)
+        return _Resolved(self._naming.key({**resource, **attributes}, metric), failed, timed_out)
 
     def _answers(self, spans: Spans, rejected: Rejected) -> Iterator[PredictionRecord]:
         """The answers that spans carry, whether or not they are measurements too."""
@@ -207,68 +188,12 @@ class Mapper:
             series = known.get(group)
             if series is None:
                 *_, own = read_signature(signature)
-                series = Series(*self._new_key({**resource, **own}, "")[:4])
+                series = Series(*self._naming.key({**resource, **own}, "")[:4])
                 known[group] = series
             given = {**resource, **values}
-            record = self.prediction.record(given, series, end / 1e9, trace_id, rejected.add)
+            record = self._prediction.record(given, series, end / 1e9, trace_id, rejected.add)
             if record is not None:
                 yield record
-
-    @property
-    def wanted(self) -> Wanted:
-        """The span attributes that decide anything."""
-        return self._wanted
-
-    def _new_key(self, attributes: Attributes, metric: str) -> Key:
-        endpoint = first_name(attributes, self.endpoint)
-        if not endpoint:
-            scope = first_name(attributes, self.scope) or "default"
-            endpoint = f"{self.provider}/{scope}/{first_name(attributes, self.name) or 'unknown'}"
-        return (
-            endpoint,
-            first_name(attributes, self.variant),
-            first_name(attributes, self.replica),
-            self._segment(attributes),
-            metric,
-        )
-
-    def _segment(self, attributes: Attributes) -> str:
-        parts = [text for text in (first_name(attributes, self.segment),) if text]
-        parts += [
-            f"{name}={bounded_name(str(attributes[name]))}"
-            for name in self.segment_by
-            if name in attributes
-        ]
-        if self.token_buckets:
-            tokens = next((attributes[n] for n in self.input_tokens if n in attributes), None)
-            if isinstance(tokens, int | float):
-                parts.append(f"tokens={token_bucket(tokens, self.token_buckets)}")
-        return ",".join(parts)
-
-    def _bounded(self, key: Key) -> Key | None:
-        """At most `max_series` series a minute; beyond it segments are joined as "other".
-
-        Of joined ones there are as many again; None: there is no room for one more endpoint,
-        variant, replica or metric.
-        """
-        if key in self._keys:
-            return key
-        room = self.max_series
-        if len(self._keys) >= room:
-            key, room = (*key[:3], OTHER_SEGMENT, key[4]), 2 * room
-        if key not in self._keys:
-            if len(self._keys) >= room:
-                return None
-            self._keys.add(key)
-        return key
-
-    def _new_minute(self, decoded: Decoded) -> None:
-        """Start counting series anew when the data move on to a later minute."""
-        times = [decoded[0].latest(), *(point.time for point in decoded[1][-1:])]
-        minute = max(times) // NANOS_A_MINUTE
-        if minute > self._minute:
-            self._minute = minute
-            self._keys.clear()
 
     # -- histograms -----------------------------------------------------------------------
     def _point(self, point: Point, columns: Columns, rejected: Rejected) -> None:
@@ -286,11 +211,11 @@ class Mapper:
             return
         total = point.sum
         if point.cumulative:
-            counts, total = self._delta(point, counts)
+            counts, total = self._cumulative.since_last(point, counts)
         histogram = (
             from_explicit(counts, point, total) if explicit else from_exponential(counts, point)
         )
-        key = self._bounded(self._new_key({**point.resource, **point.attributes}, metric))
+        key = self._bound.admit(self._naming.key({**point.resource, **point.attributes}, metric))
         if key is None:
             rejected.add(TOO_MANY)
             return
@@ -306,24 +231,6 @@ class Mapper:
             timeout=timeout,
             explicit=explicit,
         )
-
-    def _delta(self, point: Point, counts: np.ndarray) -> tuple[np.ndarray, float]:
-        """What a cumulative histogram counted since its last report; a restart counts from zero."""
-        identity = (
-            point.metric, tuple(sorted(point.resource.items())),
-            tuple(sorted(point.attributes.items())), point.scale, point.offset,
-            tuple(point.bounds or ()),
-        )  # fmt: skip
-        last = self._last.pop(identity, None)
-        self._last[identity] = (point.start, counts, point.sum)
-        if len(self._last) > CUMULATIVE_SERIES:
-            self._last.popitem(last=False)
-        if last is None or last[0] != point.start or len(last[1]) != len(counts):
-            return counts, point.sum
-        change = counts - last[1]
-        if (change < 0).any():
-            return counts, point.sum
-        return change, point.sum - last[2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import secrets
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from nibai import plugins
@@ -40,7 +41,7 @@ from nibai.schedule import Turns, Waker
 from nibai.schedule.slots import MOST_ATTEMPTS
 from nibai.server import Access, Certificates, Renewal, Site, make_app
 from nibai.store.engine.connection import bound_memory
-from nibai.store.state.database import open_state
+from nibai.store.state.database import State, open_state
 from nibai.store.state.revisions import LatePushes
 from nibai.store.state.slots import Slots
 from nibai.store.wal.ingest import Ingest
@@ -64,62 +65,101 @@ def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]
     context = None if certificates is None else certificates.context()
     access = _access(config)
     with ExitStack() as stack:
-        state = open_state(config.state_address)
-        stack.callback(state.close)
-        late = LatePushes(state, config.collector_id, clock, config.otlp.past_wait)
-        ingest = Ingest(
-            config.data,
-            config.collector_id,
-            state,
-            clock=clock,
-            max_bytes=config.max_wal,
-            late=late,
-        )
-        stack.callback(_close, ingest)
-        bound_memory(config.query_memory, config.data / "spill" / config.collector_id)
-        owner = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(2)}"
-        board, tally = Board(config.schedule.quiet_after, clock()), Tally()
-        telemetry = telemeter(config.telemetry, tally, _secret(config.telemetry.token))
-        if telemetry is not None:
-            stack.callback(telemetry.stop)
-        keeper = Keeper(
-            config, ingest, state, late, owner=owner, board=board, tally=tally, clock=clock
-        )
-        sources = SourceThreads(
-            config, _sources(config), state, owner=owner, board=board, tally=tally, clock=clock
-        )
-        desk = desk_over(config, state, clock)
-        office = _office(config, desk, owner, board=board, tally=tally)
-        waker = Waker(
-            wakes(office),
-            jitter_seconds=config.schedule.jitter,
-            # What the jobs import is not waited for: data are taken first.
-            first_seconds=FIRST_WAKE_SECONDS,
-        )
-        exporter = Exporter(
-            config, desk, board=board, tally=tally, stats=ingest.stats, claimed=office.claimed
-        )
+        shared = _opened(config, clock, stack)
+        parts = _parts(config, shared)
         receiver = _receiver(config)
         app = make_app(
             [receiver],
-            ingest,
-            keeper.health,
-            ready=lambda: keeper.ready(warm=exporter.warm()),
+            shared.ingest,
+            parts.keeper.health,
+            ready=lambda: parts.keeper.ready(warm=parts.exporter.warm()),
             access=access,
             max_body=config.otlp.max_body,
-            site=_site(exporter, Pages(desk, board, exporter.seen, office.detections)),
+            site=_site(parts.exporter, parts.pages),
         )
         # Stopped in the other order: what wakes first, what folds last.
-        for part in (keeper, exporter, sources, waker):
+        for part in (parts.keeper, parts.exporter, parts.sources, parts.waker):
             part.start()
             stack.callback(part.stop)
         if config.otlp.grpc is not None:
             listener = _listener(config, certificates)
-            address, stop = listener.listen(receiver, ingest, access.may_send)
+            address, stop = listener.listen(receiver, shared.ingest, access.may_send)
             stack.callback(stop)
             print(f"nibai listens on {address} (OTLP over gRPC)", flush=True)  # noqa: T201 - the command's output
         number = serve_app(app, config.otlp.listen, ready_file, context)
     return 128 + number if number else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the parts of the process have in common."""
+
+    state: State
+    late: LatePushes
+    ingest: Ingest
+    owner: str
+    board: Board
+    tally: Tally
+    clock: Callable[[], float]
+
+
+def _opened(config: Config, clock: Callable[[], float], stack: ExitStack) -> _Shared:
+    """State, log and lake, open until the stack closes them."""
+    state = open_state(config.state_address)
+    stack.callback(state.close)
+    late = LatePushes(state, config.collector_id, clock, config.otlp.past_wait)
+    ingest = Ingest(
+        config.data,
+        config.collector_id,
+        state,
+        clock=clock,
+        max_bytes=config.max_wal,
+        late=late,
+    )
+    stack.callback(_close, ingest)
+    bound_memory(config.query_memory, config.data / "spill" / config.collector_id)
+    owner = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(2)}"
+    board, tally = Board(config.schedule.quiet_after, clock()), Tally()
+    telemetry = telemeter(config.telemetry, tally, _secret(config.telemetry.token))
+    if telemetry is not None:
+        stack.callback(telemetry.stop)
+    return _Shared(state, late, ingest, owner, board, tally, clock)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What runs beside the receiver, and the pages that show it."""
+
+    keeper: Keeper
+    sources: SourceThreads
+    exporter: Exporter
+    waker: Waker
+    pages: Pages
+
+
+def _parts(config: Config, shared: _Shared) -> _Parts:
+    state, owner, clock = shared.state, shared.owner, shared.clock
+    board, tally = shared.board, shared.tally
+    desk = desk_over(config, state, clock)
+    keeper = Keeper(
+        config, shared.ingest, state, shared.late,
+        owner=owner, board=board, tally=tally, clock=clock,
+    )  # fmt: skip
+    sources = SourceThreads(
+        config, _sources(config), state, owner=owner, board=board, tally=tally, clock=clock
+    )
+    office = _office(config, desk, owner, board=board, tally=tally)
+    exporter = Exporter(
+        config, desk, board=board, tally=tally, stats=shared.ingest.stats, claimed=office.claimed
+    )
+    waker = Waker(
+        wakes(office),
+        jitter_seconds=config.schedule.jitter,
+        # What the jobs import is not waited for: data are taken first.
+        first_seconds=FIRST_WAKE_SECONDS,
+    )
+    pages = Pages(desk, board, exporter.seen, office.detections)
+    return _Parts(keeper, sources, exporter, waker, pages)
 
 
 def _site(exporter: Exporter, pages: Pages) -> Site:

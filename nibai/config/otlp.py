@@ -18,7 +18,12 @@ from nibai.config.fields import (
     Size,
     is_loopback,
 )
-from nibai.conventions import PREDICTION_ATTRIBUTES, SERIES_ATTRIBUTES
+from nibai.conventions import (
+    MAX_SERIES_PER_MINUTE,
+    OTLP_PROVIDER,
+    PREDICTION_ATTRIBUTES,
+    SERIES_ATTRIBUTES,
+)
 
 
 class PredictionRules(Section):
@@ -41,7 +46,7 @@ class MappingRules(Section):
     """Which attributes name the parts of a series; the first present one wins."""
 
     endpoint: tuple[str, ...] = SERIES_ATTRIBUTES["endpoint"]
-    provider: str = "otel"
+    provider: str = OTLP_PROVIDER
     scope: tuple[str, ...] = SERIES_ATTRIBUTES["scope"]
     name: tuple[str, ...] = SERIES_ATTRIBUTES["name"]
     variant: tuple[str, ...] = SERIES_ATTRIBUTES["variant"]
@@ -88,7 +93,7 @@ class Otlp(Section):
     max_body: Size = 16 * 1024**2
     quiet_after: Patience = "learned"
     past_wait: Duration = 900.0
-    max_series_per_minute: int = Field(default=10_000, ge=1)
+    max_series_per_minute: int = Field(default=MAX_SERIES_PER_MINUTE, ge=1)
     mapping: MappingRules = MappingRules()
 
     @model_validator(mode="after")

@@ -1,8 +1,8 @@
 """Alerting as `nibai run` has it: rules, receivers, charts and counters."""
 
 import pytest
-import yaml
 from support import audits, replay_server
+from support.hooks import rules_to_hook
 from support.replay_server import Reply
 from support.standings import HOUR, START, change, seen, standing
 
@@ -27,14 +27,7 @@ def desk(tmp_path):
 
 
 def rules(folder, url):
-    route = {"default": "hook", "receivers": {"hook": [{"webhook": {"url": url}}]}}
-    document = {
-        "apiVersion": "nibai.dev/v1alpha1", "kind": "RuleSet", "route": route,
-        "groups": [{"name": "g", "rules": [{"claim": "declared"}]}],
-    }  # fmt: skip
-    path = folder / "rules.yaml"
-    path.write_text(yaml.safe_dump(document), encoding="utf-8")
-    return Config(rules=path)
+    return Config(rules=rules_to_hook(folder, url))
 
 
 def test_without_a_rule_file_there_is_no_alerting(desk):

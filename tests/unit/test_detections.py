@@ -4,10 +4,8 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
-import yaml
-from support import replay_server
+from support.hooks import hooked
 from support.onwatch import CUT, SAME, declared, on_watch
-from support.replay_server import Reply
 
 from nibai.app.alarms import latency_alarm
 from nibai.app.detections import unannounced
@@ -172,28 +170,9 @@ def test_alarms_are_kept_once_and_not_for_ever():
     state.close()
 
 
-def rules(folder, url):
-    route = {"default": "hook", "receivers": {"hook": [{"webhook": {"url": url}}]}}
-    document = {
-        "apiVersion": "nibai.dev/v1alpha1", "kind": "RuleSet", "route": route,
-        "groups": [{"name": "g", "rules": [{"claim": "declared"}]}],
-    }  # fmt: skip
-    path = folder / "rules.yaml"
-    path.write_text(yaml.safe_dump(document), encoding="utf-8")
-    return str(path)
-
-
 def test_an_alarm_reaches_the_receiver_once_and_its_end_does_too(tmp_path):
-    told = []
-
-    def answer(request):
-        told.append(request.body)
-        return Reply(200, {})
-
-    with replay_server.serve(answer) as service:
-        (tmp_path / "hook").write_text(service.url)
-        where = rules(tmp_path, f"file:{tmp_path / 'hook'}")
-        watch = on_watch(tmp_path, tmp_path, CUT + 3 * HOUR, rules=where)
+    with hooked(tmp_path) as (rules, told):
+        watch = on_watch(tmp_path, tmp_path, CUT + 3 * HOUR, rules=str(rules))
         # The look that tells dies before it told anybody: the alarm is kept all the same.
         keep(watch.desk.state, alarmed(), alarmed(series="ttft", raised_at=CUT + 2.5 * HOUR))
         watch.folded(watch.clock.now)
@@ -227,16 +206,8 @@ def test_an_alarm_reaches_the_receiver_once_and_its_end_does_too(tmp_path):
 
 
 def test_a_late_alarm_and_a_second_change_are_told_as_they_are(tmp_path):
-    told = []
-
-    def answer(request):
-        told.append(request.body)
-        return Reply(200, {})
-
-    with replay_server.serve(answer) as service:
-        (tmp_path / "hook").write_text(service.url)
-        where = rules(tmp_path, f"file:{tmp_path / 'hook'}")
-        watch = on_watch(tmp_path, tmp_path, CUT + 3 * HOUR, rules=where)
+    with hooked(tmp_path) as (rules, told):
+        watch = on_watch(tmp_path, tmp_path, CUT + 3 * HOUR, rules=str(rules))
         keep(watch.desk.state, alarmed())
         watch.folded(watch.clock.now)
         watch.office.tell()

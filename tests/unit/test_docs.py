@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
-from collector.otlp.rows import METRIC_NAMES, Mapper
+from collector.otlp.naming import Naming
+from collector.otlp.rows import METRIC_NAMES
 from nibai import cli
 from nibai.config import load_config
 
@@ -78,9 +79,8 @@ def test_constraints_name_no_address():
 
 def test_the_otlp_page_names_the_default_attributes_and_metrics():
     page = (ROOT / "docs" / "otlp.md").read_text(encoding="utf-8")
-    mapper = Mapper()
-    for part in ("endpoint", "scope", "name", "variant", "replica", "segment", "input_tokens"):
-        for attribute in getattr(mapper, part):
+    for attributes in Naming().attributes.values():
+        for attribute in attributes:
             assert f"`{attribute}`" in page, attribute
     current = [name for name in METRIC_NAMES if name.startswith(("gen_ai.", "http.server.request"))]
     for name in current:

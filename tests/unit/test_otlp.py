@@ -1,6 +1,7 @@
 """OTLP over HTTP answers as the protocol says and stores what the published schema says."""
 
 import gzip
+import inspect
 import json
 
 import numpy as np
@@ -18,9 +19,22 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from support.otlp import END, Memory, attribute, post, request
 
 from collector.otlp import receiver as otlp
+from collector.otlp.naming import Naming
+from collector.otlp.predictions import PredictionMapper
+from collector.otlp.rows import Mapper
+from nibai.config.otlp import Otlp
 from nibai.errors import StoreError, ThrottledError
 from nibai.histogram import OVERFLOW_BUCKET, bucket_index
 from nibai.protocols import PushRequest
+
+
+def test_a_configuration_that_says_nothing_is_the_receiver_by_itself():
+    section = Otlp()
+    rules = section.mapping.model_dump()
+    assert PredictionMapper.from_options(rules.pop("prediction")) == PredictionMapper()
+    assert Naming.from_options(rules) == Naming()
+    most = inspect.signature(Mapper).parameters["max_series"].default
+    assert section.max_series_per_minute == most
 
 
 def test_an_instrumented_service_works_unconfigured():
