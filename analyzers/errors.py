@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from analyzers.gates import first_gate, no_data, verdict_of
 from analyzers.sample import Sample, sample_of
+from analyzers.wording import few_units_text
 from nibai.conventions import DEFAULT_LEVEL, REQUEST_METRICS
 from nibai.model import (
     Change,
@@ -32,9 +34,10 @@ from nibai.stats.means import (
     BlockSums,
     MeanInterval,
     RareTest,
+    WiderTest,
     share_difference,
 )
-from nibai.stats.more_data import more_blocks
+from nibai.stats.more_data import more_blocks, more_units
 from nibai.stats.replication import RunInterval, run_interval
 from nibai.stats.sides import in_segment
 from nibai.stats.verdict import MANY_RUNS, decide
@@ -78,22 +81,27 @@ class Errors:
             _finite(found.value), _finite(found.low), _finite(found.high), self.level
         )
         evidence = _evidence(claim, sample, rates, found)
+        if sample.by_runs and min(sample.replicas) == 1 and verdict is not Verdict.INCONCLUSIVE:
+            few = few_units_text(sample.unit, sample.replicas, matched=comparison.matched)
+            evidence = replace(evidence, notes=(*evidence.notes, few))
         return Finding(claim, verdict, reason, estimate, evidence, "errors")
 
     def _interval(
         self, sample: Sample, claim: Claim, sums: list[BlockSums]
     ) -> MeanInterval | RunInterval:
-        """Over runs from five on, else over blocks of all of them."""
+        """Over blocks of time; of runs over runs, with few runs or failures over requests too."""
         comparison = sample.comparison
-        if sample.by_runs and min(side.sums.sum() for side in sums) < FEW_EVENTS:
-            return _rare(sums, self.level)
-        if not sample.by_runs or min(sample.replicas) < MANY_RUNS:
-            return share_difference(*sums, level=self.level)
+        rare = sample.by_runs and min(side.sums.sum() for side in sums) < FEW_EVENTS
+        within = _rare(sums, self.level) if rare else share_difference(*sums, level=self.level)
+        if not sample.by_runs or min(sample.replicas) < 2:  # noqa: PLR2004 - no spread from one
+            return within
         shares = [
             [_sums(Side(side.label, (replica,)), claim.segment).mean for replica in side.replicas]
             for side in (comparison.candidate, comparison.baseline)
         ]
-        return run_interval(*shares, matched=comparison.matched, level=self.level)
+        over = run_interval(*shares, matched=comparison.matched, level=self.level)
+        many = min(sample.replicas) >= MANY_RUNS and not rare
+        return over if many else within.at_least_as_wide(over)
 
 
 def _counted(claim: Claim, windows: Windows) -> Comparison | None:
@@ -161,15 +169,21 @@ def _text(
 
 
 def _more(found: MeanInterval | RunInterval, claim: Claim) -> str:
+    limit = claim.amount + claim.margin
     if isinstance(found, RunInterval):
-        return ""
-    more = more_blocks(
-        -found.value, -found.high, -found.low, -claim.amount - claim.margin, max(found.blocks, 1)
-    )
+        return _more_units(found, limit)
+    if isinstance(found.test, WiderTest):
+        return _more_units(found.test.between, limit)
+    more = more_blocks(-found.value, -found.high, -found.low, -limit, max(found.blocks, 1))
     if more.blocks is None or not found.blocks:
         return ""
     share = 1 + more.blocks / found.blocks
     return f"; about {share:.2g} times as many requests would decide"
+
+
+def _more_units(over: RunInterval, limit: float) -> str:
+    more = more_units(over, limit).blocks
+    return f"; about {more} more per side would decide" if more else ""
 
 
 def _pp(share: float) -> str:

@@ -6,9 +6,11 @@ import math
 
 from analyzers.sample import Sample
 from analyzers.speed_reading import Reading, threshold_of
+from analyzers.wording import few_units_text
 from nibai.model import Claim, Estimate, Evidence, UnitKind, Verdict
 from nibai.stats.more_data import MoreData
 from nibai.stats.recorded import RecordingError
+from nibai.stats.verdict import MANY_RUNS, ONE_RUN_MAX_QUANTILE
 
 
 def estimate_of(reading: Reading, level: float) -> Estimate:
@@ -72,7 +74,7 @@ def evidence_of(claim: Claim, sample: Sample, p: float, reading: Reading | None)
         effective_windows=None if past is None else past.calibration.effective_windows,
         smallest_effect=None if past is None else past.smallest_effect,
         recording_error=None if reading is None else _factors(reading.error),
-        notes=_notes(sample, reading),
+        notes=(*_notes(sample, reading), *_few_units(sample, p, reading)),
     )
 
 
@@ -91,6 +93,16 @@ def _notes(sample: Sample, reading: Reading | None) -> tuple[str, ...]:
     if sample.by_runs and sample.comparison.unit is UnitKind.RUN:
         notes += _order_notes(sample)
     return tuple(notes)
+
+
+def _few_units(sample: Sample, p: float, reading: Reading | None) -> list[str]:
+    """What a verdict from every pair of a few runs or hosts is worth beyond them."""
+    decided = reading is not None and reading.decision.verdict is not Verdict.INCONCLUSIVE
+    few = sample.by_runs and min(sample.replicas) < MANY_RUNS and p <= ONE_RUN_MAX_QUANTILE
+    if not (decided and few):
+        return []
+    matched = sample.comparison.matched
+    return [few_units_text(sample.unit, sample.replicas, matched=matched)]
 
 
 def _order_notes(sample: Sample) -> list[str]:

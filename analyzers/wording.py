@@ -6,6 +6,8 @@ import math
 
 from nibai.claims import quantile_label
 from nibai.model import Claim, Promise
+from nibai.stats.replication import orders
+from nibai.stats.verdict import MANY_RUNS
 
 _WORDS = {True: ("faster", "slower"), False: ("better", "worse")}
 
@@ -112,6 +114,19 @@ def block_unit(block_seconds: float) -> str:
         return "hour"
     text = duration_text(block_seconds)
     return f"block of {'1 minute' if text == '1 minutes' else text}"
+
+
+def few_units_text(unit: str, units: tuple[int, int], *, matched: bool) -> str:
+    """How often chance alone puts so few units in the order that was found.
+
+    >>> few_units_text("run", (2, 2), matched=False).partition(":")[0]
+    'speaks for these runs only'
+    """
+    return (
+        f"speaks for these {unit}s only: where {unit}s of one variant differ by more than the "
+        f"interval of each, alike variants come out in this order in 1 of "
+        f"{orders(units, matched=matched)} comparisons; {MANY_RUNS} {unit}s per side settle it"
+    )
 
 
 def _number(ratio: float) -> str:

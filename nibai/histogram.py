@@ -121,10 +121,7 @@ class BlockHistograms:
         blocks: int = 1,
         scale: int = SCALE,
     ) -> BlockHistograms:
-        """Count values in base units; `block` numbers them 0..G-1 (default: all in block 0).
-
-        X
-        """
+        """Count values in base units; `block` numbers them 0..G-1 (default: all in block 0)."""
         index = bucket_index(values, scale)
         where = (
             np.zeros(index.shape, dtype=np.int64)

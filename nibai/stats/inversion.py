@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from nibai.histogram import Float64Array
 from nibai.model import ReasonCode
 from nibai.stats.score import ScoreTable
 from nibai.stats.student import critical_value, lower_tail
-from nibai.stats.variance import t_statistic, variance_factor
+from nibai.stats.variance import effective_freedom, t_statistic, variance_factor
 
 MIN_BLOCKS = 8
 """Non-empty blocks per side below which no finite bound is given."""
@@ -63,6 +63,11 @@ class _Point:
     value: float
     factor: float
     deff: float
+    freedom: float = math.nan
+
+    def critical(self, level: float, given: float | None) -> float:
+        """The critical value: a given one, else Student's of as many blocks as these are worth."""
+        return critical_value(level, self.freedom) if given is None else given
 
 
 class PairedScores:
@@ -163,14 +168,14 @@ class PairedScores:
         self, ps: Sequence[float], *, level: float = 0.95, critical: float | None = None
     ) -> list[RatioInterval]:
         """Two-sided intervals for several quantiles (cheaper than one by one)."""
-        crit = critical_value(level, self.freedom) if critical is None else critical
         sound = [p for p in ps if math.isfinite(self.estimate(p)) and self.filled >= MIN_BLOCKS]
         points = dict(zip(sound, self._points(sound), strict=True))
+        crit = {p: points[p].critical(level, critical) for p in sound}
         bounds = dict(zip(sound, self._bounds(sound, points, crit), strict=True))
         return [
-            self._describe(p, points[p], bounds[p], (level, crit))
+            self._describe(p, points[p], bounds[p], (level, crit[p]))
             if p in points
-            else self._one_sided(p, level, crit)
+            else self._one_sided(p, level, critical)
             for p in ps
         ]
 
@@ -194,30 +199,29 @@ class PairedScores:
             return []
         p, d = np.array(ps), np.array([self.estimate(p) for p in ps])
         scores = self.differences(p, d)
-        factor = variance_factor(scores, self.blocks - self.freedom)
-        factor = factor * (self.blocks - 1) / self.freedom
+        correlated = variance_factor(scores, self.blocks - self.freedom)
+        factor = correlated * (self.blocks - 1) / self.freedom
         variance = factor * scores.var(axis=1, ddof=1) / self.blocks
         independent = p * (1 - p) * (1 / self.baseline.requests + 1 / self.candidate.requests)
         return [
-            _Point(float(v), float(f), float(deff))
-            for v, f, deff in zip(d, factor, variance / independent, strict=True)
+            _Point(float(v), float(f), float(deff), effective_freedom(self.freedom, float(c)))
+            for v, f, deff, c in zip(d, factor, variance / independent, correlated, strict=True)
         ]
 
     def _bounds(
-        self, ps: Sequence[float], points: dict[float, _Point], crit: float
+        self, ps: Sequence[float], points: dict[float, _Point], crit: dict[float, float]
     ) -> list[tuple[float, float]]:
         """First crossings of |t| = crit * sqrt(f) on both sides of each estimate."""
         if not ps:
             return []
         quantiles = np.array(ps)
         start = np.array([points[q].value for q in ps])
-        limit = crit * np.sqrt([points[q].factor for q in ps])
+        limit = np.array([crit[q] * math.sqrt(points[q].factor) for q in ps])
         return first_crossings(lambda row, d: self.t(quantiles[row], d), start, limit)
 
     def _p_value(
         self, p: float, threshold: float, level: float, critical: float | None, *, upward: bool
     ) -> float:
-        usual = critical_value(level, self.freedom)
         pair, direction = self._usable(p)
         if pair is None or direction == (-1 if upward else 1):
             return 1.0
@@ -229,10 +233,11 @@ class PairedScores:
         trial = np.append(point.value + math.copysign(1.0, gap) * passed, threshold)
         t = pair.t(np.full(len(trial), p), trial)
         extreme = float(t.min() if upward else -t.max())
-        scaled = (
-            extreme / math.sqrt(point.factor) * usual / (usual if critical is None else critical)
-        )
-        return lower_tail(scaled, self.freedom)
+        scaled = extreme / math.sqrt(point.factor)
+        if critical is None:
+            return lower_tail(scaled, point.freedom)
+        usual = critical_value(level, self.freedom)
+        return lower_tail(scaled * usual / critical, self.freedom)
 
     def _usable(self, p: float) -> tuple[PairedScores | None, int]:
         """Tables with a finite estimate, and which bound they can give: -1 low, 1 high, 0 both."""
@@ -247,17 +252,19 @@ class PairedScores:
         )
         return bounded, 1 if value < 0 else -1
 
-    def _one_sided(self, p: float, level: float, crit: float) -> RatioInterval:
+    def _one_sided(self, p: float, level: float, critical: float | None) -> RatioInterval:
         """What can be said when a quantile is infinite or zero, or blocks are missing."""
         low, high = -math.inf, math.inf
         pair, direction = self._usable(p)
-        point = _Point(self.estimate(p), 1.0, math.nan)
+        point = _Point(self.estimate(p), 1.0, math.nan, self.freedom)
         if pair is not None:
             (found,) = pair._points([p])  # noqa: SLF001 - same class
-            ((low_, high_),) = pair._bounds([p], {p: found}, crit)  # noqa: SLF001 - same class
+            ((low_, high_),) = pair._bounds(  # noqa: SLF001 - same class
+                [p], {p: found}, {p: found.critical(level, critical)}
+            )
             low, high = (low, high_) if direction > 0 else (low_, high)
-            point = _Point(point.value, found.factor, found.deff)
-        return self._describe(p, point, (low, high), (level, crit))
+            point = replace(found, value=point.value)
+        return self._describe(p, point, (low, high), (level, point.critical(level, critical)))
 
     def _reason(self, p: float) -> ReasonCode:
         """Why a bound is infinite."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from nibai.histogram import Float64Array
 from nibai.stats.student import critical_value, lower_tail
-from nibai.stats.variance import NEGLIGIBLE, variance_factor
+from nibai.stats.variance import NEGLIGIBLE, effective_freedom, variance_factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,11 @@ class LinearTest:
         """Where the mean score is zero."""
         return -self.means[0] / self.means[1]
 
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom: of as many blocks as the correlated ones are worth."""
+        return effective_freedom(self.blocks - 1.0, self.factor)
+
     def t(self, x: float) -> float:
         """Mean score at x in standard errors, the variance factor included; falls as x grows."""
         mean = self.means[0] + x * self.means[1]
@@ -53,7 +58,7 @@ class LinearTest:
 
     def interval(self, level: float) -> tuple[float, float]:
         """The x around the estimate that are compatible at this level; bounds may be infinite."""
-        k = critical_value(level, self.blocks - 1) ** 2 * self.factor / self.blocks
+        k = critical_value(level, self.freedom) ** 2 * self.factor / self.blocks
         (a, b), (aa, ab, bb) = self.means, self.variances
         square, linear, constant = b * b - k * bb, a * b - k * ab, a * a - k * aa
         inside = max(linear * linear - square * constant, 0.0)
@@ -75,8 +80,8 @@ class LinearTest:
 
     def p_less(self, x: float) -> float:
         """One-sided p-value that refutes "at least x" when small."""
-        return lower_tail(self.t(x), self.blocks - 1)
+        return lower_tail(self.t(x), self.freedom)
 
     def p_greater(self, x: float) -> float:
         """One-sided p-value that supports "more than x" when small."""
-        return lower_tail(-self.t(x), self.blocks - 1)
+        return lower_tail(-self.t(x), self.freedom)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +20,7 @@ from nibai.model import ReasonCode
 from nibai.stats.inversion import MIN_BLOCKS
 from nibai.stats.linear import LinearTest
 from nibai.stats.proportions import poisson_mean
+from nibai.stats.replication import RunInterval
 from nibai.stats.variance import variance_factor
 
 FEW_EVENTS = 20
@@ -95,6 +96,22 @@ class RareTest:
 
 
 @dataclass(frozen=True, slots=True)
+class WiderTest:
+    """Two reasons to doubt one difference, requests and units: only what both show is shown."""
+
+    within: LinearTest | RareTest
+    between: RunInterval
+
+    def p_less(self, x: float) -> float:
+        """One-sided p-value that refutes "at least x" when small."""
+        return max(self.within.p_less(x), self.between.p_less(x))
+
+    def p_greater(self, x: float) -> float:
+        """One-sided p-value that supports "more than x" when small."""
+        return max(self.within.p_greater(x), self.between.p_greater(x))
+
+
+@dataclass(frozen=True, slots=True)
 class MeanInterval:
     """A log2 ratio or a difference with its interval; infinite bounds have a `reason`.
 
@@ -109,7 +126,7 @@ class MeanInterval:
     variance_factor: float
     n_effective: tuple[float, float] | None
     log2: bool
-    test: LinearTest | RareTest | None = None
+    test: LinearTest | RareTest | WiderTest | None = None
     reason: ReasonCode | None = None
 
     def p_less(self, threshold: float) -> float:
@@ -119,6 +136,17 @@ class MeanInterval:
     def p_greater(self, threshold: float) -> float:
         """One-sided p-value that supports "more than `threshold`" when small; 1 when unknown."""
         return 1.0 if self.test is None else self.test.p_greater(self._natural(threshold))
+
+    def at_least_as_wide(self, units: RunInterval) -> MeanInterval:
+        """Of a difference: widened to what its units (runs, hosts) say of their own spread.
+
+        Blocks within few units do not show how much units differ; few units whose shares happen to
+        agree (no failure at all) do not show how few requests they had.
+        """
+        if isinstance(self.test, WiderTest) or self.test is None:
+            return self
+        low, high = min(self.low, units.low), max(self.high, units.high)
+        return replace(self, low=low, high=high, test=WiderTest(self.test, units))
 
     def _natural(self, threshold: float) -> float:
         return 2.0**threshold if self.log2 else threshold

@@ -60,7 +60,9 @@ def run_interval(
 
     `matched`: run r of one side was made at the design point of run r of the other, so that both
     sequences have one length. Guarantee: covers the mean log ratio of the population of runs with
-    probability `level` if run-level differences are normal; exact for any number of runs >= 2.
+    probability `level` if run-level differences are normal; exact for matched runs. Unmatched ones
+    miss in at most 6.5 % of cases (nominal 5) from three runs per side on, in up to 9 % where a
+    side has two and scatters several times as much as the other (tests/statistical).
 
     >>> found = run_interval([1.0, 1.2, 1.1], [0.0, 0.1, 0.2], matched=True)
     >>> round(found.value, 3), round(found.low, 3), found.df
@@ -81,6 +83,18 @@ def run_interval(
     )
 
 
+def orders(units: tuple[int, int], *, matched: bool) -> int:
+    """In one of how many comparisons all units of one side come out before all of the other's.
+
+    By chance, where nothing distinguishes the sides and units differ by more than can be told
+    within them; matched ones are only compared within their pairs.
+
+    >>> [orders(units, matched=False) for units in ((1, 1), (1, 3), (2, 2), (4, 4))]
+    [2, 4, 6, 70]
+    """
+    return 2 ** units[0] if matched else math.comb(sum(units), units[0])
+
+
 def _matched_error(differences: np.ndarray) -> tuple[float, float]:
     runs = len(differences)
     if runs < 2:  # noqa: PLR2004 - no spread from one run
@@ -96,7 +110,10 @@ def _welch_error(b: np.ndarray, c: np.ndarray) -> tuple[float, float]:
     if total < NEGLIGIBLE**2:
         return 0.0, len(b) + len(c) - 2.0
     freedom = sum(part**2 / (len(side) - 1) for part, side in zip(parts, (b, c), strict=True))
-    return math.sqrt(total), total**2 / freedom
+    # Never more than if both sides had as few: two runs' own spread is too poor a guide to trust
+    # the other side's number (2 against 20 runs would miss in 12 %, not 5).
+    most = 2.0 * (min(len(b), len(c)) - 1)
+    return math.sqrt(total), min(total**2 / freedom, most)
 
 
 def _unknown(units: tuple[int, int], level: float, *, matched: bool) -> RunInterval:

@@ -8,6 +8,9 @@ from nibai.histogram import Float64Array
 
 MAX_CORRELATION = 0.8
 
+LEAST_FREEDOM = 4.0
+"""Few blocks look correlated by chance: below, clear effects would be lost to a guess."""
+
 NEGLIGIBLE = 1e-12
 """Scores are shares of order 1: smaller ones are rounding, and count as exactly zero."""
 
@@ -31,6 +34,19 @@ def variance_factor(scores: Float64Array, lost: float = 1.0) -> Float64Array:
     lag1 = product / np.where(constant, 1.0, power)
     r = np.clip(lag1 + lost * (1 + 3 * lag1) / blocks, 0.0, MAX_CORRELATION)
     return np.asarray(np.where(constant, 1.0, (1 + r) / (1 - r)), dtype=np.float64)
+
+
+def effective_freedom(freedom: float, factor: float) -> float:
+    """Degrees of freedom of blocks that are worth 1/`factor` of their number: those, less one.
+
+    An estimated factor widens by the mean of what it may be; the rest is in the tails of a t of so
+    many fewer blocks. At a correlation of 0.8 between 24 blocks a 95 % interval misses in 12 % of
+    cases with it and in 18 % without, at 0 in 3.6 and 3.7 (tests/statistical).
+
+    >>> [round(effective_freedom(23, factor), 1) for factor in (1.0, 1.5, 3.0, 9.0)]
+    [23.0, 15.0, 7.0, 4.0]
+    """
+    return min(max((freedom + 1) / factor - 1, LEAST_FREEDOM), freedom)
 
 
 def t_statistic(scores: Float64Array) -> Float64Array:

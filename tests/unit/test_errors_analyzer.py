@@ -75,3 +75,28 @@ def test_no_data_is_inconclusive():
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert finding.reason.code is ReasonCode.NO_DATA
     assert judged("errors up at most 1pp", live([], lognormal(1, 100))).estimate is None
+
+
+def test_a_few_runs_that_differ_are_not_settled_by_their_requests():
+    before = [with_failures(i, share, 4000) for i, share in enumerate((0.01, 0.02, 0.03))]
+    after = [with_failures(i + 50, share, 4000) for i, share in enumerate((0.02, 0.04, 0.05))]
+    finding = judged("errors up at most 0pp", runs(before, after))
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert finding.reason.text.endswith("more per side would decide")
+    assert finding.estimate.low < 0 < finding.estimate.value < finding.estimate.high
+    assert finding.evidence.p_refute > 0.025
+
+
+def test_few_failures_that_all_fall_into_one_run_are_not_taken_for_independent():
+    clean = [lognormal(i, 4000) for i in range(5)]
+    broken = with_failures(9, 18 / 4000, 4000)
+    finding = judged("errors up at most 0pp", runs(clean[:3], [*clean[3:], broken]))
+    assert finding.verdict is Verdict.INCONCLUSIVE
+
+
+def test_one_run_per_side_says_what_chance_alone_does():
+    finding = judged(
+        "errors up at most 1pp", runs([with_failures(1, 0.02)], [with_failures(2, 0.06)])
+    )
+    assert finding.verdict is Verdict.REFUTED
+    assert "in 1 of 2 comparisons" in finding.evidence.notes[-1]

@@ -114,6 +114,20 @@ def test_a_few_runs_must_agree():
     assert found.verdict is Verdict.INCONCLUSIVE
 
 
+def test_what_a_few_runs_say_is_told_with_what_chance_alone_does():
+    slow, fast = (
+        [lognormal(i, 4000) for i in range(4)],
+        [lognormal(i, 4000) / 2 for i in range(7, 11)],
+    )
+    for units, orders in ((1, "1 of 2"), (2, "1 of 6"), (4, "1 of 70")):
+        finding = only(runs(slow[:units], fast[:units]), "1.5x faster at p50")
+        assert finding.verdict is Verdict.CONFIRMED
+        assert finding.evidence.notes[-1].startswith("speaks for these runs only")
+        assert f"in {orders} comparisons" in finding.evidence.notes[-1]
+    undecided = only(runs(slow[:1], fast[:1]), "2x faster at p50")
+    assert not any("speaks for" in note for note in undecided.evidence.notes)
+
+
 def test_five_runs_decide_by_the_interval_over_runs():
     before = [lognormal(i, 800, 0.2 * (1 + i / 50)) for i in range(5)]
     after = [lognormal(10 + i, 800, 0.08 * (1 + i / 50)) for i in range(5)]

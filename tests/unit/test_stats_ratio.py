@@ -55,7 +55,8 @@ def plain_interval(b, c, p):
     blocks = len(e)
     r1 = (e[:-1] * e[1:]).sum() / (e**2).sum()
     r = min(max(r1 + (1 + 3 * r1) / blocks, 0.0), 0.8)
-    limit = special.stdtrit(blocks - 1, 0.975) * math.sqrt((1 + r) / (1 - r))
+    factor = (1 + r) / (1 - r)
+    limit = special.stdtrit(max(blocks / factor - 1, 4.0), 0.975) * math.sqrt(factor)
     bounds = []
     for sign in (-1, 1):
         near, k = 0.0, 0
@@ -66,7 +67,7 @@ def plain_interval(b, c, p):
             beyond = -sign * plain_t(b, c, p, value + sign * middle, 25) > limit
             near, far = (near, middle) if beyond else (middle, far)
         bounds.append(value + sign * near)
-    return value, bounds[0], bounds[1], (1 + r) / (1 - r)
+    return value, bounds[0], bounds[1], factor
 
 
 @pytest.mark.parametrize("p", PS)

@@ -89,3 +89,10 @@ def test_covers_at_its_level_on_normal_runs(matched):
         found = run_interval(b, c, matched=matched)
         missed += not found.low <= 0.7 <= found.high
     assert missed <= 70  # nominal 50, 2.9 standard errors
+
+
+def test_two_units_are_not_helped_by_many_on_the_other_side():
+    few, many = [0.0, 0.1], [1.0 + 0.01 * i for i in range(20)]
+    found = run_interval(few, many, matched=False)
+    assert found.df <= 2.0  # that of two against two
+    assert run_interval(many[:3], many[3:6], matched=False).df == pytest.approx(4.0)
