@@ -38,6 +38,7 @@ BAD_WORDS = (
 )  # fmt: skip
 
 FIRST_BAD_STATUS = 400
+MOST_WORDS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,38 +90,52 @@ def find_time(table: Table, request: FileRequest, used: str) -> str | None:
     return None
 
 
-def find_failures(table: Table) -> tuple[str, str] | None:
-    """(SQL condition of a failed request, what it means), None when no column says."""
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """The column that tells which requests failed, how (SQL), and what it means in words."""
+
+    column: str
+    sql: str
+    said: str
+
+
+def find_failures(table: Table) -> Failures | None:
+    """What tells of failed requests, None when no column does."""
     lower = {column.lower(): column for column in reversed(table.columns)}
     for name in ERROR_COLUMNS:
         if name in lower:
             column = quote(lower[name])
             empty = "('', '0', 'none', 'null', 'false', 'nan', '[]')"
             sql = f"({column} IS NOT NULL AND lower({column}::VARCHAR) NOT IN {empty})"
-            return sql, f"a request with something in {lower[name]!r} failed"
+            return Failures(lower[name], sql, f"a request with something in {lower[name]!r} failed")
     for name in OK_COLUMNS:
         if name in lower and _known_words(table, lower[name]):
             good = _in(lower[name], (*GOOD_WORDS, "1"))
-            return f"NOT coalesce({good}, false)", f"a request not {lower[name]!r} failed"
+            said = f"a request not {lower[name]!r} failed"
+            return Failures(lower[name], f"NOT coalesce({good}, false)", said)
     for name in STATUS_COLUMNS:
         if name in lower and (found := _status(table, lower[name])):
             return found
     return None
 
 
-def _status(table: Table, column: str) -> tuple[str, str] | None:
+def _status(table: Table, column: str) -> Failures | None:
     if table.is_number(column):
         sql = f"coalesce({quote(column)} >= {FIRST_BAD_STATUS} OR {quote(column)} = 0, true)"
-        return sql, f"a request with {column!r} of 400 or more, 0 or nothing failed"
+        return Failures(
+            column, sql, f"a request with {column!r} of 400 or more, 0 or nothing failed"
+        )
     if not _known_words(table, column):
         return None
     good = _in(column, GOOD_WORDS)
-    return f"NOT coalesce({good}, false)", f"a request whose {column!r} is no success failed"
+    said = f"a request whose {column!r} is no success failed"
+    return Failures(column, f"NOT coalesce({good}, false)", said)
 
 
 def _known_words(table: Table, column: str) -> bool:
-    words = {word.strip().lower() for word in table.distinct(column, 20)}
-    return words <= {*GOOD_WORDS, *BAD_WORDS, "0", "1"}
+    known = {*GOOD_WORDS, *BAD_WORDS, "0", "1"}
+    # Words differ in case and spaces, too: a few hundred are more than any log has of a status.
+    return {word.strip().lower() for word in table.distinct(column, MOST_WORDS)} <= known
 
 
 def _in(column: str, words: tuple[str, ...]) -> str:

@@ -62,6 +62,7 @@ class Assembly:
             if plan is None
             else count_live(self.pieces, plan, match_load=not rates)
         )
+        self.reading.strays.count(list(zip(self.pieces, counted.strays, strict=True)))
         self._say_load(counted.load, live=live, days=days, rates=rates)
         replicas = [
             with_offered(replica, offered)

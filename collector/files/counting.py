@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +14,7 @@ from nibai.model import BlockSeries, LoadStrata, ReplicaSample, Window
 from nibai.stats.cells import split
 from nibai.stats.clock import DAY, HOUR, RUN_BLOCKS, WEEK_DAYS, BlockPlan
 from nibai.stats.load import slots_per_block, stratify
-from nibai.store.files.layout import Bins, Blocks, Layout, ReplicaSpan
+from nibai.store.files.layout import Binned, Bins, Blocks, Layout, ReplicaSpan, Stray
 
 PARALLEL = 2
 
@@ -53,9 +53,13 @@ def by_log(pieces: Sequence[Piece]) -> list[list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One replica for each log, and how load was cut (None where no load rule applies)."""
+    """One replica for each log, what counting told of each piece, and how load was cut.
+
+    `load` is None where no load rule applies.
+    """
 
     replicas: list[ReplicaSample]
+    strays: list[Mapping[int, Stray]]
     load: LoadStrata | None = None
 
 
@@ -88,7 +92,8 @@ def count_runs(pieces: Sequence[Piece]) -> Counted:
         window = piece.window
         start, seconds = (0.0, 0.0) if window is None else (window.start, window.seconds)
         grids.append(_Grid(window, start, seconds / RUN_BLOCKS, RUN_BLOCKS))
-    return Counted(_replicas(*_together(pieces, grids, _bins(pieces, grids))))
+    binned = _binned(pieces, grids)
+    return Counted(_replicas(*_together(pieces, grids, binned)), _strays(binned))
 
 
 def count_live(pieces: Sequence[Piece], plan: BlockPlan, *, match_load: bool) -> Counted:
@@ -99,11 +104,12 @@ def count_live(pieces: Sequence[Piece], plan: BlockPlan, *, match_load: bool) ->
         _Grid(w, w.start, plan.block_seconds, plan.blocks, slots)
         for w in (windows[piece.role] for piece in pieces)
     ]
-    pieces, grids, counts = _together(pieces, grids, _bins(pieces, grids))
+    binned = _binned(pieces, grids)
+    pieces, grids, counts = _together(pieces, grids, binned)
     load = None
     if match_load and plan.gate is None:
         load, grids = _stratified(pieces, grids, counts)
-    return Counted(_replicas(pieces, grids, counts), load)
+    return Counted(_replicas(pieces, grids, counts), _strays(binned), load)
 
 
 def _slots(plan: BlockPlan) -> int:
@@ -112,21 +118,21 @@ def _slots(plan: BlockPlan) -> int:
     return slots_per_block(plan.block_seconds)
 
 
-def _bins(pieces: Sequence[Piece], grids: Sequence[_Grid]) -> list[list[Bins]]:
+def _binned(pieces: Sequence[Piece], grids: Sequence[_Grid]) -> list[Binned]:
     # Each source has its own connection; sources without a free core wait their turn.
     with ThreadPoolExecutor(PARALLEL) as pool:
         return list(pool.map(_read, pieces, grids))
 
 
 def _together(
-    pieces: Sequence[Piece], grids: Sequence[_Grid], counts: Sequence[list[Bins]]
+    pieces: Sequence[Piece], grids: Sequence[_Grid], binned: Sequence[Binned]
 ) -> tuple[list[Piece], list[_Grid], list[list[Bins]]]:
     """The parts of each log as one."""
     logs = by_log(pieces)
     return (
         [pieces[at[0]] for at in logs],
         [grids[at[0]] for at in logs],
-        [_added([one for i in at for one in counts[i]]) for at in logs],
+        [_added([one for i in at for one in binned[i].bins]) for at in logs],
     )
 
 
@@ -147,10 +153,14 @@ def _added(bins: list[Bins]) -> list[Bins]:
     ]
 
 
-def _read(piece: Piece, grid: _Grid) -> list[Bins]:
+def _read(piece: Piece, grid: _Grid) -> Binned:
     if not piece.span.rows:
-        return []
-    return list(piece.opened.table.bins(piece.layout, grid.cut, piece.span))
+        return Binned(())
+    return piece.opened.table.bins(piece.layout, grid.cut, piece.span)
+
+
+def _strays(binned: Sequence[Binned]) -> list[Mapping[int, Stray]]:
+    return [one.strays for one in binned]
 
 
 def _stratified(

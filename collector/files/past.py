@@ -60,7 +60,7 @@ def _counted(source: PastSource, past: PastPlan, since: float) -> list[tuple[str
     )
     counted = source.own | (past.part_starts < since)
     found = []
-    for bins in source.table.bins(source.layout, blocks, source.span):
+    for bins in source.table.bins(source.layout, blocks, source.span).bins:
         heard = counted[bins.block]
         rows = (bins.block[heard], bins.bucket[heard], bins.count[heard])
         found.append((bins.segment, BlockHistograms.from_rows(*rows, blocks=past.parts)))

@@ -136,6 +136,7 @@ class FilesWindows:
                 )
             survey = _survey(opened, layout, by_statistics=False)
             pieces += reading.pieces(PAST, opened, layout, survey)
+        reading.strays.count([])
         return pieces
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from collector.columns import find_failures, find_time, find_value, require
+from collector.columns import Failures, find_failures, find_time, find_value, require
 from collector.files.counting import Piece
+from collector.files.strays import Strays
 from collector.inputs import Opened
-from nibai.errors import UsageError
 from nibai.protocols import FileRequest
+from nibai.store.files.column_sql import Times
 from nibai.store.files.layout import Layout, PlainColumns, ReplicaSpan
 from nibai.units import Unit
 
-MAX_BAD_SHARE = 0.05
-
-
 Survey = tuple[list[ReplicaSpan], int]
+
+NONE_FAILED = Failures("", "false", "")
 
 
 class Settling:
@@ -28,6 +28,7 @@ class Settling:
         self.notes = notes
         self.unit = Unit(request.unit) if request.unit else Unit.SECONDS
         self.failures_known = True
+        self.strays = Strays(metric, self.say)
 
     def pieces(
         self, role: int, opened: Opened, layout: Layout | None, survey: Survey
@@ -39,9 +40,7 @@ class Settling:
             self.say(f"{name} holds no rows")
             return [Piece(role, name, opened, Layout("NULL::DOUBLE"), _nothing())]
         spans, disorder = survey
-        self._check_bad(table.name, spans, table.rejected())
-        if disorder:
-            self.say(f"{name}: {disorder:,} rows were not in order of time; sorted")
+        self.strays.survey(opened, spans, disorder)
         return [Piece(role, _piece_name(name, span), opened, layout, span) for span in spans]
 
     def layout(self, opened: Opened) -> Layout | None:
@@ -57,7 +56,7 @@ class Settling:
         self.say(f"{opened.format}: {self.metric} from column {value.column!r} in {said}")
         for note in opened.notes:
             self.say(note)
-        failed = self._failed(opened)
+        failures = self._failures(opened)
         time = opened.time or find_time(table, request, value.column)
         times = None
         if time is None:
@@ -74,40 +73,25 @@ class Settling:
         factor = None if value.unit is None else value.unit.to_base
         sql = table.value_sql(value.column, factor)
         plain = None
-        cut = replica or side or failed != "false"
-        if times is not None and times.per_second and table.is_number(value.column) and not cut:
-            plain = PlainColumns(value.column, factor or 1.0, times.column, times.per_second)
+        if table.is_number(value.column) and not (replica or side):
+            plain = _plain(value.column, factor, times, failures)
         time_sql = None if times is None else times.sql
-        return Layout(sql, time_sql, failed, tuple(request.segments), replica, side, plain)
+        segments = tuple(request.segments)
+        return Layout(sql, time_sql, failures.sql, segments, replica, side, plain)
 
-    def _failed(self, opened: Opened) -> str:
+    def _failures(self, opened: Opened) -> Failures:
         if self.request.ok:
             self.say(f"a request failed unless {self.request.ok}")
-            return opened.table.ok_sql(self.request.ok)
+            return Failures("", opened.table.ok_sql(self.request.ok), "")
         if opened.failed is not None:
-            return opened.failed
+            return Failures("", opened.failed, "")
         found = find_failures(opened.table)
         if found is None:
             self.failures_known = False
-            return "false"
-        self.say(f"{found[1]}; it counts as slower than every other (--ok EXPR to say otherwise)")
-        return found[0]
-
-    def _check_bad(self, name: str, spans: list[ReplicaSpan], rejected: int) -> None:
-        """Refuse a source with too many rows that cannot be used, say how many there are."""
-        rows = sum(span.rows for span in spans) + rejected
-        bad = sum(span.bad for span in spans)
-        if bad + rejected > MAX_BAD_SHARE * rows:
-            raise UsageError(
-                f"{name}: {bad + rejected:,} of {rows:,} rows ({(bad + rejected) / rows:.1%}) have "
-                f"no usable {self.metric} or time (missing, NaN or negative) or do not fit the "
-                "columns, more than 5%: clean the file, or mark failed requests with --ok"
-            )
-        short = Path(name).name
-        if bad:
-            self.say(f"{short}: {bad:,} of {rows:,} rows without a usable value left out")
-        if rejected:
-            self.say(f"{short}: {rejected:,} of {rows:,} lines do not fit the columns; left out")
+            return NONE_FAILED
+        said = found.said
+        self.say(f"{said}; it counts as slower than every other (--ok EXPR to say otherwise)")
+        return found
 
     def say(self, note: str) -> None:
         """Note something once."""
@@ -120,6 +104,20 @@ def known_unit(request: FileRequest, opened: Opened) -> FileRequest:
     if request.unit is None and opened.unit is not None:
         return replace(request, unit=opened.unit)
     return request
+
+
+def _plain(
+    value: str, factor: float | None, times: Times | None, failures: Failures
+) -> PlainColumns | None:
+    """The columns as statistics know them; None where a query must make them."""
+    if failures.sql != NONE_FAILED.sql and not failures.column:
+        return None
+    failed = failures.column or None
+    if times is None:
+        return PlainColumns(value, factor or 1.0, None, failed=failed)
+    if not times.per_second:
+        return None
+    return PlainColumns(value, factor or 1.0, times.column, times.per_second, failed)
 
 
 def _nothing() -> ReplicaSpan:

@@ -54,7 +54,7 @@ def test_without_time_nothing_is_out_of_order():
 def test_rows_outside_the_blocks_are_left_out_and_the_end_belongs_to_the_last():
     opened = table([-1.0, 0.0, 1.0, 3.999, 4.0, 4.001], [1.0] * 6)
     (span,), _ = opened.survey(Layout("v", "t"))
-    (bins,) = opened.bins(Layout("v", "t"), Blocks(0.0, 2.0, 2), span)
+    (bins,) = opened.bins(Layout("v", "t"), Blocks(0.0, 2.0, 2), span).bins
     counts = np.bincount(bins.block, weights=bins.count, minlength=2)
     assert counts.tolist() == [2.0, 2.0]
 
@@ -66,7 +66,7 @@ def test_rows_outside_the_blocks_are_left_out_and_the_end_belongs_to_the_last():
 def test_buckets_exclude_their_lower_bound(value, bucket):
     opened = table([0.0], [value])
     (span,), _ = opened.survey(Layout("v", "t"))
-    (bins,) = opened.bins(Layout("v", "t"), Blocks(0.0, 1.0, 1), span)
+    (bins,) = opened.bins(Layout("v", "t"), Blocks(0.0, 1.0, 1), span).bins
     assert bins.bucket.tolist() == [bucket]
 
 
@@ -74,7 +74,7 @@ def test_a_failed_request_is_slower_than_any_and_adds_nothing_to_the_sum():
     opened = table([0.0, 0.5], [1.0, None])
     layout = Layout("v", "t", failed="v IS NULL")
     (span,), _ = opened.survey(layout)
-    (bins,) = opened.bins(layout, Blocks(0.0, 1.0, 1), span)
+    (bins,) = opened.bins(layout, Blocks(0.0, 1.0, 1), span).bins
     assert sorted(bins.bucket.tolist()) == [-1, OVERFLOW_BUCKET]
     assert bins.sums.tolist() == [1.0]
 
@@ -82,7 +82,7 @@ def test_a_failed_request_is_slower_than_any_and_adds_nothing_to_the_sum():
 def test_sums_are_of_blocks_without_infinite_requests():
     opened = table([0.0, 0.5, 1.0, 1.5, 3.0], [1.0, 2.0, np.inf, 0.5, 4.0])
     (span,), _ = opened.survey(Layout("v", "t"))
-    (bins,) = opened.bins(Layout("v", "t"), Blocks(0.0, 1.0, 4), span)
+    (bins,) = opened.bins(Layout("v", "t"), Blocks(0.0, 1.0, 4), span).bins
     assert bins.sums.tolist() == [3.0, 0.5, 0.0, 4.0]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 
 def numbers(column: pa.ChunkedArray) -> np.ndarray:
@@ -17,6 +19,35 @@ def numbers(column: pa.ChunkedArray) -> np.ndarray:
         return np.zeros(0, dtype=column.type.to_pandas_dtype())
     # Joined by Arrow: a segment of the log has a chunk per batch, and each costs numpy 4 µs.
     return np.array(np.from_dlpack(column.combine_chunks()))
+
+
+def raw(array: pa.Array) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Numbers, truth values or times as they lie in memory, and which are known (None: all are).
+
+    What stands where nothing is known may be anything. Times are whole ticks.
+
+    >>> numbers, known = raw(pa.array([1, None, 3]))
+    >>> numbers[known].tolist(), known.tolist()
+    ([1, 3], [True, False, True])
+    """
+    unknown, data = array.buffers()[:2]
+    known = None if unknown is None or not array.null_count else _bits(unknown, array)
+    if pa.types.is_boolean(array.type):
+        return _bits(data, array), known
+    dtype = np.dtype(np.int64 if pa.types.is_temporal(array.type) else _dtype(array.type))
+    begin = array.offset * dtype.itemsize
+    return np.frombuffer(data, dtype, len(array), begin) if len(array) else np.zeros(
+        0, dtype
+    ), known
+
+
+def _dtype(kind: pa.DataType) -> Any:  # noqa: ANN401 - numpy's
+    return kind.to_pandas_dtype()
+
+
+def _bits(buffer: pa.Buffer, array: pa.Array) -> NDArray[np.bool_]:
+    bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little")
+    return bits[array.offset : array.offset + len(array)].view(np.bool_)
 
 
 def no_rows(schema: pa.Schema) -> pa.Table:

@@ -27,6 +27,9 @@ class Table(Protocol):
     def is_number(self, column: str) -> bool:
         """Whether a column holds numbers."""
 
+    def largest(self, column: str) -> float | None:
+        """The greatest absolute number of a column's first rows, where it needs no query."""
+
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """What a query answers."""
 
@@ -94,9 +97,11 @@ def _epoch(table: Table, column: str) -> Times:
     name = f"{quote(column)}::DOUBLE"
     if table.columns[column] in {"FLOAT", "DOUBLE"}:
         name = f"(CASE WHEN isfinite({name}) THEN {name} END)"  # NaN is no time
-    sample = f"(SELECT {quote(column)} FROM {table.source} LIMIT {SAMPLE_ROWS})"
-    row = table.rows(f"SELECT max(abs({name})) FROM {sample}")[0]
-    largest = float(row[0] or 0.0)
+    largest = table.largest(column)
+    if largest is None:
+        sample = f"(SELECT {quote(column)} FROM {table.source} LIMIT {SAMPLE_ROWS})"
+        row = table.rows(f"SELECT max(abs({name})) FROM {sample}")[0]
+        largest = float(row[0] or 0.0)
     for limit, ticks, word in ((1e17, 1e9, "nano"), (1e14, 1e6, "micro"), (1e11, 1e3, "milli")):
         if largest > limit:
             return Times(column, f"({name} / {ticks!r})", f"{word}seconds since 1970", ticks)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import FileMetaData
 
 WORTH_BYTES = 1 << 20
 """Smaller files are read by DuckDB in any case, which describes them too."""
@@ -41,10 +46,14 @@ SIGNS = "*?[="
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """Types by column, in the file's order, and the number of rows."""
+    """Types by column, in the file's order, and the number of rows.
+
+    `largest`: the greatest absolute number of a column in the first row group, where it is known.
+    """
 
     columns: Mapping[str, str]
     rows: int
+    largest: Mapping[str, float]
 
 
 def footer(path: str) -> Footer | None:
@@ -61,7 +70,7 @@ def footer(path: str) -> Footer | None:
         with ParquetFile(path) as file:
             stored = [file.schema.column(i) for i in range(len(file.schema))]
             fields = list(file.schema_arrow)
-            rows = file.metadata.num_rows
+            rows, largest = file.metadata.num_rows, _largest(file.metadata)
     except (pa.ArrowException, OSError):
         return None
     if any(
@@ -75,10 +84,25 @@ def footer(path: str) -> Footer | None:
     if len({field.name.lower() for field in fields if field.name}) < len(fields):
         return None
     columns = {field.name: name for field, name in zip(fields, names, strict=True) if name}
-    return Footer(columns, rows) if len(columns) == len(fields) else None
+    return Footer(columns, rows, largest) if len(columns) == len(fields) else None
 
 
 def _name(kind: pa.DataType) -> str | None:
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         return WITH_ZONE.get(kind.unit)
     return DUCKDB_NAMES.get(kind)
+
+
+def _largest(metadata: FileMetaData) -> dict[str, float]:
+    found: dict[str, float] = {}
+    if not metadata.num_row_groups:
+        return found
+    group = metadata.row_group(0)
+    for i in range(group.num_columns):
+        chunk = group.column(i)
+        known = chunk.statistics
+        if known is not None and known.has_min_max and isinstance(known.max_raw, int | float):
+            largest = max(abs(known.min_raw), abs(known.max_raw))
+            if math.isfinite(largest):
+                found[chunk.path_in_schema] = float(largest)
+    return found

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
 class PlainColumns:
-    """The two columns of numbers that values and times are, where statistics may be asked.
+    """The columns that values, times and failures are, where a file's statistics may be asked.
 
     A value times `factor` is in base units, a time divided by `per_second` in seconds since the
-    epoch (timestamps know it themselves).
+    epoch (timestamps know it themselves). Without `time` the order of the rows is that of time;
+    `failed` is the one column that tells whether a request failed, None where none does.
     """
 
     value: str
     factor: float
-    time: str
+    time: str | None
     per_second: float = 1.0
-
-    @property
-    def columns(self) -> tuple[str, str]:
-        """Both columns."""
-        return self.value, self.time
+    failed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class Layout:
     """How to read a table: SQL expressions made by `Table`, and column names to split by.
 
     `value` yields base units; `time` seconds since the epoch or None; `failed` a boolean.
-    `plain` names the columns where no row may be failed and all are of one replica and side.
+    `plain` names the columns where all rows are of one replica and side.
     """
 
     value: str
@@ -47,7 +45,7 @@ class Layout:
 class ReplicaSpan:
     """Rows and time span of one replica (and side) inside a table.
 
-    `proven`: known from statistics, which say that no row is unusable, zero or out of order.
+    `proven`: known from a file's statistics; how many rows are bad is found when counting.
     """
 
     side: str
@@ -123,3 +121,32 @@ class Bins:
     bucket: np.ndarray
     count: np.ndarray
     sums: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """Rows of a part of a file that are unusable, and that stand after a later one."""
+
+    bad: int = 0
+    disorder: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Binned:
+    """The bins of one replica, and what only counting could tell of the parts of its file."""
+
+    bins: tuple[Bins, ...]
+    strays: Mapping[int, Stray] = field(default_factory=dict)
+
+
+def strays_together(found: Iterable[Mapping[int, Stray]]) -> Stray:
+    """All of one file, whose parts may have been looked at more than once."""
+    parts: dict[int, Stray] = {}
+    for one in found:
+        for number, stray in one.items():
+            known = parts.get(number, Stray())
+            most = max(known.bad, stray.bad), max(known.disorder, stray.disorder)
+            parts[number] = Stray(*most)
+    return Stray(
+        sum(part.bad for part in parts.values()), sum(part.disorder for part in parts.values())
+    )

@@ -1,13 +1,14 @@
 """Large Parquet files, counted row group by row group with the help of their statistics.
 
-Faster than a query: a group whose times lie in one block needs no times, and values go straight
-into counters whose number the statistics tell.
+Faster than a query: they say the span of time and of values beforehand, so that one pass over the
+columns suffices; groups outside every block are not read, and one whose times lie in one block
+needs no times.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nibai.buckets import Numbering, regular_buckets
-from nibai.histogram import SCALE, ZERO_THRESHOLD
-from nibai.store.files.layout import Bins, Blocks, Layout, PlainColumns, ReplicaSpan
+from nibai.store.engine.columns import raw
+from nibai.store.files.cells import Axis, Grids, Reader, Rows, TooManyError
+from nibai.store.files.coded import Asked, Remembered
+from nibai.store.files.layout import Binned, Blocks, Layout, ReplicaSpan, Stray
 from nibai.store.files.ticks import Clock
 
 if TYPE_CHECKING:
-    from pyarrow.parquet import ColumnChunkMetaData
+    from pyarrow.parquet import ColumnChunkMetaData, RowGroupMetaData
 
 WORTH_ROWS = 1_000_000
 """Files of fewer rows are surveyed row by row: it takes no time, and counts every disorder."""
@@ -30,11 +32,7 @@ BATCH_ROWS = 1 << 17
 """A row group of DuckDB in one go: every step of a batch waits for the interpreter, which imports
 hold meanwhile, and that costs more than arrays of 1 MiB."""
 
-MAX_CELLS = 1 << 17
-"""What the blocks of a batch are counted into at once: 1 MiB."""
-
-MAX_COUNTERS = 1 << 25
-"""256 MiB of counts; more segments than that are left to a query."""
+INT16 = 1 << 15
 
 
 class StatisticsError(Exception):
@@ -43,26 +41,32 @@ class StatisticsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A row group; `start` and `end` as its clock counts, `least` and `most` in base units."""
+    """A row group from row `first` on; `start` and `end` are its times as its clock counts.
+
+    `least` and `most` are values as they are stored, `unknown` of them are missing.
+    """
 
     number: int
+    first: int
     rows: int
     start: float
     end: float
     least: float
     most: float
+    unknown: int
 
 
 class RowGroups:
     """A Parquet file whose statistics say enough; segments are columns of text.
 
-    They say enough when every group has them for both columns and nothing is missing, all values
-    are above zero and finite, and the times of the groups follow one another. Order *within* a
-    group is not looked at: rows are binned by their time, so no result changes. NaN hides from
-    statistics and is found when counting. Raises StatisticsError otherwise.
+    They say enough when every group has the least and greatest value and time, all finite, and no
+    time is missing. Unusable rows and rows out of order are counted with the others; the order
+    within a group that lies in one block is not looked at where groups follow one another, as no
+    result depends on it. NaN hides from statistics and is found when counting. `failed` says which
+    values of the column `PlainColumns.failed` mean a failure. Raises StatisticsError otherwise.
     """
 
-    def __init__(self, path: str, layout: Layout) -> None:
+    def __init__(self, path: str, layout: Layout, failed: Asked) -> None:
         from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - small files do without
 
         if layout.plain is None:
@@ -70,227 +74,197 @@ class RowGroups:
         self._path = path
         self._plain = layout.plain
         self._segments = layout.segments
+        self._failed = Remembered(failed)
         try:
-            self._file = ParquetFile(path, read_dictionary=list(layout.segments))
-            kinds = [self._file.schema_arrow.field(name).type for name in layout.plain.columns]
+            self._file = ParquetFile(path, read_dictionary=self._texts(layout, path))
+            schema = self._file.schema_arrow
+            value = schema.field(self._plain.value).type
+            time = pa.int64() if self._plain.time is None else schema.field(self._plain.time).type
         except (pa.ArrowException, OSError, KeyError) as error:
             raise StatisticsError(path) from error
-        if not (_is_number(kinds[0]) and (_is_number(kinds[1]) or pa.types.is_timestamp(kinds[1]))):
+        if not (_is_number(value) and (_is_number(time) or pa.types.is_timestamp(time))):
             raise StatisticsError(path)
-        self._clock = Clock.of(kinds[1], layout.plain.per_second)
-        self._groups = self._proven()
-        ends = [min(g.least for g in self._groups), max(g.most for g in self._groups)]
-        self._first_bucket, last = regular_buckets(np.array(ends), SCALE).tolist()
-        self._width = last - self._first_bucket + 1
+        self._clock = Clock.of(time, self._plain.per_second)
+        self._groups = self._read_groups()
+        self._start = min(group.start for group in self._groups)
+        self._end = max(group.end for group in self._groups)
+        self._in_turn = all(
+            group.end <= following.start
+            for group, following in zip(self._groups, self._groups[1:], strict=False)
+        )
+        ends = np.array([min(g.least for g in self._groups), max(g.most for g in self._groups)])
+        least, most = (ends * self._plain.factor).tolist()
+        self._axis = Axis.between(least, most)
 
     def span(self) -> ReplicaSpan:
         """Rows and time span of the file."""
         rows = sum(group.rows for group in self._groups)
-        start, end = (
-            self._clock.seconds(time) for time in (self._groups[0].start, self._groups[-1].end)
-        )
+        if self._plain.time is None:
+            return ReplicaSpan("", "", rows, 0, None, None, 0, proven=True)
+        start, end = (self._clock.seconds(time) for time in (self._start, self._end))
         return ReplicaSpan("", "", rows, 0, start, end, 0, proven=True)
 
-    def bins(self, blocks: Blocks) -> Iterator[Bins]:
+    def bins(self, blocks: Blocks) -> Binned:
         """Additive rows by segment; rows outside the blocks are left out."""
-        grids = _Grids(blocks.count * blocks.repeats, self._width)
+        counting = _Counting(
+            Grids(blocks.count * blocks.repeats, self._axis),
+            Reader(self._plain, self._segments, self._axis, BATCH_ROWS),
+        )
         try:
-            edges = self._clock.first_at(blocks.edges)
-            work = _Work()
-            for group in self._groups:
-                self._add(group, blocks, edges, grids, work)
-        except (pa.ArrowException, OSError, ValueError) as error:
+            edges = self._edges(blocks)
+            strays = {group.number: self._add(group, blocks, edges, counting)
+                      for group in self._groups}  # fmt: skip
+        except (pa.ArrowException, OSError, ValueError, TooManyError) as error:
             raise StatisticsError(self._path) from error
-        for segment, (counts, sums) in grids.of_segments.items():
-            used = block, bucket = np.nonzero(counts)
-            yield Bins("", "", segment, block, bucket + self._first_bucket, counts[used], sums)
+        return Binned(tuple(counting.grids.bins()), strays)
 
     # -- statistics -----------------------------------------------------------------------
-    def _proven(self) -> list[_Group]:
+    def _texts(self, layout: Layout, path: str) -> list[str]:
+        """Columns of text to read as dictionaries."""
+        from pyarrow.parquet import read_schema  # noqa: PLC0415 - as ParquetFile
+
+        if self._plain.failed is None:
+            return list(layout.segments)
+        kind = read_schema(path).field(self._plain.failed).type
+        text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        return [*layout.segments, *([self._plain.failed] if text else [])]
+
+    def _read_groups(self) -> list[_Group]:
         metadata = self._file.metadata
-        groups = []
-        before = -math.inf
+        groups: list[_Group] = []
+        first = 0
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
-            chunks = [group.column(i) for i in range(group.num_columns)]
-            by_name = {chunk.path_in_schema: chunk for chunk in chunks}
-            value, time = (_range(by_name.get(name)) for name in self._plain.columns)
-            if value is None or time is None:
-                raise StatisticsError(self._path)
-            least, most = np.array(value) * self._plain.factor
-            start, end = self._clock.times(np.array(time)).tolist()
-            if least <= ZERO_THRESHOLD or not math.isfinite(most) or start < before:
-                raise StatisticsError(self._path)
-            groups.append(_Group(number, group.num_rows, start, end, least, most))
-            before = end
+            if group.num_rows:
+                groups.append(self._group(group, number, first))
+            first += group.num_rows
         if not groups:
             raise StatisticsError(self._path)
         return groups
 
+    def _group(self, group: RowGroupMetaData, number: int, first: int) -> _Group:
+        by_name = {
+            chunk.path_in_schema: chunk
+            for chunk in (group.column(i) for i in range(group.num_columns))
+        }
+        least, most, unknown = self._range(by_name.get(self._plain.value))
+        if self._plain.time is None:
+            times = [first, first + group.num_rows - 1]
+        else:
+            *times, missing = self._range(by_name.get(self._plain.time))
+            if missing:
+                raise StatisticsError(self._path)
+        start, end = self._clock.times(np.array(times)).tolist()
+        return _Group(number, first, group.num_rows, start, end, least, most, unknown)
+
+    def _range(self, chunk: ColumnChunkMetaData | None) -> tuple[Any, Any, int]:
+        """Least and greatest value of a column's part, and how many are missing."""
+        found = None if chunk is None else chunk.statistics
+        if found is None or not (found.has_min_max and found.has_null_count):
+            raise StatisticsError(self._path)
+        least, most = found.min_raw, found.max_raw
+        if not (math.isfinite(least) and math.isfinite(most)):
+            raise StatisticsError(self._path)
+        return least, most, found.null_count
+
     # -- rows -----------------------------------------------------------------------------
+    def _edges(self, blocks: Blocks) -> NDArray[Any]:
+        """Where blocks start, as the file's clock counts; without one, in rows."""
+        if self._plain.time is not None:
+            return self._clock.first_at(blocks.edges)
+        rows = sum(group.rows for group in self._groups)
+        return -(-np.arange(blocks.count + 1) * rows // blocks.count)
+
     def _add(
-        self, group: _Group, blocks: Blocks, edges: NDArray[Any], grids: _Grids, work: _Work
-    ) -> None:
+        self, group: _Group, blocks: Blocks, edges: NDArray[Any], counting: _Counting
+    ) -> Stray:
         """Count a group into the grids of its segments."""
         first, last = np.searchsorted(edges, [group.start, group.end], side="right").tolist()
         within = range(max(first - 1, 0), min(last, len(edges) - 1))
         numbers = [blocks.after(edge) for edge in within]
         if all(number is None for number in numbers):
-            return
+            counting.before = None
+            return Stray(group.unknown if self._plain.failed is None else 0)
         # Floating times are looked at in any case, NaN may be among them.
-        timeless = first == last and self._clock.ticks
-        columns = [self._plain.value, *self._segments, *([] if timeless else [self._plain.time])]
-        for batch in self._file.iter_batches(
-            BATCH_ROWS, row_groups=[group.number], columns=columns, use_threads=False
-        ):
-            rows = work.rows(batch, self._plain, self._segments, self._first_bucket)
+        timeless = self._in_turn and first == last and self._clock.ticks
+        bad, disorder, begin = 0, 0, group.first
+        for batch in self._batches(group, timeless=timeless):
+            rows = counting.reader.rows(batch, self._failures(batch))
+            bad += rows.bad
             if timeless:
-                grids.add(numbers, [0, batch.num_rows], rows)
-                continue
-            times = self._clock.times(_numbers(batch.column(self._plain.time)))
-            if not (times[1:] >= times[:-1]).all():
-                order = np.argsort(times)
-                times, rows = times[order], rows.take(order)
-            if not (group.start <= times[0] and times[-1] <= group.end):
-                raise StatisticsError(self._path)  # NaN sorts last
-            cuts = np.searchsorted(times, edges[within.start : within.stop + 1]).tolist()
-            grids.add(numbers, cuts, rows)
+                cuts, counting.before = [0, batch.num_rows], None
+            else:
+                times = self._times(batch, begin)
+                falls, ordered = counting.falls(times)
+                disorder += falls
+                if not _inside(times, group, ordered=ordered):
+                    raise StatisticsError(self._path)
+                around = edges[within.start : within.stop + 1]
+                rows, cuts = _in_order(rows, times, around, ordered=ordered)
+            counting.grids.add(numbers, cuts, rows)
+            begin += batch.num_rows
+        return Stray(bad, disorder)
+
+    def _batches(self, group: _Group, *, timeless: bool) -> Iterator[pa.RecordBatch]:
+        wanted = [self._plain.value, *self._segments, self._plain.failed]
+        wanted += [] if timeless else [self._plain.time]
+        columns = list(dict.fromkeys(name for name in wanted if name is not None))
+        yield from self._file.iter_batches(
+            BATCH_ROWS, row_groups=[group.number], columns=columns, use_threads=False
+        )
+
+    def _failures(self, batch: pa.RecordBatch) -> NDArray[np.bool_] | None:
+        if self._plain.failed is None:
+            return None
+        return self._failed.of_rows(batch.column(self._plain.failed))
+
+    def _times(self, batch: pa.RecordBatch, begin: int) -> NDArray[Any]:
+        if self._plain.time is None:
+            return np.arange(begin, begin + batch.num_rows)
+        return self._clock.times(raw(batch.column(self._plain.time))[0])
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Rows to count; `segment` numbers each row's label, where there are several (else empty)."""
+@dataclass(slots=True)
+class _Counting:
+    """One pass over a file; `before` is the time of the row above, None where it is not known."""
 
-    buckets: NDArray[np.int64]
-    values: NDArray[np.float64]
-    labels: list[str]
-    segment: NDArray[np.integer]
+    grids: Grids
+    reader: Reader
+    before: Any = None
 
-    def take(self, which: slice | NDArray[np.int64]) -> _Rows:
-        """Some of the rows, or all in another order."""
-        segment = self.segment[which] if len(self.labels) > 1 else self.segment
-        return _Rows(self.buckets[which], self.values[which], self.labels, segment)
+    def falls(self, times: NDArray[Any]) -> tuple[int, bool]:
+        """How many rows are earlier than the row above, and whether none of the batch's own is.
 
-    def table(
-        self, lengths: NDArray[np.int64], width: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Counts (stretch, bucket, segment) and sums (stretch, segment) of stretches of rows.
-
-        One pass for all of them: after every step another thread may take the interpreter.
-        Overwrites the buckets.
+        NaN is no order.
         """
-        many, stretches, cells = len(self.labels), len(lengths), self.buckets
-        if many == 1:
-            sums = np.add.reduceat(self.values, np.cumsum(lengths) - lengths)
-        else:
-            parts = np.repeat(np.arange(stretches) * many, lengths) + self.segment
-            sums = np.bincount(parts, weights=self.values, minlength=stretches * many)
-            cells *= many
-            cells += self.segment
-        if stretches > 1:
-            cells += np.repeat(np.arange(stretches) * (width * many), lengths)
-        counts = np.bincount(cells, minlength=stretches * width * many)
-        return counts.reshape(stretches, width, many), sums.reshape(stretches, many)
+        if not len(times):
+            return 0, True
+        inside = len(times) - 1 - int(np.count_nonzero(times[1:] >= times[:-1]))
+        fell = self.before is not None and bool(times[0] < self.before)
+        self.before = times[-1]
+        return inside + fell, not inside
 
 
-class _Work:
-    """Memory for what is made of a batch, used again by the next one."""
-
-    def __init__(self) -> None:
-        self._values: NDArray[np.float64] = np.empty(BATCH_ROWS)
-        self._numbering = Numbering(SCALE, BATCH_ROWS)
-
-    def rows(
-        self, batch: pa.RecordBatch, plain: PlainColumns, segments: tuple[str, ...], first: int
-    ) -> _Rows:
-        """Values in base units and their buckets, `first` being number 0."""
-        values = self._values[: batch.num_rows]
-        column = _numbers(batch.column(plain.value))
-        np.multiply(column, plain.factor, out=values, dtype=np.float64)
-        buckets = self._numbering.buckets(values)
-        buckets -= first
-        return _Rows(buckets, values, *_segments(batch, segments))
+def _inside(times: NDArray[Any], group: _Group, *, ordered: bool) -> bool:
+    """Whether all times lie where the statistics say; NaN lies nowhere."""
+    if not len(times):
+        return True
+    first, last = (times[0], times[-1]) if ordered else (times.min(), times.max())
+    return bool(group.start <= first and last <= group.end)
 
 
-class _Grids:
-    """Counts of shape (blocks, buckets) and sums of shape (blocks,), per segment."""
-
-    def __init__(self, blocks: int, width: int) -> None:
-        self._shape = blocks, width
-        self.of_segments: dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
-
-    def add(self, blocks: Sequence[int | None], cuts: Sequence[int], rows: _Rows) -> None:
-        """Add rows in order of time: those from `cuts[i]` to `cuts[i + 1]` lie in `blocks[i]`.
-
-        None is a gap, whose rows are left out. ValueError where a bucket does not exist.
-        """
-        width = self._shape[1]
-        if rows.buckets.view(np.uint64).max(initial=0) >= width:
-            raise ValueError(width)
-        filled = [i for i in range(len(blocks)) if cuts[i] < cuts[i + 1]]
-        step = max(MAX_CELLS // (width * len(rows.labels)), 1)
-        for some in (filled[i : i + step] for i in range(0, len(filled), step)):
-            lengths = np.array([cuts[i + 1] - cuts[i] for i in some])
-            within = rows.take(slice(cuts[some[0]], cuts[some[-1] + 1]))
-            counts, sums = within.table(lengths, width)
-            for label, count, total in zip(rows.labels, counts.T, sums.T, strict=True):
-                self._keep([blocks[i] for i in some], label, count.T, total)
-
-    def _keep(
-        self,
-        blocks: Sequence[int | None],
-        label: str,
-        counts: NDArray[np.int64],
-        sums: NDArray[np.float64],
-    ) -> None:
-        of_blocks, sum_of_blocks = self._of(label)
-        for i, block in enumerate(blocks):
-            if block is not None:
-                of_blocks[block] += counts[i]
-                sum_of_blocks[block] += sums[i]
-
-    def _of(self, label: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        if label not in self.of_segments:
-            if (len(self.of_segments) + 1) * math.prod(self._shape) > MAX_COUNTERS:
-                raise StatisticsError(label)
-            blocks, _ = self._shape
-            self.of_segments[label] = np.zeros(self._shape, dtype=np.int64), np.zeros(blocks)
-        return self.of_segments[label]
-
-
-# -- helpers --------------------------------------------------------------------------------
+def _in_order(
+    rows: Rows, times: NDArray[Any], edges: NDArray[Any], *, ordered: bool
+) -> tuple[Rows, list[int]]:
+    """The rows in order of their blocks, and where each block begins and the last one ends."""
+    if ordered:
+        return rows, np.searchsorted(times, edges).tolist()
+    block = np.searchsorted(edges, times, side="right")
+    # numpy sorts 16 bits by radix.
+    narrow = block.astype(np.int16) if len(edges) < INT16 else block
+    ends = np.cumsum(np.bincount(block, minlength=len(edges) + 1))
+    return rows.take(np.argsort(narrow, kind="stable")), ends[: len(edges)].tolist()
 
 
 def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_float32(kind) or pa.types.is_float64(kind))
-
-
-def _range(chunk: ColumnChunkMetaData | None) -> tuple[Any, Any] | None:
-    """Least and greatest value of a column's part; None where unknown or values are missing."""
-    found = None if chunk is None else chunk.statistics
-    if found is None or not (found.has_min_max and found.has_null_count) or found.null_count:
-        return None
-    return found.min_raw, found.max_raw
-
-
-def _numbers(array: pa.Array) -> NDArray[Any]:
-    """By DLPack, as in `rows.numbers`; timestamps as their ticks."""
-    return np.from_dlpack(array.view(pa.int64()) if pa.types.is_timestamp(array.type) else array)
-
-
-def _segments(
-    batch: pa.RecordBatch, names: tuple[str, ...]
-) -> tuple[list[str], NDArray[np.integer]]:
-    """Labels, and which of them every row has; without segments no row needs one."""
-    labels, number = [""], np.zeros(0, dtype=np.int32)
-    for name in names:
-        encoded = batch.column(name)
-        texts = [f"{name}={value}" for value in encoded.dictionary.to_pylist()]
-        code = encoded.indices
-        if code.null_count:
-            code = code.fill_null(len(texts))
-            texts.append(f"{name}=")
-        codes = _numbers(code)
-        number = codes if len(labels) == 1 else number.astype(np.int64) * len(texts) + codes
-        labels = [f"{label},{text}" if label else text for label in labels for text in texts]
-    return labels, number

@@ -23,8 +23,8 @@ from nibai.store.engine.columns import numbers
 from nibai.store.engine.sql import literal, quote, text
 from nibai.store.files.bins import BUCKETS, bad, bins_query
 from nibai.store.files.column_sql import Times, times_of, value_sql
-from nibai.store.files.footer import WORTH_BYTES, footer
-from nibai.store.files.layout import Bins, Blocks, Layout, ReplicaSpan
+from nibai.store.files.footer import WORTH_BYTES, Footer, footer
+from nibai.store.files.layout import Binned, Bins, Blocks, Layout, ReplicaSpan
 from nibai.store.files.row_groups import WORTH_ROWS, RowGroups, StatisticsError
 
 if TYPE_CHECKING:
@@ -43,15 +43,15 @@ NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUB
 class Table:
     """A file or an Arrow table opened for reading; `name` is what messages call it.
 
-    `parquet` is the path of a Parquet file, `known_rows` what its footer says of them. Threads may
-    share it: one query runs at a time.
+    `parquet` is the path of a Parquet file, `footer` what is known of it without a query. Threads
+    may share it: one query runs at a time.
     """
 
     name: str
     source: str
     columns: dict[str, str] = field(default_factory=dict)
     parquet: str | None = None
-    known_rows: int | None = None
+    footer: Footer | None = None
     _opened: duckdb.DuckDBPyConnection | None = field(default=None, repr=False, compare=False)
     _lost: int = field(default=0, repr=False, compare=False)
     _busy: Lock = field(default_factory=Lock, repr=False, compare=False)
@@ -65,7 +65,7 @@ class Table:
 
     def count(self) -> int:
         """Rows of the table."""
-        return int(self._one("SELECT count(*)")[0]) if self.known_rows is None else self.known_rows
+        return int(self._one("SELECT count(*)")[0]) if self.footer is None else self.footer.rows
 
     def rejected(self) -> int:
         """Lines of a CSV file that do not fit its columns; they are left out.
@@ -89,13 +89,13 @@ class Table:
         return None if row[0] is None else float(row[0])
 
     def distinct(self, column: str, limit: int) -> list[str]:
-        """Up to `limit` distinct values as text, in order of first appearance."""
+        """Up to `limit` distinct values as text, no matter which."""
+        name = quote(column)
         sql = (
-            f"SELECT v FROM (SELECT {quote(column)}::VARCHAR AS v, min(rowid_) AS r FROM "
-            f"(SELECT {quote(column)}, row_number() OVER () AS rowid_ FROM {self.source}) "
-            f"GROUP BY 1) ORDER BY r LIMIT {limit}"
+            f"SELECT DISTINCT {name}::VARCHAR FROM {self.source} WHERE {name} IS NOT NULL "
+            f"LIMIT {limit}"
         )
-        return [row[0] for row in self.rows(sql) if row[0] is not None]
+        return [row[0] for row in self.rows(sql)]
 
     # -- expressions ----------------------------------------------------------------------
     def value_sql(self, column: str, factor: float | None) -> str:
@@ -108,6 +108,10 @@ class Table:
     def times(self, column: str) -> Times:
         """How to read a column of times; UsageError for what is none."""
         return times_of(self, column)
+
+    def largest(self, column: str) -> float | None:
+        """The greatest absolute number of a column's first rows, where it needs no query."""
+        return None if self.footer is None else self.footer.largest.get(column)
 
     def ok_sql(self, expression: str) -> str:
         """A user's boolean expression, checked on a locked connection that holds only the rows."""
@@ -128,7 +132,7 @@ class Table:
                 f"{self.name}: --ok {expression!r} is not a boolean expression over its columns "
                 f"({', '.join(sorted(self.columns))}): {text}"
             ) from error
-        self.source, self.parquet, self.known_rows = "checked_rows", None, None
+        self.source, self.parquet, self.footer = "checked_rows", None, None
         return "coalesce(NOT nibai_ok_, true)"
 
     def _lock(self) -> None:
@@ -149,12 +153,13 @@ class Table:
     ) -> tuple[list[ReplicaSpan], int]:
         """Every replica's rows and time span, and how many rows stand before the row above.
 
-        Large Parquet files are taken at their statistics' word; `bins` raises StatisticsError
-        where the rows contradict it, and then the rows themselves must be surveyed.
+        Large Parquet files are taken at their statistics' word, and `bins` tells what that leaves
+        out. It raises StatisticsError where the rows contradict it, and then the rows themselves
+        must be surveyed.
         """
         if by_statistics and self._large(layout):
             with suppress(StatisticsError):
-                return [RowGroups(str(self.parquet), layout).span()], 0
+                return [self._row_groups(layout).span()], 0
         if layout.time is not None and not (layout.side or layout.replica):
             return self._one_pass(layout)
         return self._spans(layout), self._disorder(layout)
@@ -209,12 +214,24 @@ class Table:
         layout: Layout,
         blocks: Blocks,
         span: ReplicaSpan,
-    ) -> Iterator[Bins]:
+    ) -> Binned:
         """Additive rows of one replica by segment; rows outside the blocks are left out."""
         if span.proven:
-            return RowGroups(str(self.parquet), layout).bins(blocks)
+            return self._row_groups(layout).bins(blocks)
         found = self._arrow(bins_query(layout, self.source, blocks, span))
-        return _by_segment(found, layout.segments, span, blocks.count * blocks.repeats)
+        blocks_together = blocks.count * blocks.repeats
+        return Binned(tuple(_by_segment(found, layout.segments, span, blocks_together)))
+
+    def _row_groups(self, layout: Layout) -> RowGroups:
+        return RowGroups(str(self.parquet), layout, lambda values: self._failures(layout, values))
+
+    def _failures(self, layout: Layout, values: pa.Array) -> np.ndarray:
+        """Which values of the column that tells of failures mean one."""
+        connection = _connect()
+        name = "" if layout.plain is None else str(layout.plain.failed)
+        connection.register("met_values", pa.table({name: values}))
+        rows = connection.execute(f"SELECT {layout.failed} FROM met_values").fetchall()
+        return np.array([bool(row[0]) for row in rows], dtype=np.bool_)
 
     # -- DuckDB ---------------------------------------------------------------------------
     def _relation(self) -> duckdb.DuckDBPyRelation:
@@ -265,7 +282,7 @@ def open_file(path: Path, kind: str, name: str) -> Table:
     if parquet is not None and path.stat().st_size >= WORTH_BYTES:
         known = footer(parquet)
         if known is not None:
-            return Table(name, source, dict(known.columns), parquet, known.rows)
+            return Table(name, source, dict(known.columns), parquet, known)
     return _described(Table(name, source, parquet=parquet))
 
 
