@@ -131,8 +131,8 @@ class Reader:
         # NaN is not above anything.
         if known is not None or failed is not None or not values.min(initial=1.0) > ZERO_THRESHOLD:
             odd, bad = self._mark(place, values, known, failed)
-        beyond = place.view(np.uint64) >= self._axis.regular
-        if (beyond if odd is None else beyond & ~odd).any():
+        regular = place.view(np.uint64) if odd is None else place[~odd].view(np.uint64)
+        if regular.max(initial=0) >= self._axis.regular:
             raise ValueError(self._plain.value)
         return Rows(place, values, *labels, bad)
 
