@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pydantic import Field
@@ -76,6 +77,7 @@ class Cluster:
         """
         until = self._clock() + self._keep
         body = [api_alert(alert, until) for alert in notice.alerts]
+        body += [api_alert(one, until) for one in _before(notice, self._clock())]
         problems: list[NotifyError] = []
         for url in self._urls:
             try:
@@ -87,6 +89,17 @@ class Cluster:
         for problem in problems:
             LOG.warning("a member of the cluster was not told: %s", problem)
         return None
+
+
+def _before(notice: Notice, now: float) -> list[Alert]:
+    """Alerts as they were until another severity made them others there: those are over."""
+    found = []
+    for alert in notice.alerts:
+        was = notice.severity_before(alert)
+        if was is not None:
+            labels = {**alert.labels, "severity": was.value}
+            found.append(replace(alert, labels=labels, state=AlertState.RESOLVED, changed_at=now))
+    return found
 
 
 def api_alert(alert: Alert, open_until: float) -> dict[str, object]:

@@ -6,11 +6,12 @@
 - An undecided claim is silent until its deadline. What the anytime-valid path has decided stays.
 - What detectors noticed fires until a claimed change explains it, or 7 days passed.
 - An alert is found again by its labels; what was resolved for good does not fire again.
+- A rule file that gives a claim another severity or name goes on with the alert that there is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from alerts import wishes
@@ -38,16 +39,19 @@ def advance(
     claims as they are.
     """
     before = {alert.fingerprint: alert for alert in known}
-    after: dict[str, Alert] = {}
-    for wish in (
+    wished = (
         *wishes.claims(rules, seen),
         *wishes.collectors(quiet, seen),
         *wishes.detections(detected, seen),
-    ):
-        fingerprint = wish.alert.fingerprint
-        found = _step(before.get(fingerprint), wish, seen.at)
+    )
+    after: dict[str, Alert] = {}
+    for wish, one in _paired(wished, before):
+        found = _step(one, wish, seen.at)
+        if found is not None and one is None and found.fingerprint in before:
+            # Another alert began under this name.
+            found = replace(found, began_as=f"{found.digest}-{seen.at:.0f}")
         if found is not None:
-            after[fingerprint] = replace(found, missing_since=None)
+            after[found.fingerprint] = replace(_as_wished(found, wish), missing_since=None)
     for fingerprint, alert in before.items():
         change = alert.labels.get("change")
         unseen = change in seen.unseen or (change is not None and not seen.looked)
@@ -68,6 +72,50 @@ def forgotten(known: Iterable[Alert], seen: Round) -> list[str]:
         and alert.labels.get("change") not in followed
         and seen.at - alert.changed_at > EXPIRES_SECONDS
     ]
+
+
+def _paired(
+    wished: Sequence[Wish], before: Mapping[str, Alert]
+) -> Iterable[tuple[Wish, Alert | None]]:
+    """Each wish with the alert that it is about: of its labels, or of others but the same thing."""
+    by_labels = {alert.digest: alert for alert in before.values()}
+    found = [by_labels.get(wish.alert.digest) for wish in wished]
+    taken = {alert.fingerprint for alert in found if alert is not None}
+    kin: dict[frozenset[tuple[str, str]], list[Alert]] = {}
+    for alert in before.values():
+        if alert.fingerprint not in taken and alert.state is not AlertState.RESOLVED:
+            kin.setdefault(_thing(alert), []).append(alert)
+    for wish, same in zip(wished, found, strict=True):
+        yield wish, _adopted(kin.get(_thing(wish.alert), []), wish) if same is None else same
+
+
+def _thing(alert: Alert) -> frozenset[tuple[str, str]]:
+    """The labels that a rule file cannot change."""
+    chosen = ("severity", "claim")
+    return frozenset(pair for pair in alert.labels.items() if pair[0] not in chosen)
+
+
+def _adopted(kin: list[Alert], wish: Wish) -> Alert | None:
+    """The alert of the same sentence, once."""
+    if not kin:
+        return None
+    sentence = wish.facts().get("sentence")
+    same = next((one for one in kin if one.annotations.get("sentence") == sentence), None)
+    if same is not None:
+        kin.remove(same)
+    return same
+
+
+def _as_wished(alert: Alert, wish: Wish) -> Alert:
+    """With the labels of the rule file as it is now, unless it is over: receivers know it so."""
+    if alert.labels == wish.alert.labels or alert.state is AlertState.RESOLVED:
+        return alert
+    return replace(
+        alert,
+        labels=wish.alert.labels,
+        severity=wish.alert.severity,
+        began_as=alert.fingerprint,
+    )
 
 
 def _step(before: Alert | None, wish: Wish, at: float) -> Alert | None:
@@ -92,6 +140,7 @@ def _begun(before: Alert | None, wish: Wish, at: float) -> Alert | None:
         changed_at=at,
         fired_at=fired,
         annotations=wish.facts(),
+        began_as=None if before is None else before.began_as,
     )
 
 

@@ -15,7 +15,7 @@ from pydantic import model_validator
 from alerts import http, options, slack_blocks, words
 from nibai.config import SecretReference, Section
 from nibai.errors import NotifyError, PluginError
-from nibai.model import Alert, AlertState, Notice
+from nibai.model import Alert, AlertState, Notice, Severity
 from nibai.protocols import Notifier, Surroundings
 
 if TYPE_CHECKING:
@@ -115,7 +115,11 @@ class Bot:
         where = self._told(notice)
         try:
             for alert in notice.news:
-                self._answer(where, alert, again=bool(notice.told))
+                was = notice.severity_before(alert)
+                if was is None:
+                    self._answer(where, alert, again=bool(notice.told))
+                else:
+                    self._reword(where, alert, was)
         except NotifyError as error:
             error.message_id = where
             raise
@@ -155,6 +159,21 @@ class Bot:
         )
         if firing and self._options.chart:
             self._draw(channel, ts, alert)
+
+    def _reword(self, where: str, alert: Alert, was: Severity) -> None:
+        """Say in the thread that the severity is another; the evidence is there already."""
+        if not self._options.thread:
+            return
+        channel, _, ts = where.partition("/")
+        louder = list(Severity).index(alert.severity) < list(Severity).index(was)
+        text = slack_blocks.escaped(words.severity_changed(alert, was))
+        self._call(
+            self._client.chat_postMessage,
+            channel=channel,
+            thread_ts=ts,
+            reply_broadcast=louder,
+            text=text,
+        )
 
     def _draw(self, channel: str, ts: str, alert: Alert) -> None:
         picture = self._drawn(alert.annotations.get("audit", ""))

@@ -79,7 +79,7 @@ def message(notice: Notice, topic: str) -> dict[str, Any]:
         },
     }
     if topic.endswith(".fifo"):
-        states = "-".join(f"{a.fingerprint}.{a.state.value}" for a in notice.news[:4])
+        states = "-".join(f"{a.digest}.{a.state.value}" for a in notice.news[:4])
         last = max(alert.changed_at for alert in notice.alerts)
         found["MessageGroupId"] = re.sub(r"[^A-Za-z0-9_.:-]", "_", notice.group)[:128]
         found["MessageDeduplicationId"] = f"{states}-{last:.0f}"[-128:]

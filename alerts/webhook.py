@@ -96,7 +96,7 @@ def cloud_event(alert: Alert) -> dict[str, object]:
     about = alert.labels.get("endpoint") or alert.labels.get("collector")
     return {
         "specversion": "1.0",
-        "id": f"{alert.fingerprint}-{alert.state.value}-{alert.changed_at:.0f}",
+        "id": f"{alert.fingerprint}-{alert.state.value}-{alert.changed_at:.0f}{_louder(alert)}",
         "source": "/nibai",
         "type": f"dev.nibai.{kind}",
         # A subject must not be empty.
@@ -105,6 +105,11 @@ def cloud_event(alert: Alert) -> dict[str, object]:
         "datacontenttype": "application/json",
         "data": {**_alert(alert), "resolution": alert.resolution and alert.resolution.value},
     }
+
+
+def _louder(alert: Alert) -> str:
+    """A part of the id where another severity or name makes it another event."""
+    return "" if alert.began_as is None else f"-{alert.digest}"
 
 
 def _alert(alert: Alert) -> dict[str, object]:

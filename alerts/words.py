@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alerts.figures import moment
-from nibai.model import Alert, AlertState, Notice, Resolution
+from nibai.model import Alert, AlertState, Notice, Resolution, Severity
 
 MARKS = {AlertState.FIRING: "✘", AlertState.RESOLVED: "✔", AlertState.PENDING: "…"}
 
@@ -50,6 +50,11 @@ def line(alert: Alert) -> str:
     if alert.state is AlertState.RESOLVED and alert.resolution is not None:
         return f"{MARKS[alert.state]} {state} ({ENDED[alert.resolution]}): {title}"
     return f"{MARKS[alert.state]} {alert.severity.value.upper()}: {title}"
+
+
+def severity_changed(alert: Alert, was: Severity) -> str:
+    """What is said of an alert that fires on and is louder or quieter than it was."""
+    return f"{line(alert)} (was {was.value}: the rule file says so now)"
 
 
 def parts(alert: Alert) -> list[tuple[str, str]]:

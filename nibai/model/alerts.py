@@ -20,7 +20,7 @@ class AlertState(StrEnum):
 
 
 class Severity(StrEnum):
-    """How loud an alert is; it never changes inside one alert."""
+    """How loud an alert is; only another rule file changes it inside one alert."""
 
     CRITICAL = "critical"
     WARNING = "warning"
@@ -47,7 +47,8 @@ class Alert:
     detection, moved, severity): they identify the alert, and a number among them would make a new
     one every time. Estimates, intervals and sentences are `annotations`. `fired_at` is None for one
     that never fired: nobody is told of it. `missing_since`: looks have not shown its claim since
-    then. Times are seconds since the epoch.
+    then. `began_as` is the fingerprint of the labels that it began with, where the rule file has
+    given it another severity or name since. Times are seconds since the epoch.
     """
 
     labels: Mapping[str, str]
@@ -59,10 +60,16 @@ class Alert:
     resolution: Resolution | None = None
     fired_at: float | None = None
     missing_since: float | None = None
+    began_as: str | None = None
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that depend on the labels alone."""
+        """Sixteen hexadecimal digits that depend on the labels alone that it began with."""
+        return self.began_as or self.digest
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits of the labels that it has now."""
         text = json.dumps(sorted(self.labels.items()), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -80,19 +87,30 @@ class Notice:
     """What one receiver is to be told now: the alerts of one group, in the order they began.
 
     `told` holds the state in which the receiver knows an alert (by fingerprint); one that is
-    missing is news. `message_id` is what the notifier answered when it last told this group; None:
-    no message is open.
+    missing is news. `told_as` holds the severity that it knows, where it is known. `message_id` is
+    what the notifier answered when it last told this group; None: no message is open.
     """
 
     group: str
     alerts: tuple[Alert, ...]
     told: Mapping[str, AlertState] = field(default_factory=dict)
     message_id: str | None = None
+    told_as: Mapping[str, Severity] = field(default_factory=dict)
 
     @property
     def news(self) -> tuple[Alert, ...]:
-        """Alerts that the receiver does not know in their present state."""
-        return tuple(a for a in self.alerts if self.told.get(a.fingerprint) is not a.state)
+        """Alerts that the receiver does not know in their present state or severity."""
+        return tuple(
+            a
+            for a in self.alerts
+            if self.told.get(a.fingerprint) is not a.state or self.severity_before(a) is not None
+        )
+
+    def severity_before(self, alert: Alert) -> Severity | None:
+        """The severity that the receiver knows of an alert that fires on with another one."""
+        told = self.told_as.get(alert.fingerprint, alert.severity)
+        known = self.told.get(alert.fingerprint) is alert.state is AlertState.FIRING
+        return told if known and told is not alert.severity else None
 
     @property
     def firing(self) -> tuple[Alert, ...]:

@@ -148,6 +148,7 @@ class Courier:
             )
             return self._failed(receiver, claimed, notice, broken, now)
         told = {alert.fingerprint: alert.state for alert in notice.alerts}
+        told_as = {alert.fingerprint: alert.severity for alert in notice.alerts}
         table.put_delivery(
             self.state,
             Delivery(
@@ -157,6 +158,7 @@ class Courier:
                 message_id if message_id is not None else notice.message_id,
                 due_at=now,
                 told_at=now,
+                told_as={**claimed.told_as, **told_as},
             ),
         )
         self._failures.pop(receiver.name, None)

@@ -24,10 +24,11 @@ def notice_for(
     a message is open everything of the group belongs to it; afterwards news begin another.
     """
     told = delivery.told
+    everything = Notice(delivery.group, tuple(alerts), told, told_as=delivery.told_as)
     audible = [
         alert for alert in alerts if told.get(alert.fingerprint) or _audible(alert, silences, now)
     ]
-    news = [alert for alert in audible if told.get(alert.fingerprint) is not alert.state]
+    news = [alert for alert in audible if alert in everything.news]
     open_ = any(state is AlertState.FIRING for state in told.values())
     if not news and not (open_ and _to_repeat(delivery, now, repeat_seconds)):
         return None
@@ -35,7 +36,8 @@ def notice_for(
     kept = {a.fingerprint: told[a.fingerprint] for a in belong if a.fingerprint in told}
     # A failed delivery may have told the message, only not all that belongs to it.
     message_id = delivery.message_id if open_ or delivery.problem is not None else None
-    return Notice(delivery.group, tuple(belong), kept, message_id)
+    told_as = {key: delivery.told_as[key] for key in kept if key in delivery.told_as}
+    return Notice(delivery.group, tuple(belong), kept, message_id, told_as)
 
 
 def _audible(alert: Alert, silences: Sequence[Silence], now: float) -> bool:

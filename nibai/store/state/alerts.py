@@ -23,7 +23,8 @@ SILENCES_KEPT_SECONDS = 30 * 86400.0
 class Delivery:
     """How far a receiver was told of a group of alerts, and when it is to be tried again.
 
-    `told`: fingerprint and the state that was told. `problem` is why the last attempt failed.
+    `told`: fingerprint and the state that was told, `told_as` the severity. `problem` is why the
+    last attempt failed.
     """
 
     group: str
@@ -34,6 +35,7 @@ class Delivery:
     attempts: int = 0
     told_at: float | None = None
     problem: str | None = None
+    told_as: Mapping[str, Severity] = field(default_factory=dict)
 
 
 Step = Callable[[list[Alert]], tuple[Sequence[Alert], Sequence[str]]]
@@ -160,7 +162,12 @@ def _alert(text: str) -> Alert:
 
 
 def _delivery_row(one: Delivery) -> dict[str, object]:
-    document = {"told": dict(one.told), "told_at": one.told_at, "problem": one.problem}
+    document = {
+        "told": dict(one.told),
+        "told_as": dict(one.told_as),
+        "told_at": one.told_at,
+        "problem": one.problem,
+    }
     return {
         "told_together": one.group,
         "receiver": one.receiver,
@@ -183,6 +190,8 @@ def _delivery(row: sa.Row[tuple[object, ...]]) -> Delivery:
         attempts=row.attempts,
         told_at=document["told_at"],
         problem=document["problem"],
+        # What was told before severities were kept has none.
+        told_as={key: Severity(value) for key, value in document.get("told_as", {}).items()},
     )
 
 
