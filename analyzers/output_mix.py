@@ -28,8 +28,8 @@ from nibai.model import (
 from nibai.predictions import EvidenceLevel, PredictionSample
 from nibai.stats.block_intervals import MIN_BLOCKS, Differences
 from nibai.stats.flip_margins import margins_of
-from nibai.stats.mix import FULL_COVERAGE, PARTIAL_COVERAGE
 from nibai.stats.reweight import MIN_ROWS
+from nibai.stats.shares import FULL_COVERAGE, PARTIAL_COVERAGE
 from nibai.stats.unpaired import MixEffect, mix_effect, within_segment
 
 NAME = "predictions"

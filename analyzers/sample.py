@@ -15,19 +15,13 @@ from nibai.histogram import BlockHistograms, merge
 from nibai.model import Claim, Comparison, RecordedAs, Side, UnitKind, WindowKind
 from nibai.stats.as_one import as_one_segment
 from nibai.stats.cells import Load, LoadCells, load_cells, load_of, replica_strata
-from nibai.stats.mix import (
-    MIN_REQUESTS,
-    MixAnalysis,
-    analyse_mix,
-    common_support,
-    shares,
-    standardised,
-)
+from nibai.stats.mix import MixAnalysis, analyse_mix
 from nibai.stats.past_windows import PastPairs
 from nibai.stats.ratio import PairedScores, RatioInterval
 from nibai.stats.recorded import RecordingError
 from nibai.stats.recorded_sides import RecordedSides, recorded_as
 from nibai.stats.replication import RunInterval, run_interval
+from nibai.stats.shares import MIN_REQUESTS, common_support, shares
 from nibai.stats.sides import (
     Segments,
     below_share,
@@ -38,6 +32,7 @@ from nibai.stats.sides import (
     requests,
     run_log2_quantiles,
 )
+from nibai.stats.standardised import standardised
 
 _T = TypeVar("_T")
 

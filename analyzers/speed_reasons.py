@@ -10,7 +10,7 @@ from analyzers.sample import Sample
 from analyzers.speed_reading import Reading, threshold_of
 from analyzers.wording import duration_text, interval_text, promised, subject
 from nibai.model import Claim, Promise, Reason, ReasonCode
-from nibai.stats.mix import Scope
+from nibai.stats.shares import Scope
 
 
 def support_gate(claim: Claim, sample: Sample, reading: Reading) -> Reason | None:

@@ -27,7 +27,7 @@ from nibai.stats.cells import load_of
 from nibai.stats.floors import raw_floor
 from nibai.stats.inversion import RatioInterval
 from nibai.stats.load_rows import load_rows
-from nibai.stats.mix import MixAnalysis, analyse_mix, standardised
+from nibai.stats.mix import MixAnalysis, analyse_mix
 from nibai.stats.ratio import pbs_ar_many
 from nibai.stats.recorded import RecordingError, Span
 from nibai.stats.recorded_sides import RecordedSides, recorded_as
@@ -40,6 +40,7 @@ from nibai.stats.sides import (
     run_log2_quantiles,
     whole,
 )
+from nibai.stats.standardised import standardised
 from nibai.stats.unit_rows import unit_rows
 
 CURVE = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)

@@ -10,33 +10,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
-from nibai.histogram import BlockHistograms, merge
 from nibai.stats.cells import Load, LoadCells
 from nibai.stats.inversion import PairedScores, RatioInterval
-from nibai.stats.ratio import paired
-from nibai.stats.score import ScoreTable, standardised_table
-
-MIN_REQUESTS = 100
-"""Requests per side below which a segment is not compared (design choice)."""
-
-FULL_COVERAGE = 0.9
-PARTIAL_COVERAGE = 0.5
+from nibai.stats.score import ScoreTable
+from nibai.stats.shares import (
+    MIN_REQUESTS,
+    Scope,
+    Segments,
+    common_support,
+    requests_of,
+    scope_of,
+    shares,
+)
+from nibai.stats.standardised import at_shares, pooled
 
 VISIBLE = math.log2(1.05)
 """Nearer to 1 than the default margin a ratio is on neither side: drift that all segments share
 would otherwise raise the Simpson flag whenever the mix shifts."""
-
-Segments = Mapping[str, BlockHistograms]
-
-
-class Scope(StrEnum):
-    """What a like-for-like verdict may speak about, given the coverage of the kept segments."""
-
-    ALL_TRAFFIC = "all traffic"
-    KEPT_SEGMENTS = "the kept segments"
-    NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,44 +78,6 @@ class MixAnalysis:
     decomposition: Decomposition
 
 
-def scope_of(coverage: tuple[float, float]) -> Scope:
-    """All traffic from 90 % coverage on both sides on, the kept segments from 50 % on."""
-    least = min(coverage)
-    if least >= FULL_COVERAGE:
-        return Scope.ALL_TRAFFIC
-    return Scope.KEPT_SEGMENTS if least >= PARTIAL_COVERAGE else Scope.NOTHING
-
-
-def common_support(
-    baseline: Segments, candidate: Segments, min_requests: int = MIN_REQUESTS
-) -> tuple[str, ...]:
-    """Segments with enough requests on both sides, in the baseline's order."""
-    return common_names(_sizes(baseline), _sizes(candidate), min_requests)
-
-
-def shares(segments: Segments, kept: Sequence[str]) -> dict[str, float]:
-    """Request shares of the kept segments, summing to 1."""
-    return shares_of(_sizes(segments), kept)
-
-
-def common_names(
-    baseline: Mapping[str, int], candidate: Mapping[str, int], least: int = MIN_REQUESTS
-) -> tuple[str, ...]:
-    """Segments with enough requests on both sides, from their numbers of requests."""
-    enough = max(least, 1)
-    return tuple(
-        name
-        for name, size in baseline.items()
-        if name in candidate and min(size, candidate[name]) >= enough
-    )
-
-
-def shares_of(sizes: Mapping[str, int], kept: Sequence[str]) -> dict[str, float]:
-    """Shares of the kept segments, summing to 1, from their numbers of requests."""
-    total = sum(sizes[name] for name in kept)
-    return {name: sizes[name] / total for name in kept}
-
-
 def decompose(
     baseline: Segments, candidate: Segments, p: float, *, min_requests: int = MIN_REQUESTS
 ) -> Decomposition:
@@ -133,6 +86,7 @@ def decompose(
     The Simpson flag here is that of the segments (all of them on the other side of 1 than the raw
     ratio) whatever the noise; `analyse_mix` knows the intervals and is the one to show.
 
+    >>> from nibai.histogram import BlockHistograms
     >>> fast, slow = (BlockHistograms.from_values([v] * 900) for v in (0.1, 1.0))
     >>> some = {"short": fast, "long": slow}
     >>> terms = decompose(some, some, 0.5)
@@ -140,51 +94,6 @@ def decompose(
     (0.0, 0.0, 0.0, 0.0)
     """
     return _Mix(baseline, candidate, min_requests).decomposition(p)
-
-
-def standardised_interval(
-    baseline: Segments,
-    candidate: Segments,
-    p: float,
-    *,
-    level: float = 0.95,
-    critical: float | None = None,
-    min_requests: int = MIN_REQUESTS,
-    weights: Mapping[str, float] | None = None,
-) -> RatioInterval | None:
-    """Like-for-like interval of one quantile, None without a common segment.
-
-    `weights` fixes the segment shares (default: the baseline's); with fixed weights swapping the
-    sides mirrors the interval.
-    """
-    pair = standardised(baseline, candidate, min_requests=min_requests, weights=weights)
-    return None if pair is None else pair.intervals([p], level=level, critical=critical)[0]
-
-
-def standardised(
-    baseline: Segments,
-    candidate: Segments,
-    *,
-    min_requests: int = MIN_REQUESTS,
-    weights: Mapping[str, float] | None = None,
-    groups: Mapping[str, str] | None = None,
-    load: Load | None = None,
-    ceiling_log2: float | None = None,
-) -> PairedScores | None:
-    """Both sides at the same segment shares, ready for intervals and p-values.
-
-    A single kept segment uses the score of section 5, so that raw and like-for-like agree. `load`
-    (the same sides by stratum) holds their loads alike too.
-    """
-    kept = common_support(baseline, candidate, min_requests)
-    if not kept:
-        return None
-    cells = None if load is None else load.cells(kept)
-    if load is not None and cells is not None:
-        first, second = cells.cut(load.first), cells.cut(load.second)
-        return _paired(first, second, cells.weights, ceiling_log2, cells.groups)
-    fixed = shares(baseline, kept) if weights is None else _normalised(weights, kept)
-    return _paired(baseline, candidate, fixed, ceiling_log2, groups)
 
 
 def analyse_mix(
@@ -237,20 +146,20 @@ class _Mix:
         load: Load | None = None,
     ) -> None:
         self.kept = common_support(baseline, candidate, min_requests)
-        self.raw = _pooled(baseline, candidate)
+        self.raw = pooled(baseline, candidate)
         totals = (self.raw.baseline.requests, self.raw.candidate.requests)
         own, other = ({name: side[name] for name in self.kept} for side in (baseline, candidate))
         self.coverage = _coverage((own, other), totals)
         self.like_for_like: PairedScores | None = None
         if not self.kept:
             return
-        self._own = _pooled(own, other) if self._partial(baseline, candidate) else self.raw
-        self._at_mix = _paired(own, other, shares(own, self.kept))
-        self._at_other_mix = _paired(own, other, shares(other, self.kept))
+        self._own = pooled(own, other) if self._partial(baseline, candidate) else self.raw
+        self._at_mix = at_shares(own, other, shares(own, self.kept))
+        self._at_other_mix = at_shares(own, other, shares(other, self.kept))
         self._cells = None if load is None else load.cells(self.kept)
         self.like_for_like, self._reverse = self._matched(load, self._cells)
         self._segments = {
-            name: _pooled({name: own[name]}, {name: other[name]}) for name in self.kept
+            name: pooled({name: own[name]}, {name: other[name]}) for name in self.kept
         }
 
     def _matched(
@@ -261,7 +170,7 @@ class _Mix:
             return self._at_mix, self._at_other_mix
         first, second = cells.cut(load.first), cells.cut(load.second)
         default, reverse = (
-            _paired(first, second, weights, groups=cells.groups)
+            at_shares(first, second, weights, groups=cells.groups)
             for weights in (cells.weights, cells.reverse)
         )
         return default, reverse
@@ -309,31 +218,6 @@ def _all_opposite(raw: float, ratios: Sequence[float]) -> bool:
     return below or (raw < -VISIBLE and all(ratio > VISIBLE for ratio in ratios))
 
 
-def _paired(
-    baseline: Segments,
-    candidate: Segments,
-    weights: Mapping[str, float],
-    ceiling_log2: float | None = None,
-    groups: Mapping[str, str] | None = None,
-) -> PairedScores:
-    """Both sides at the given shares of the segments that `weights` names."""
-    chosen = [{name: side[name] for name in weights} for side in (baseline, candidate)]
-    if len(weights) == 1:
-        return _pooled(*chosen, ceiling_log2=ceiling_log2)
-    scale = min(part.scale for side in chosen for part in side.values())
-    first, second = (
-        standardised_table({k: v.downscale(scale) for k, v in side.items()}, weights, groups)
-        for side in chosen
-    )
-    return PairedScores(first, second, ceiling_log2=ceiling_log2)
-
-
-def _pooled(
-    baseline: Segments, candidate: Segments, *, ceiling_log2: float | None = None
-) -> PairedScores:
-    return paired(merge(baseline.values()), merge(candidate.values()), ceiling_log2=ceiling_log2)
-
-
 def _quantiles(pair: PairedScores, p: float) -> tuple[float, float]:
     return _quantile(pair.baseline, p), _quantile(pair.candidate, p)
 
@@ -345,23 +229,7 @@ def _quantile(side: ScoreTable, p: float) -> float:
 
 def _coverage(parts: Sequence[Segments], totals: tuple[int, int]) -> tuple[float, float]:
     first, second = (
-        sum(map(_size, side.values())) / total if total else 0.0
+        sum(map(requests_of, side.values())) / total if total else 0.0
         for side, total in zip(parts, totals, strict=True)
     )
     return first, second
-
-
-def _normalised(weights: Mapping[str, float], kept: Sequence[str]) -> dict[str, float]:
-    chosen = {name: weights.get(name, 0.0) for name in kept}
-    total = sum(chosen.values())
-    if total <= 0:
-        raise ValueError("the given weights leave out every segment that both sides have")
-    return {name: weight / total for name, weight in chosen.items() if weight > 0}
-
-
-def _sizes(segments: Segments) -> dict[str, int]:
-    return {name: _size(histograms) for name, histograms in segments.items()}
-
-
-def _size(histograms: BlockHistograms) -> int:
-    return int(histograms.n.sum())

@@ -14,8 +14,8 @@ import numpy as np
 
 from nibai.histogram import Float64Array
 from nibai.stats.block_intervals import Differences, differences
-from nibai.stats.mix import Scope, common_names, scope_of, shares_of
 from nibai.stats.output_blocks import Int64Array
+from nibai.stats.shares import Scope, common_names, scope_of, shares_of
 
 Cells = Mapping[str, Int64Array]
 """Answers by segment, block and class: each an array (G, K)."""

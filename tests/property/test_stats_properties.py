@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from nibai.histogram import SCALE, BlockHistograms, concatenate, merge
 from nibai.model import Verdict
-from nibai.stats.mix import analyse_mix, decompose, shares, standardised
+from nibai.stats.mix import analyse_mix, decompose
 from nibai.stats.ratio import paired, pbs_ar, pbs_ar_many
 from nibai.stats.replication import run_interval
 from nibai.stats.score import pooled_table
+from nibai.stats.shares import shares
+from nibai.stats.standardised import standardised
 from nibai.stats.verdict import Part, conjunction, decide, holm_rejects
 
 BLOCKS = 8

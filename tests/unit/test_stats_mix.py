@@ -7,19 +7,11 @@ import pytest
 from support.simulator import LONG_MIX, SHORT_MIX, SIMPSON_MIX, simulate_segments
 
 from nibai.histogram import BlockHistograms, merge
-from nibai.stats.mix import (
-    Scope,
-    analyse_mix,
-    common_support,
-    decompose,
-    opposite_signs,
-    scope_of,
-    shares,
-    standardised,
-    standardised_interval,
-)
+from nibai.stats.mix import analyse_mix, decompose, opposite_signs
 from nibai.stats.ratio import pbs_ar
 from nibai.stats.score import standardised_table
+from nibai.stats.shares import Scope, common_support, scope_of, shares
+from nibai.stats.standardised import standardised
 
 PS = (0.5, 0.9, 0.99)
 
@@ -108,7 +100,7 @@ def test_no_common_segment_leaves_only_the_raw_ratio():
     assert found.decomposition.raw == pytest.approx(1.0, abs=0.1)
     assert math.isnan(found.decomposition.like_for_like)
     assert found.decomposition.scope is Scope.NOTHING
-    assert standardised_interval(b, c, 0.5) is None
+    assert standardised(b, c) is None
 
 
 def test_one_segment_agrees_with_the_raw_interval_exactly():
@@ -132,8 +124,8 @@ def test_swapping_sides_mirrors_when_the_weights_are_held():
     b, c = traffic(8), traffic(9, mix=LONG_MIX)
     weights = shares(b, list(b))
     for p in PS:
-        one = standardised_interval(b, c, p, weights=weights)
-        other = standardised_interval(c, b, p, weights=weights)
+        one = standardised(b, c, weights=weights).intervals([p])[0]
+        other = standardised(c, b, weights=weights).intervals([p])[0]
         assert other.value == -one.value
         assert (other.low, other.high) == pytest.approx((-one.high, -one.low), abs=1e-9)
         assert decompose(c, b, p).raw == -decompose(b, c, p).raw
@@ -142,8 +134,8 @@ def test_swapping_sides_mirrors_when_the_weights_are_held():
 def test_mixed_scales_are_brought_to_the_coarser():
     b, c = traffic(8), traffic(9)
     coarse = {**b, "size=s": b["size=s"].downscale(4)}
-    assert standardised_interval(coarse, c, 0.5).value == pytest.approx(
-        standardised_interval(b, c, 0.5).value, abs=0.02
+    assert standardised(coarse, c).intervals([0.5])[0].value == pytest.approx(
+        standardised(b, c).intervals([0.5])[0].value, abs=0.02
     )
 
 
