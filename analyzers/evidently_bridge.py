@@ -1,25 +1,22 @@
-"""Evidently's report and scores beside nibai's verdict; the one file that knows Evidently.
+"""Evidently's report and scores beside nibai's verdict.
 
-Never part of a decision. Evidently is imported inside functions, as that takes seconds, with its
-usage statistics switched off, and text from answers is made harmless first: Evidently puts labels
-into a script element as they are, so a label `</script><script>…` would run in its report.
+Never part of a decision. Evidently (`analyzers.evidently_loaded`) takes seconds to import, so it is
+asked for inside functions, and text from answers is made harmless first: Evidently puts labels into
+a script element as they are, so a label `</script><script>…` would run in its report.
 Source: nibai's drift.md, section 10.
 """
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache, partial
-from types import SimpleNamespace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from analyzers.drift_bands import Sides, described, sampled, shuffles, values_of
 from analyzers.drift_tables import evidence_tables, harmless, measured_shares
+from analyzers.evidently_loaded import evidently, quiet
 from nibai.answer_rows import AnswerColumn, AnswerRows, RowKind
 from nibai.artifacts import Artifact, ArtifactMaker
 from nibai.claims import print_claim
@@ -74,7 +71,7 @@ def scores(rows: AnswerRows, rng: np.random.Generator) -> tuple[DriftScore, ...]
     The band holds 95 % of what shuffled rows score: pairs swap sides at random, windows exchange
     whole blocks. Of texts the length in characters is scored.
     """
-    e = _evidently()
+    e = evidently()
     found = []
     for column in rows.columns:
         sides = values_of(column)
@@ -96,7 +93,7 @@ def register_stattests() -> tuple[str, str]:
     `nibai_chi2` takes both samples as random (Evidently's chisquare takes the reference for known);
     `nibai_ks` counts autocorrelation, rows in time order.
     """
-    e = _evidently()
+    e = evidently()
 
     def chi2(old: Any, new: Any, _kind: Any, threshold: float) -> tuple[float, bool]:  # noqa: ANN401 - Evidently's
         counts = [side.value_counts() for side in (old, new)]
@@ -131,7 +128,7 @@ def _snapshot(
     rows: AnswerRows, findings: Sequence[Finding], found: Sequence[DriftScore]
 ) -> tuple[Any, tuple[str, ...]]:
     """The report with as much of Evidently's own as runs on these rows, and what was left out."""
-    e = _evidently()
+    e = evidently()
     ours = list(_own_metrics(findings, found))
     texts = [_title(column) for column in rows.columns if column.kind is RowKind.TEXT]
     wanted = {"its drift preset": _preset(rows)} | {
@@ -173,14 +170,14 @@ def _what_runs(
 
 
 def _run(rows: AnswerRows, metrics: list[Any]) -> Any:  # noqa: ANN401 - a Snapshot of Evidently's
-    e = _evidently()
-    with _quiet():
+    e = evidently()
+    with quiet():
         sides = [_dataset(rows, side) for side in (0, 1)]
         return e.Report(metrics, include_tests=False).run(sides[1], sides[0])
 
 
 def _preset(rows: AnswerRows) -> list[Any]:
-    e = _evidently()
+    e = evidently()
     names = [_title(column) for column in rows.columns if column.kind is not RowKind.TEXT]
     names += [
         descriptor.alias
@@ -201,7 +198,7 @@ def _preset(rows: AnswerRows) -> list[Any]:
 
 
 def _dataset(rows: AnswerRows, side: int) -> Any:  # noqa: ANN401 - a Dataset of Evidently's
-    e = _evidently()
+    e = evidently()
     names: dict[RowKind, list[str]] = {kind: [] for kind in RowKind}
     data = {}
     for column in rows.columns:
@@ -226,7 +223,7 @@ def _dataset(rows: AnswerRows, side: int) -> Any:  # noqa: ANN401 - a Dataset of
 
 def _own_metrics(findings: Sequence[Finding], found: Sequence[DriftScore]) -> Iterator[Any]:
     """The verdict (1: confirmed) with its tables, then every share that was measured."""
-    number = _evidently().NibaiNumber
+    number = evidently().NibaiNumber
     for finding in findings:
         if finding.evidence.predictions is None:
             continue
@@ -242,7 +239,7 @@ def _own_metrics(findings: Sequence[Finding], found: Sequence[DriftScore]) -> It
 
 
 def _descriptors(name: str) -> list[Any]:
-    e = _evidently().descriptors
+    e = evidently().descriptors
     return [
         e.TextLength(name, alias=f"{name}: characters"),
         e.WordCount(name, alias=f"{name}: words"),
@@ -260,7 +257,7 @@ def _title(column: AnswerColumn) -> str:
 
 def _series(column: AnswerColumn, sides: Sides) -> Any:  # noqa: ANN401 - pandas' Series
     finite = [side if column.kind is RowKind.LABEL else side[np.isfinite(side)] for side in sides]
-    return [_evidently().pandas.Series(side) for side in finite]
+    return [evidently().pandas.Series(side) for side in finite]
 
 
 def _score(test: Callable[..., Any], kind: Any, old: Any, new: Any) -> float:  # noqa: ANN401 - Evidently's
@@ -270,89 +267,3 @@ def _score(test: Callable[..., Any], kind: Any, old: Any, new: Any) -> float:  #
 
 def _first_line(error: Exception) -> str:
     return harmless(str(error).partition("\n")[0][:200])
-
-
-# -- Evidently itself -----------------------------------------------------------------------
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Warnings of the vendor's own code are not for the reader of an audit."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield
-
-
-@cache
-def _evidently() -> SimpleNamespace:
-    """Everything of Evidently that is used; most of it lives under `legacy` and will move."""
-    os.environ.setdefault("DO_NOT_TRACK", "1")  # read at import: any value switches tracking off
-    with _quiet():
-        import pandas as pd  # noqa: PLC0415
-        from evidently import DataDefinition, Dataset, Report, descriptors  # noqa: PLC0415
-        from evidently.legacy.calculations.stattests import (  # noqa: PLC0415
-            StatTest,
-            register_stattest,
-        )
-        from evidently.legacy.calculations.stattests.registry import (  # noqa: PLC0415
-            get_registered_stattest,
-        )
-        from evidently.legacy.core import ColumnType  # noqa: PLC0415
-        from evidently.metrics import ValueDrift  # noqa: PLC0415
-        from evidently.presets import DataDriftPreset  # noqa: PLC0415
-    return SimpleNamespace(
-        pandas=pd,
-        Dataset=Dataset,
-        DataDefinition=DataDefinition,
-        Report=Report,
-        descriptors=descriptors,
-        DataDriftPreset=DataDriftPreset,
-        ValueDrift=ValueDrift,
-        StatTest=StatTest,
-        register_stattest=register_stattest,
-        NibaiNumber=_own_metric(),
-        get_registered_stattest=get_registered_stattest,
-        kinds={
-            RowKind.LABEL: ColumnType.Categorical,
-            RowKind.NUMBER: ColumnType.Numerical,
-            RowKind.TEXT: ColumnType.Numerical,  # its length
-        },
-    )
-
-
-def _own_metric() -> Any:  # noqa: ANN401 - a class of Evidently's
-    """A metric whose number comes from nibai: Evidently shows it and computes nothing."""
-    from evidently.core.metric_types import (  # noqa: PLC0415
-        SingleValueCalculation,
-        SingleValueMetric,
-    )
-    from evidently.legacy.renderers.html_widgets import (  # noqa: PLC0415
-        CounterData,
-        counter,
-        table_data,
-    )
-
-    class NibaiNumber(SingleValueMetric):  # type: ignore[misc] # Evidently has no types
-        title: str
-        number: float
-        shown: str
-        said: str
-        tables: dict[str, list[list[str]]] = {}  # noqa: RUF012 - a field, copied by pydantic
-
-    class NibaiNumberShown(SingleValueCalculation[NibaiNumber]):  # type: ignore[misc] # same
-        def calculate(self, *_: Any) -> Any:  # noqa: ANN401
-            mine = self.metric
-            result = self.result(mine.number)
-            result.widget = [
-                counter(title=self.display_name(), counters=[CounterData(mine.said, mine.shown)]),
-                *(
-                    table_data(title=title, column_names=rows[0], data=rows[1:])
-                    for title, rows in mine.tables.items()
-                ),
-            ]
-            return result
-
-        def display_name(self) -> str:
-            return f"nibai: {self.metric.title}"
-
-    return NibaiNumber

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from analyzers import evidently_bridge as bridge
+from analyzers.evidently_loaded import evidently, quiet
 from nibai.answer_rows import AnswerColumn, AnswerRows, RowKind
 from nibai.document import to_document
 from tests.support.answer_rows import HOSTILE, answer_rows, finding
@@ -98,7 +99,7 @@ def test_text_from_outside_cannot_leave_the_script_element(artifact):
 
 def test_evidently_itself_would_let_it_out():
     # Why nibai makes texts harmless: when this fails, upstream was fixed.
-    e = bridge._evidently()
+    e = evidently()
     number = e.NibaiNumber(title=HOSTILE, number=0.0, shown="", said="")
     rows = answer_rows(n=20).columns[:1]
     html = bridge._run(AnswerRows(rows), [number]).get_html_str(as_iframe=False)
@@ -179,10 +180,10 @@ def test_the_snapshot_is_json(tmp_path):
 
 
 def false_alarms(name, draw, kind, repetitions=100):
-    e = bridge._evidently()
+    e = evidently()
     test = e.get_registered_stattest(name, e.kinds[kind])
     rng = np.random.default_rng(20)
-    with bridge._quiet():
+    with quiet():
         found = [
             test(e.pandas.Series(draw(rng)), e.pandas.Series(draw(rng)), e.kinds[kind], 0.05)
             for _ in range(repetitions)

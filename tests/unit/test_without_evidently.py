@@ -16,7 +16,7 @@ from nibai.errors import UsageError
 
 def test_without_evidently_there_is_a_note(monkeypatch):
     monkeypatch.setitem(sys.modules, "evidently", None)
-    monkeypatch.setattr(bridge, "_evidently", bridge._evidently.__wrapped__)
+    monkeypatch.setattr(bridge, "evidently", bridge.evidently.__wrapped__)
     made = bridge.build({}).make(answer_rows(n=30), [finding()])
     assert (made.html, made.snapshot, made.scores) == (None, None, ())
     (note,) = made.notes
@@ -29,7 +29,7 @@ def test_it_is_a_plug_in():
 
 def test_without_evidently_the_report_is_our_own_and_says_why(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "evidently", None)
-    monkeypatch.setattr(bridge, "_evidently", bridge._evidently.__wrapped__)
+    monkeypatch.setattr(bridge, "evidently", bridge.evidently.__wrapped__)
     path = tmp_path / "pairs.html"
     audit = audited(path)
     assert audit.verdict is audited(None).verdict
