@@ -340,6 +340,13 @@ REGISTRY: dict[str, Exported] = {
             "Series that a pulled source was read for and that never gave anything",
         ),
         _own(
+            "nibai_minutes_count_from_seconds",
+            MetricType.GAUGE,
+            "s",
+            ("endpoint", "collector"),
+            "Age from which on minutes of a watched endpoint count: as learned, or when final",
+        ),
+        _own(
             "nibai_collector_errors_total",
             MetricType.COUNTER,
             "1",

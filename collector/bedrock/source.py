@@ -20,7 +20,7 @@ from collector.bedrock.series import (
     short,
 )
 from collector.bedrock.settings import Settings
-from collector.cloudwatch.cadence import Cadence, name
+from collector.cloudwatch.cadence import Cadence, Moments, more_readings, name
 from collector.cloudwatch.execute import CONCURRENT_CALLS
 from collector.cloudwatch.names import Names
 from collector.cloudwatch.plan import Detail
@@ -84,7 +84,7 @@ class BedrockSource:
         logs: LogReading | None,
         *,
         clock: Callable[[], float],
-        every_seconds: float,
+        cadence: Cadence,
         tokens: bool = True,
     ) -> None:
         self._tokens = tokens
@@ -93,7 +93,15 @@ class BedrockSource:
         self._models = wanted
         self._logs = logs
         self._clock = clock
-        self._every = every_seconds
+        self._cadence = cadence
+
+    def attend(self, changes: Moments) -> None:
+        """Moments of changes by endpoint."""
+        self._latencies.attend(changes)
+
+    def due_after(self, moment: float) -> float:
+        """When a block of a watch may be read next."""
+        return self._latencies.due_after(moment)
 
     @property
     def series(self) -> Sequence[str]:
@@ -112,7 +120,8 @@ class BedrockSource:
         """What is asked of CloudWatch, and from which hour logs are listed."""
         found = self._latencies.preview(read_until)
         each = dollars(len(self._models), tokens=self._tokens) * found.calls
-        monthly = dollars(len(self._models), tokens=self._tokens) * MONTH_SECONDS / self._every
+        readings = MONTH_SECONDS / self._cadence.every_seconds + more_readings(self._cadence)
+        monthly = dollars(len(self._models), tokens=self._tokens) * readings
         said, calls = found.said, 2 * found.calls
         if self._logs is not None:
             said += f"; {self._logs.logs.said(read_until, self._clock())}"
@@ -217,13 +226,14 @@ def build(options: Mapping[str, object]) -> Puller:
     address = chosen.endpoint_url
     wanted = models(f"{chosen.account}.{chosen.region}", chosen.endpoints)
     client = CloudWatchClient(chosen.region, endpoint_url=address)
+    cadence = Cadence(chosen.every, by_blocks=chosen.finality == "learned")
     latencies = CloudWatchSource(
         client,
         [series for model in wanted for series in model_series(model, chosen.metrics)],
         clock=time.time,
         wait=time.sleep,
         detail=Detail(chosen.detail),
-        cadence=Cadence(chosen.every),
+        cadence=cadence,
         dollars_per_month=chosen.dollars_per_month,
         units=Units(client, time.time),
         names=Names(client),
@@ -237,7 +247,7 @@ def build(options: Mapping[str, object]) -> Puller:
         wanted,
         logs,
         clock=time.time,
-        every_seconds=chosen.every,
+        cadence=cadence,
         tokens=chosen.tokens,
     )
 

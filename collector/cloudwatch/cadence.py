@@ -4,7 +4,8 @@ The audit reading buys the wished detail every hour or so, and the last three ho
 fill up and are revised for a while. Between two of them an alert reading, where one is wished, buys
 percentiles of the newest minutes; the next audit reading replaces them. It is made within a day of
 a change, or always. Within a day of a change an audit reading is also made once the minutes of a
-half hour that ended are ten minutes old: a watch may take them then. Source: aws.md, section 6.
+half hour that ended are ten minutes old: a watch may take them then, and would wait up to an hour
+more for them else. Source: aws.md, section 6.
 """
 
 from __future__ import annotations
@@ -35,6 +36,15 @@ BLOCK_SECONDS = 1800.0
 SETTLED_SECONDS = 600.0
 """As old as minutes are at least when a watch takes them."""
 
+EARLY_SECONDS = 150.0
+"""So much before its time a series is read along with others that are due."""
+
+READY_SECONDS = SETTLED_SECONDS + PUBLISHING_DELAY_SECONDS
+"""So long after the end of a block it can be read so that a watch may take it."""
+
+_NEAR = 2 * AROUND_CHANGE_SECONDS / (MONTH_HOURS * 3600.0)
+"""The share of a month that is near one change."""
+
 ALERT = "alert:"
 
 Moments = Mapping[str, Sequence[float]]
@@ -46,7 +56,7 @@ class Cadence:
     """How often whole histograms are read, and how often percentiles (None: never).
 
     `always`: percentiles also where no change is near. `by_blocks`: whole histograms also when a
-    block of a watch is over, within a day of a change and where percentiles are read at all.
+    block of a watch is over, within a day of a change.
     """
 
     every_seconds: float = 3600.0
@@ -77,15 +87,18 @@ def due(
 ) -> list[Due]:
     """What is to be read at a moment, from where each series stands."""
     end = math.floor((now - PUBLISHING_DELAY_SECONDS) / 60.0) * 60.0
-    found = []
-    for one in wanted:
-        mark = name(one.series)
+    found, several = [], {name(one.series): one for one in wanted}
+    # Whoever comes for a block comes for its endpoint: others are read at their own time.
+    blocks = {
+        mark
+        for mark, one in several.items()
+        if mark in read_until
+        and _is_near(one.series, cadence, changes, now)
+        and _block_ended(read_until[mark], end, cadence)
+    }
+    for mark, one in several.items():
         known = read_until.get(mark)
-        if (
-            known is None
-            or _is_due(end - known, cadence)
-            or (_is_near(one.series, cadence, changes, now) and _block_ended(known, end, cadence))
-        ):
+        if known is None or mark in blocks or _is_due(end - known, cadence, others=bool(blocks)):
             # From the hour on: what is older is kept in coarser periods, and would be a call more.
             oldest = math.ceil((now - BACKFILL_SECONDS) / 3600.0) * 3600.0
             start = oldest if known is None else known - REREAD_SECONDS
@@ -120,14 +133,53 @@ def is_provisional(one: Due) -> bool:
 def monthly(wanted: Sequence[Wanted], cadence: Cadence) -> float:
     """Dollars of a month of both cadences; of a change a month where they depend on one."""
     audits = monthly_dollars(wanted, cadence.every_seconds)
+    audits += monthly_dollars(wanted, 3600.0) * more_readings(cadence) / MONTH_HOURS
     if cadence.alert_seconds is None:
         return audits
     alerts = monthly_dollars([_percentiles(one) for one in wanted], cadence.alert_seconds)
-    near = 2 * AROUND_CHANGE_SECONDS / (MONTH_HOURS * 3600.0)
-    more = 0.0
-    if cadence.by_blocks and cadence.every_seconds > BLOCK_SECONDS:
-        more = monthly_dollars(wanted, BLOCK_SECONDS) - audits
-    return audits + alerts * (1.0 if cadence.always else near) + more * near
+    return audits + alerts * (1.0 if cadence.always else _NEAR)
+
+
+def more_readings(cadence: Cadence) -> float:
+    """Whole readings of a month for a change of it, beside those of every `every_seconds`."""
+    if not cadence.by_blocks or cadence.every_seconds <= BLOCK_SECONDS:
+        return 0.0
+    month = MONTH_HOURS * 3600.0
+    return (month / BLOCK_SECONDS - month / cadence.every_seconds) * _NEAR
+
+
+def block_after(
+    cadence: Cadence, endpoints: Iterable[str], changes: Moments, moment: float
+) -> float:
+    """When a block near a change may be read next; infinite where none is near.
+
+    >>> block_after(Cadence(by_blocks=True), ["chat"], {"chat": [0.0]}, 1000.0)
+    2580.0
+    """
+    if not cadence.by_blocks:
+        return math.inf
+    blocks = math.floor((moment - READY_SECONDS) / BLOCK_SECONDS) + 1
+    at = blocks * BLOCK_SECONDS + READY_SECONDS
+    known = (one for endpoint in set(endpoints) for one in changes.get(endpoint, ()))
+    return at if any(abs(at - one) <= AROUND_CHANGE_SECONDS for one in known) else math.inf
+
+
+def waiting_words(cadence: Cadence) -> str:
+    """How long after its end a watch has a block.
+
+    >>> waiting_words(Cadence())
+    'a watch has a block 183 to 243 minutes after its end'
+    """
+    every = cadence.every_seconds / 60
+    if not cadence.by_blocks:
+        final = (REREAD_SECONDS + PUBLISHING_DELAY_SECONDS) / 60
+        return f"a watch has a block {final:g} to {final + every:g} minutes after its end"
+    ready = READY_SECONDS / 60
+    return (
+        f"a watch has a block {ready:g} minutes after its end within a day of a change (one a "
+        f"month priced), later at most {ready + every:g}; {REREAD_SECONDS / 3600:g} hours more "
+        "until an age is learned"
+    )
 
 
 def name(series: Series) -> str:
@@ -142,11 +194,11 @@ def name(series: Series) -> str:
     return f"{series.published.namespace}/{series.published.name}/{dimensions}"
 
 
-def _is_due(seconds: float, cadence: Cadence) -> bool:
+def _is_due(seconds: float, cadence: Cadence, *, others: bool) -> bool:
     # Whoever asks comes at about the right time: a little early is no reason to wait.
-    return cadence.alert_seconds is None or (
-        seconds >= cadence.every_seconds - cadence.alert_seconds / 2
-    )
+    if cadence.alert_seconds is not None:
+        return seconds >= cadence.every_seconds - cadence.alert_seconds / 2
+    return not others or seconds >= cadence.every_seconds - EARLY_SECONDS
 
 
 def _block_ended(known: float, end: float, cadence: Cadence) -> bool:
@@ -159,12 +211,13 @@ def _is_near(series: Series, cadence: Cadence, changes: Moments, now: float) -> 
     """Whether a change is near, where anything is read more often for that."""
     moments = changes.get(series.endpoint, ())
     near = any(abs(now - at) <= AROUND_CHANGE_SECONDS for at in moments)
-    return cadence.alert_seconds is not None and near
+    return near and (cadence.by_blocks or cadence.alert_seconds is not None)
 
 
 def _attended(series: Series, cadence: Cadence, changes: Moments, now: float) -> bool:
-    always = cadence.alert_seconds is not None and cadence.always
-    return always or _is_near(series, cadence, changes, now)
+    if cadence.alert_seconds is None:
+        return False
+    return cadence.always or _is_near(series, cadence, changes, now)
 
 
 def _percentiles(one: Wanted) -> Wanted:

@@ -16,11 +16,13 @@ from collector.cloudwatch.cadence import (
     Cadence,
     Due,
     Moments,
+    block_after,
     due,
     is_provisional,
     monthly,
     name,
     reached,
+    waiting_words,
 )
 from collector.cloudwatch.doubtful import Doubtful, outdated
 from collector.cloudwatch.execute import CONCURRENT_CALLS, Answered, Executor, MetricsClient
@@ -101,6 +103,11 @@ class CloudWatchSource:
     def attend(self, changes: Moments) -> None:
         """Moments of changes by endpoint: percentiles are read more often around them."""
         self._changes = changes
+
+    def due_after(self, moment: float) -> float:
+        """When a block of a watch may be read next."""
+        endpoints = (one.series.endpoint for one in self._wanted.values())
+        return block_after(self._cadence, endpoints, self._changes, moment)
 
     def missing(
         self, series: Sequence[tuple[str, str]]
@@ -236,7 +243,7 @@ class CloudWatchSource:
         if self._cadence.alert_seconds is not None:
             when = "" if self._cadence.always else " within a day of a change (one a month priced)"
             said += f"; percentiles every {self._cadence.alert_seconds / 60:g} minutes{when}"
-        return said
+        return f"{said}; {waiting_words(self._cadence)}"
 
     def _affordable(self) -> None:
         if self._monthly > self._limit:

@@ -100,6 +100,7 @@ def build(options: Mapping[str, object]) -> Puller:
         CADENCE.delay_seconds,
         CADENCE.reread_seconds,
         CADENCE.backfill_seconds,
+        by_blocks=options.get("finality", "learned") == "learned",
     )
     return PromqlSource(
         client,

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from collector.cloudwatch.cadence import Cadence as Blocks
+from collector.cloudwatch.cadence import Moments, block_after, more_readings, waiting_words
 from collector.promql.asking import Asker
 from collector.promql.client import PromqlClient, TooMuchError
 from collector.promql.discovery import discovered
@@ -32,12 +34,16 @@ DOLLARS_PER_SAMPLE = 0.01 / 1e6
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
-    """When to read: how often, what is not there yet, what may still change, how far back."""
+    """When to read: how often, what is not there yet, what may still change, how far back.
+
+    `by_blocks`: also when a block of a watch is ready, within a day of a change.
+    """
 
     every_seconds: float = 60.0
     delay_seconds: float = 60.0
     reread_seconds: float = 300.0
     backfill_seconds: float = 7 * 86400.0
+    by_blocks: bool = False
 
 
 class PromqlSource:
@@ -66,6 +72,7 @@ class PromqlSource:
         self._price = dollars_per_sample
         self._limit = dollars_per_month
         self._told = 0
+        self._changes: Moments = {}
 
     @property
     def series(self) -> Sequence[str]:
@@ -87,8 +94,17 @@ class PromqlSource:
             dollars=samples * self._price,
             dollars_per_month=self._monthly(),
             said=f"{len(self._wanted)} metrics by PromQL, "
-            f"read every {self._cadence.every_seconds / 60:g} minutes",
+            f"read every {self._cadence.every_seconds / 60:g} minutes{self._waiting}",
         )
+
+    def attend(self, changes: Moments) -> None:
+        """Moments of changes by endpoint."""
+        self._changes = changes
+
+    def due_after(self, moment: float) -> float:
+        """When a block of a watch may be read next."""
+        endpoints = (key for one in self._wanted.values() for key, _, _ in one.expects)
+        return block_after(self._blocks, endpoints, self._changes, moment)
 
     def missing(
         self, series: Sequence[tuple[str, str]]
@@ -182,9 +198,18 @@ class PromqlSource:
     def _monthly(self) -> float:
         """Dollars of a month at this cadence, each metric one series."""
         read = self._cadence.every_seconds + self._cadence.reread_seconds
-        readings = MONTH_SECONDS / self._cadence.every_seconds
+        readings = MONTH_SECONDS / self._cadence.every_seconds + more_readings(self._blocks)
         queries = sum(map(_queries, self._wanted.values()))
         return queries * read / MINUTE * readings * self._price
+
+    @property
+    def _waiting(self) -> str:
+        """What is said of watches where minutes are read again for long."""
+        return f"; {waiting_words(self._blocks)}" if self._cadence.by_blocks else ""
+
+    @property
+    def _blocks(self) -> Blocks:
+        return Blocks(self._cadence.every_seconds, by_blocks=self._cadence.by_blocks)
 
     def _affordable(self) -> None:
         if self._monthly() > self._limit:

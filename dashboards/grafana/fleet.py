@@ -249,6 +249,18 @@ def _health() -> list[Panel]:
             "nibai_collector_silence",
         ),
         lines(
+            "Minutes count from",
+            "Age from which on minutes of watched endpoints count, the oldest of a source: learned "
+            "by reading them again, three hours where nothing is learned.",
+            "nibai_minutes_count_from_seconds",
+            over_time(
+                f"max by (collector) ({series('nibai_minutes_count_from_seconds')})",
+                "{{collector}}",
+            ),
+            unit="s",
+            width=4,
+        ),
+        lines(
             "Write-ahead log",
             "Acknowledged and not folded into the lake yet; grows without end when folding fails.",
             "nibai_wal_bytes",
@@ -288,7 +300,7 @@ def _with_limit(title: str, text: str, name: str) -> Panel:
         over_time(found, "{{collector}}"),
         over_time(limit, "{{collector}} limit"),
         unit="s",
-        width=6,
+        width=4,
     )
 
 

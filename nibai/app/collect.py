@@ -14,13 +14,19 @@ from nibai.app.silent import heed_silence
 from nibai.config import Config
 from nibai.errors import CollectError, ConfigError, PluginError
 from nibai.model import Change
-from nibai.protocols import Attentive, Preview, Priced, Pulled, Puller
+from nibai.protocols import Attentive, Preview, Priced, Pulled, Puller, Timely
 from nibai.store.state.database import State, open_state
 from nibai.store.state.watermarks import keep_only
 from nibai.store.wal.ingest import Ingest
 
 PULLED_SECTIONS = ("cloudwatch", "data_capture", "bedrock", "neuron", "spans", "prometheus")
 """Sections of nibai.yaml whose entries are sources: of the plug-in they name or of that name."""
+
+LOOK_SECONDS = 300.0
+"""So often it is looked whether a new change wants a source read sooner."""
+
+AWAKE_SECONDS = 0.1
+"""A sleep may end a little early."""
 
 UNSETTLED = (
     "minutes changed after the age at which watches had taken them: for a day they wait until "
@@ -125,6 +131,38 @@ def due_times(config: Config, sources: Sequence[Source], now: float) -> dict[str
     """When each source is due, by name, from where its last reading left it."""
     with _state(config) as state:
         return {one.name: now + due_in(one, state.read_until(one.name), now) for one in sources}
+
+
+def wanted_at(source: Source, state: State, after: float) -> float:
+    """When something of a source is due before its regular reading: infinite where nothing is."""
+    puller = _attending(source, state)
+    return puller.due_after(after) if isinstance(puller, Timely) else math.inf
+
+
+def until_due(
+    config: Config,
+    sources: Sequence[Source],
+    due: Mapping[str, float],
+    read: Mapping[str, float],
+    *,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> list[Source]:
+    """Sleep until something is due and say what: regularly (`due`), or sooner after a change.
+
+    `read`: when each source was asked last. Changes that are declared meanwhile are heeded.
+    """
+    while True:
+        with _state(config) as state:
+            at = {
+                one.name: min(due[one.name], wanted_at(one, state, read[one.name]))
+                for one in sources
+            }
+        now = clock()
+        ready = [one for one in sources if at[one.name] <= now]
+        if ready:
+            return ready
+        sleep(min(min(at.values()) - now, LOOK_SECONDS) + AWAKE_SECONDS)
 
 
 def previews(config: Config, sources: Sequence[Source]) -> list[tuple[Source, Preview]]:

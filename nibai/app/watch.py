@@ -24,7 +24,7 @@ from nibai.errors import UsageError
 from nibai.model import Change, Claim, Promise, Reason, ReasonCode, Sentence, Verdict
 from nibai.stats.clock import WEEK_DAYS
 from nibai.stats.following import FollowPlan, Track, new_track
-from nibai.stats.settling import NOTHING_LEARNED, Learned
+from nibai.stats.settling import AGES_SECONDS, NOTHING_LEARNED, Learned
 from nibai.stats.sides import Segments
 from nibai.stats.verdict import Part, conjunction
 from nibai.store.series.blocks import Engine
@@ -127,6 +127,18 @@ class Watch:
         mark = known.marks.get(part.metric)
         source = "" if mark is None else mark.source
         return mark, known.ages.get(source, NOTHING_LEARNED), known.age(part.metric)
+
+    def counted_from(self) -> tuple[float | None, str]:
+        """The age from which on minutes count, and their source: of the part that waits longest.
+
+        None where all minutes are final when they are there.
+        """
+        found: list[tuple[float, str]] = []
+        for part in self.parts:
+            mark, _, age = self.waits(part)
+            if mark is not None and mark.provisional_seconds > AGES_SECONDS[0]:
+                found.append((mark.provisional_seconds if age is None else age, mark.source))
+        return max(found, default=(None, ""))
 
     def behind(self, part: Followed) -> Watermark | None:
         """How far the source of a part was read, where it is behind and the part waits for it."""

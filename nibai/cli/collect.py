@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 
 MOST_SILENT = 20
-AWAKE_SECONDS = 0.1
-"""A sleep may end a little early."""
 
 
 @click.command("collect")
@@ -35,20 +33,26 @@ def command(*, once: bool, dry_run: bool, config_file: str | None, data: str | N
     The bill is said before and metered after. A first reading goes back 15 days. Once a day the
     lake is kept up: small files are joined, what is older than was promised is deleted.
     """
-    from nibai.app.collect import configured, due_times, previews  # noqa: PLC0415 - boto3, duckdb
+    from nibai.app.collect import (  # noqa: PLC0415 - boto3, duckdb
+        configured,
+        due_times,
+        previews,
+        until_due,
+    )
     from nibai.app.upkeep import keep_up_daily  # noqa: PLC0415 - deltalake
 
     config = configuration(config_file, data)
     sources = configured(config)
-    due = dict.fromkeys((source.name for source in sources), 0.0)
+    ready, due, began = sources, dict[str, float](), time.time()
     if not once and not dry_run:
         # What another process, or this one before a restart, has read is paid for once.
-        due = due_times(config, sources, time.time())
-        time.sleep(max(min(due.values()) - time.time(), 0.0))
+        due = due_times(config, sources, began)
+    read = dict.fromkeys(due, began)
     while True:
         # Each at its own pace: to be asked more often than planned would be paid for.
+        if due:
+            ready = until_due(config, sources, due, read, clock=time.time, sleep=time.sleep)
         now = time.time()
-        ready = [source for source in sources if due[source.name] <= now]
         planned = previews(config, ready)
         for source, preview in planned:
             say(plan_line(source, preview))
@@ -63,8 +67,9 @@ def command(*, once: bool, dry_run: bool, config_file: str | None, data: str | N
             return 0
         for problem in problems:
             say(f"nibai: {problem}", err=True)
-        due |= {source.name: now + source.every_seconds for source in ready}
-        time.sleep(max(min(due.values()) - time.time(), 0.0) + AWAKE_SECONDS)
+        regular = [source for source in ready if due[source.name] <= now]
+        due |= {source.name: now + source.every_seconds for source in regular}
+        read |= {source.name: now for source in ready}
 
 
 def _read(

@@ -24,7 +24,8 @@ class CloudWatch(Section):
     instance of an endpoint has, for GPUUtilization (default: one). `own_range`: only buckets that
     hold something are bought. `alert_every`: percentiles of the newest minutes in between, near
     changes or `alert_always`. `finality`: watches take minutes at the age from which they were
-    seen to change no more (learned), or when they are read again no more (reread).
+    seen to change no more, and near a change these are read every half hour (learned), or when
+    they are read again no more (reread).
     """
 
     account: str = Field(pattern=r"^\d{12}$")

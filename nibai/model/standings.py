@@ -18,7 +18,9 @@ class Standing:
     of looks. `decided_at` is the end of the block that decided, `audit` the id of the audit stored
     then; both None before. `no_data_since`: the endpoint's newest minute, where that is
     older than it should be. `superseded_by` is a newer change of the same endpoint, which takes
-    this one back where it is `rolled_back`. Times are seconds since the epoch.
+    this one back where it is `rolled_back`. Of minutes that are read again: `minutes_age_seconds`
+    is the age from which on they count, `minutes_from` the source that reads them. Times are
+    seconds since the epoch.
     """
 
     change: Change
@@ -33,6 +35,8 @@ class Standing:
     no_data_since: float | None = None
     superseded_by: str | None = None
     rolled_back: bool = False
+    minutes_age_seconds: float | None = None
+    minutes_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)

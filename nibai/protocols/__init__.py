@@ -62,6 +62,7 @@ from nibai.protocols.sources import (
     PushResponse,
     Receiver,
     Sink,
+    Timely,
 )
 from nibai.protocols.telling import (
     Addressee,
@@ -143,6 +144,7 @@ __all__ = [
     "Survey",
     "Surveyor",
     "Target",
+    "Timely",
     "TokenPriceList",
     "Windows",
 ]

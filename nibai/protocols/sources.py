@@ -118,6 +118,15 @@ class Attentive(Protocol):
         ...
 
 
+@runtime_checkable
+class Timely(Protocol):
+    """A puller of which something may be due before its regular reading."""
+
+    def due_after(self, moment: float) -> float:
+        """When, after a moment (seconds since the epoch; infinite: not before); after `attend`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PushRequest:
     """What a client posted, already stripped of the web framework. Header names are lower case."""

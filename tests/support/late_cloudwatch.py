@@ -38,9 +38,11 @@ REQUESTS, EVERY, LATE_SHARE = 20, 2, 0.2
 class LateCloudWatch:
     """`folder` holds lake and state; `late_seconds`: until when a late request may come."""
 
-    def __init__(self, folder, monkeypatch, *, seed=7, metrics=None, now=START, **section):
+    def __init__(
+        self, folder, monkeypatch, *, seed=7, metrics=None, now=START, past=PAST_SECONDS, **section
+    ):
         self.folder, self.rng = folder, np.random.default_rng(seed)
-        self.now, self.made_until = now, now - PAST_SECONDS
+        self.now, self.made_until = now, now - past
         self.metrics = Metrics(now, page=100_800) if metrics is None else metrics
         self.factor, self.late_seconds = 1.0, 0.0
         self.notes = {}
@@ -114,11 +116,14 @@ class LateCloudWatch:
         return learned_ages(self.state, ENDPOINT, self.now).get(SOURCE)
 
     # -- the watch --------------------------------------------------------------------------
+    @staticmethod
+    def change_at(moment, claim="model_latency 1.1x faster at p50"):
+        return Change("", ENDPOINT, effective_at=moment, sentences=(parse(claim),))
+
     def declare(self, claim):
         """A change that lands at the next hour."""
         self.pass_time(self.now - self.now % HOUR + HOUR)
-        change = Change("", ENDPOINT, effective_at=self.now, sentences=(parse(claim),))
-        self.change = self.desk.declare(change)
+        self.change = self.desk.declare(self.change_at(self.now, claim))
         self.watch = Watch(self.desk, self.change, 0.95)
         self.ages = []
 

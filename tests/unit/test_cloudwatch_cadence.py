@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from fakeaws.metrics import Faults, Metrics, ServiceError
 
-from collector.cloudwatch.cadence import ALERT, BACKFILL_SECONDS, Cadence, due, monthly, name
+from collector.cloudwatch.cadence import (
+    ALERT,
+    BACKFILL_SECONDS,
+    Cadence,
+    block_after,
+    due,
+    monthly,
+    name,
+    waiting_words,
+)
 from collector.cloudwatch.pace import Pace
 from collector.cloudwatch.plan import DAY, Detail, Wanted, monthly_dollars
 from collector.cloudwatch.reading import CloudWatchSource
@@ -297,3 +306,44 @@ def test_a_service_that_answers_nothing_is_an_error():
     ):
         list(parts)
     assert list(source(metrics(0)).pull({})), "to have nothing is an answer"
+
+
+# -- blocks near a change -----------------------------------------------------------------------
+
+WATCHED = Cadence(3600.0, by_blocks=True)
+OTHER = variant_series(PUBLISHED[0], ACCOUNT, "elsewhere", "blue")
+
+
+def test_who_comes_for_a_block_reads_its_endpoint_and_what_is_due_anyway():
+    """Two endpoints, a change of one: the other one is not paid for every half hour."""
+    both = [WANTED[0], Wanted(OTHER)]
+    half, near = NOW - 180, {ENDPOINT: [NOW - 7200]}
+    for read_at, known, read in (
+        (half + 780, half - 600, [NAMES[0]]),
+        (half + 780, half - 3000, [NAMES[0], name(OTHER)]),
+        (half + 700, half - 600, [NAMES[0], name(OTHER)]),
+    ):
+        found = due(both, WATCHED, {NAMES[0]: known, name(OTHER): known}, near, read_at)
+        assert [one.mark for one in found] == read
+    late = half + 780 + 2 * DAY
+    stands = dict.fromkeys((NAMES[0], name(OTHER)), late - 780)
+    assert len(due(both, WATCHED, stands, near, late)) == 2, "a day later nothing is near"
+
+
+def test_blocks_are_waited_for_within_a_day_of_a_change():
+    half, changes = NOW - 180, {ENDPOINT: [NOW - 3600]}
+    assert block_after(WATCHED, [ENDPOINT], changes, half) == half + 780
+    assert block_after(WATCHED, [ENDPOINT], changes, half + 779.9) == half + 780
+    assert block_after(WATCHED, [ENDPOINT], changes, half + 780) == half + 2580
+    assert block_after(WATCHED, ["another"], changes, half) == np.inf
+    assert block_after(WATCHED, [ENDPOINT], changes, half + DAY) == np.inf
+    assert block_after(Cadence(), [ENDPOINT], changes, half) == np.inf, "finality: reread"
+
+
+def test_the_price_of_blocks_and_what_is_said_of_them():
+    assert monthly(WANTED, WATCHED) - monthly(WANTED, Cadence()) == pytest.approx(48 * 23e-5)
+    assert monthly(WANTED, Cadence(900.0, by_blocks=True)) == monthly(WANTED, Cadence(900.0))
+    assert waiting_words(WATCHED) == (
+        "a watch has a block 13 minutes after its end within a day of a change (one a month "
+        "priced), later at most 73; 3 hours more until an age is learned"
+    )

@@ -115,7 +115,7 @@ def no_plugin_version(document):
 
 
 def outside(document):
-    panel(document, "Collector lag")["gridPos"]["x"] = 20
+    panel(document, "Collector lag")["gridPos"]["x"] = 22
 
 
 def overlapping(document):

@@ -193,7 +193,7 @@ def test_what_is_dearer_than_the_limit_is_not_read(invoke):
         document = section(fake.url, dollars_per_month=0.0001)
         code, _, err = invoke(document, "collect", "--once")
         assert code == 2
-        assert "PromQL: reading 1 metrics costs $0.0070 a month at one series each" in err
+        assert "PromQL: reading 1 metrics costs $0.0075 a month at one series each" in err
         assert fake.backends["promql"].asked == []
 
 

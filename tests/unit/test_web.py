@@ -464,3 +464,19 @@ def test_what_is_posted_reaches_its_receiver_and_nothing_else_does():
         assert client.get("/v1/traces").status_code == 405
         assert client.post("/v1/logs").status_code == 404
         assert client.post("/healthz").status_code == 404
+
+
+def test_from_which_age_on_minutes_count_is_exported_where_they_are_read_again(shown):
+    followed(shown, "2x faster at p50")
+    now = shown.clock.now
+    standings = shown.board.round(now).standings
+    name = "nibai_minutes_count_from_seconds"
+    assert f"{name}{{" not in shown.exporter.scrape("")[1].decode(), "they are pushed"
+    pulled = [replace(one, minutes_age_seconds=600.0, minutes_from="cw") for one in standings]
+    shown.board.looked(now, tuple(pulled))
+    line = re.search(rf"{name}\{{.*\}} \S+", shown.exporter.scrape("")[1].decode())[0]
+    assert 'collector="cw"' in line
+    assert line.endswith(" 600.0")
+    endpoint = standings[0].change.endpoint
+    page = shown.client.get(f"/endpoints/{endpoint}").text
+    assert "minutes count from an age of 10 minutes" in page

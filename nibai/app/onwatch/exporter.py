@@ -212,6 +212,16 @@ class Exporter:
             self._known[name] = found if isinstance(found, Audit) else None
         return self._known[name]
 
+    def _ages(self, now: float) -> dict[tuple[str, str], float]:
+        """From which age on minutes of watched endpoints count, by endpoint and source."""
+        seen = self._board.round(now)
+        found: dict[tuple[str, str], float] = {}
+        for one in () if seen is None else seen.standings:
+            if one.minutes_age_seconds is not None:
+                key = one.change.endpoint, one.minutes_from
+                found[key] = max(one.minutes_age_seconds, found.get(key, 0.0))
+        return found
+
     # -- nibai itself -----------------------------------------------------------------------
     def _own(self) -> tuple[Family, ...]:
         families, stats, now = Families(), self._stats(), self._desk.clock()
@@ -231,6 +241,10 @@ class Exporter:
                 silence, usual = reading.silence_seconds, reading.silence_limit_seconds
                 families.add("nibai_collector_silence_seconds", silence, collector=name)
                 families.add("nibai_collector_silence_limit_seconds", usual, collector=name)
+        for (endpoint, source), age in self._ages(now).items():
+            families.add(
+                "nibai_minutes_count_from_seconds", age, endpoint=endpoint, collector=source
+            )
         for (endpoint, moved), number in self._unannounced.items():
             families.add("nibai_unannounced_changes", float(number), endpoint=endpoint, moved=moved)
         families.put_all(self._tally.numbers())

@@ -219,7 +219,10 @@ def _superseded_by(change: Change, changes: Sequence[Change]) -> str | None:
 
 def _standing(watch: Watch, result: SentenceResult, audit: Audit | None) -> Standing:
     settled = result.verdict in SETTLED
+    age, source = watch.counted_from()
     return Standing(
+        minutes_age_seconds=age,
+        minutes_from=source,
         change=watch.change,
         sentence=result.sentence,
         verdict=result.verdict,

@@ -6,7 +6,15 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from nibai.app.collect import UNSETTLED, Collected, Source, collect, due_in
+from nibai.app.collect import (
+    LOOK_SECONDS,
+    UNSETTLED,
+    Collected,
+    Source,
+    collect,
+    due_in,
+    wanted_at,
+)
 from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
@@ -73,15 +81,29 @@ class SourceThreads:
 
     def _work(self, source: Source) -> None:
         self._stopping.wait(self.due_in(source))
+        regular = self._clock()
         while not self._stopping.is_set():
             began = self._clock()
+            if began >= regular:
+                regular = began + max(source.every_seconds, 1.0)
             # Of several replicas one reads; another goes on when its lease has run out.
             lease = 2 * source.every_seconds + LEASE_SECONDS
             if self._state.lease(_lease(source), self._owner, began, lease):
                 self.read_once(source)
             else:
                 self._board.read(source.name, self._reading(source))
-            self._stopping.wait(max(source.every_seconds - (self._clock() - began), 1.0))
+            self._rest(source, began, regular)
+
+    def _rest(self, source: Source, began: float, regular: float) -> None:
+        """Until its regular reading, or sooner where a change wants it; one may come meanwhile."""
+        self._stopping.wait(1.0)
+        while not self._stopping.is_set():
+            sooner = wanted_at(source, self._state, began)
+            # A clock that is set back makes nobody wait for longer than he would have.
+            pause = min(min(regular, sooner) - self._clock(), source.every_seconds)
+            if pause <= 0:
+                return
+            self._stopping.wait(min(pause, LOOK_SECONDS))
 
     def read_once(self, source: Source) -> None:
         """Read a source on and say how it went."""
