@@ -27,9 +27,16 @@ TIME_STEMS = (
     "requesttimestamp", "createdat", "eventtime",
 )  # fmt: skip
 
-ERROR_COLUMNS = ("error_code", "error", "errors", "error_type", "exception")
-STATUS_COLUMNS = ("status", "status_code", "http_status", "code", "outcome", "result")
-OK_COLUMNS = ("success", "ok", "succeeded")
+# Names without case and separators, in order of preference.
+ERROR_COLUMNS = (
+    "errorcode", "error", "errors", "errortype", "exception", "failed", "failure", "iserror",
+    "haserror", "isfailed", "timedout",
+)  # fmt: skip
+STATUS_COLUMNS = (
+    "status", "statuscode", "httpstatus", "httpstatuscode", "httpcode", "responsecode", "code",
+    "outcome", "result",
+)  # fmt: skip
+OK_COLUMNS = ("success", "ok", "succeeded", "successful", "issuccess", "issuccessful", "isok")
 
 GOOD_WORDS = ("ok", "success", "succeeded", "completed", "complete", "done", "true", "200", "none")
 BAD_WORDS = (
@@ -101,12 +108,12 @@ class Failures:
 
 def find_failures(table: Table) -> Failures | None:
     """What tells of failed requests, None when no column does."""
-    lower = {column.lower(): column for column in reversed(table.columns)}
+    lower = {_bare(column): column for column in reversed(table.columns)}
     for name in ERROR_COLUMNS:
         if name in lower:
             column = quote(lower[name])
-            empty = "('', '0', 'none', 'null', 'false', 'nan', '[]')"
-            sql = f"({column} IS NOT NULL AND lower({column}::VARCHAR) NOT IN {empty})"
+            empty = "('', '0', '0.0', 'none', 'null', 'false', 'nan', 'no', 'n/a', '-', '[]')"
+            sql = f"({column} IS NOT NULL AND lower(trim({column}::VARCHAR)) NOT IN {empty})"
             return Failures(lower[name], sql, f"a request with something in {lower[name]!r} failed")
     for name in OK_COLUMNS:
         if name in lower and _known_words(table, lower[name]):
@@ -117,6 +124,10 @@ def find_failures(table: Table) -> Failures | None:
         if name in lower and (found := _status(table, lower[name])):
             return found
     return None
+
+
+def _bare(column: str) -> str:
+    return re.sub(r"[\W_]", "", column).lower()
 
 
 def _status(table: Table, column: str) -> Failures | None:

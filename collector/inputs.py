@@ -37,6 +37,7 @@ FOREIGN = {
 }  # fmt: skip
 """How files begin that read as nonsense where text was expected, and what to do."""
 SNIFF_BYTES = 1 << 16
+RESULT_WORDS = (b'"ttfts"', *(f'"{one}"'.encode() for one in (*vllm.SUMMARY_FIELDS, "root_group")))
 MAX_RESULT_BYTES = 1 << 28
 
 
@@ -92,7 +93,10 @@ def open_source(source: str | pa.Table, index: int) -> Opened:
         if special is not None:
             return special
     check_packed(path, name)
-    return Opened(open_file(path, kind, name), kind, copy=copy)
+    table = open_file(path, kind, name)
+    if kind == "csv" and set(table.columns) >= k6.CSV_COLUMNS:
+        raise UsageError(f"{name}: {k6.AS_CSV}")
+    return Opened(table, kind, copy=copy)
 
 
 def _expand_text(source: str) -> list[str | pa.Table]:
@@ -189,12 +193,24 @@ def _special(path: Path, name: str) -> Opened | None:
     if k6.recognises(head):
         return Opened(open_arrow(k6.table(_lines(path, name), name), name), "k6 results", "ms",
                       failed="failed", time="time", notes=(k6.NOTE,))  # fmt: skip
-    if not head.lstrip().startswith(b"{") or path.stat().st_size > MAX_RESULT_BYTES:
+    if path.stat().st_size > MAX_RESULT_BYTES or not head.lstrip().startswith((b"{", b"[{")):
         return None
+    text = b"".join(_lines(path, name))
+    if not any(word in text for word in RESULT_WORDS):
+        return None  # rows, for DuckDB
     try:
-        document = json.loads(b"".join(_lines(path, name)))
+        document = json.loads(text)
     except ValueError:
-        return None  # JSON Lines
+        document = None  # JSON Lines
+    if k6.summarises(document):
+        raise UsageError(f"{name}: {k6.ONLY_AVERAGES}")
+    if not isinstance(document, dict):
+        if vllm.several(text.decode(errors="replace")):
+            raise UsageError(
+                f"{name}: holds the results of several vLLM runs: write each to a file of its own "
+                "(without --append-result)"
+            )
+        return None
     if not vllm.recognises(document):
         return None
     return Opened(open_arrow(vllm.table(document, name), name), "vLLM benchmark results", "s",

@@ -19,6 +19,13 @@ NOTE = (
     "expected_response=false failed"
 )
 
+ONLY_AVERAGES = (
+    "k6's summary holds only averages and percentiles, which cannot be compared: "
+    "run k6 with --out json=FILE"
+)
+AS_CSV = "k6's CSV output holds every metric in one column: run k6 with --out json=FILE"
+CSV_COLUMNS = frozenset({"metric_name", "metric_value", "timestamp"})
+
 TAGS = ("name", "scenario", "method", "group", "status", "url")
 
 
@@ -31,6 +38,11 @@ def recognises(head: bytes) -> bool:
     return (
         isinstance(first, Mapping) and first.get("type") in ("Metric", "Point") and "data" in first
     )
+
+
+def summarises(document: object) -> bool:
+    """Whether a JSON document is k6's summary (--summary-export, handleSummary)."""
+    return isinstance(document, Mapping) and {"metrics", "root_group"} <= set(document)
 
 
 def table(lines: Iterable[bytes], name: str) -> pa.Table:

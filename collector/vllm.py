@@ -8,15 +8,16 @@ Source: vLLM documentation, "vllm bench serve"; vllm-project/vllm, benchmarks/se
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import pyarrow as pa
 
-from nibai.errors import UsageError
+from nibai.errors import CollectError, UsageError
 
 NOTE = (
     "vLLM results: seconds; ttft as measured, latency = ttft + all inter-token gaps, "
-    "tpot = mean gap; requests with an error text failed"
+    "tpot = mean gap; requests with an error text or without a first token failed"
 )
 
 SUMMARY_FIELDS = ("request_throughput", "mean_ttft_ms", "total_token_throughput", "median_ttft_ms")
@@ -29,6 +30,17 @@ def recognises(document: object) -> bool:
     return "ttfts" in document or sum(field in document for field in SUMMARY_FIELDS) >= 2  # noqa: PLR2004
 
 
+def several(text: str) -> bool:
+    """Whether a text is results of more than one run: a list, or one after the other."""
+    try:
+        first, end = json.JSONDecoder().raw_decode(text.lstrip())
+    except ValueError:
+        return False
+    if isinstance(first, list):
+        return bool(first) and recognises(first[0])
+    return recognises(first) and bool(text.lstrip()[end:].strip())
+
+
 def table(document: Mapping[str, object], name: str) -> pa.Table:
     """One row per request; UsageError when the file holds only averages."""
     ttfts, gaps = document.get("ttfts"), document.get("itls")
@@ -37,12 +49,27 @@ def table(document: Mapping[str, object], name: str) -> pa.Table:
             f"{name}: these vLLM results hold only averages and percentiles, which cannot be "
             "compared: run the benchmark with --save-result --save-detailed"
         )
+    if len(ttfts) != len(gaps):
+        raise CollectError(
+            f"{name} cannot be read ({len(ttfts)} ttfts and {len(gaps)} itls): is the file "
+            "complete? Make or fetch it again"
+        )
     errors = _column(document, "errors", len(ttfts), "")
+    try:
+        # A request that failed has no first token: vLLM leaves its time at 0.
+        firsts = [float(value or 0.0) for value in ttfts]
+        totals = [sum(map(float, own or [])) for own in gaps]
+    except (TypeError, ValueError) as error:
+        raise CollectError(
+            f"{name} cannot be read (ttfts and itls are not all numbers): make it again"
+        ) from error
     columns = {
-        "ttft": [float(value) for value in ttfts],
-        "latency": [float(t) + sum(g or []) for t, g in zip(ttfts, gaps, strict=True)],
-        "tpot": [sum(g) / len(g) if g else None for g in gaps],
-        "failed": [bool(error) for error in errors],
+        "ttft": firsts,
+        "latency": [first + total for first, total in zip(firsts, totals, strict=True)],
+        "tpot": [
+            total / len(own) if own else None for total, own in zip(totals, gaps, strict=True)
+        ],
+        "failed": [bool(said) or first <= 0 for said, first in zip(errors, firsts, strict=True)],
         "input_tokens": _column(document, "input_lens", len(ttfts), None),
         "output_tokens": _column(document, "output_lens", len(ttfts), None),
     }

@@ -13,6 +13,7 @@ from typing import Any
 import nibai
 from nibai import plugins
 from nibai.app.artifact import MAX_ROWS, with_evidently
+from nibai.app.given import moment, sources, texts
 from nibai.app.kinds import change_kinds
 from nibai.claims import parse
 from nibai.conventions import DEFAULT_LEVEL
@@ -28,6 +29,7 @@ from nibai.protocols import (
     OutputsRequest,
     PairsRequest,
 )
+from nibai.units import Unit
 
 DEFAULT_CLAIM = "not slower"
 PAIRS_CLAIM = "same predictions"
@@ -52,7 +54,7 @@ ABOUT_ANSWERS = frozenset(
 def compare(
     baseline: Any = None,  # noqa: ANN401 - paths, arrays, Arrow tables or data frames
     candidate: Any = None,  # noqa: ANN401 - the same
-    claims: str | Sequence[str] = (),
+    claims: str | Sequence[str] | None = (),
     *,
     level: float = DEFAULT_LEVEL,
     pairs: Any = None,  # noqa: ANN401 - paths, Arrow tables or data frames
@@ -63,14 +65,16 @@ def compare(
 ) -> Audit:
     """Is the candidate as much faster as was claimed? The audit, as from `nibai compare`.
 
-    `baseline` and `candidate` are each one of, or a list of: a path, folder or glob; an array of
-    values (then `unit` is required); an Arrow table or any data frame that exports an Arrow stream.
+    `baseline` and `candidate` are each one of, or a list of: a path, folder or glob; an array, list
+    or series of values (then `unit` is required, unless they are durations); an Arrow table, a
+    mapping of columns or any data frame that exports an Arrow stream.
     `pairs` are answers of both variants to the same requests: paths or tables with columns
     `baseline` and `candidate`, or tables of `nibai.sketch_pairs`; alone or beside the two sides.
     `claims` are "not slower" and, of pairs, "same predictions" where not said. `kinds` of change,
     such as "int8" or "compilation", give the margin where the claim states none.
     `options` are those of the command line: metric, value, unit, higher_is_better, time, segments,
-    replica, ok, offered, runs, at (seconds since the epoch), split, history (sources, as baseline);
+    replica, ok, offered, runs, at (a datetime, ISO 8601 or seconds since the epoch), split, history
+    (sources, as baseline);
     of pairs: columns, noise (sources), noise_floor, output, schema, labels, threshold, tolerance.
     `cost_per_hour` is USD of one instance of (baseline, candidate), for claims about cost; without
     `instances`, replicas are counted.
@@ -88,7 +92,9 @@ def compare(
     ('confirmed', 2.7)
     """
     files, answers, outputs = _requests(baseline, candidate, pairs, options)
-    sentences = [claims] if isinstance(claims, str) else list(claims)
+    sentences = [claims] if isinstance(claims, str) else list(claims or ())
+    if not 0.5 <= level < 1:  # noqa: PLR2004 - below, the interval says less than a coin
+        raise UsageError(f"level={level!r} is none: give a share such as 0.95")
     return compare_files(
         files,
         sentences,
@@ -287,39 +293,25 @@ def _requests(
     given = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
     }
+    for name in ("segments", "inputs", "labels"):
+        if name in given:
+            given[name] = texts(given[name])
+    if given.get("at") is not None:
+        given["at"] = moment(given["at"])
+    if isinstance(given.get("offered"), int):
+        given["offered"] = (given["offered"],)
+    if given.get("unit") is not None and given["unit"] not in {unit.value for unit in Unit}:
+        raise UsageError(f"unit={given['unit']!r} is none: give {'|'.join(Unit)}")
     files: dict[str, Any] = {name: value for name, value in given.items() if name in of_files}
     answers: dict[str, Any] = {name: value for name, value in given.items() if name in of_pairs}
-    files["history"] = _sources(options.get("history"))
+    files["history"] = sources(options.get("history"))
     if "noise" in answers:
-        answers["noise"] = _sources(options["noise"])
-    sides = _sources(baseline), _sources(candidate)
+        answers["noise"] = sources(options["noise"])
+    sides = sources(baseline), sources(candidate)
     request = FileRequest(*sides, **files)
     outputs: dict[str, Any] = {name: value for name, value in given.items() if name in of_outputs}
     return (
         request if any(sides) or pairs is None else None,
-        None if pairs is None else PairsRequest(_sources(pairs), **answers),
+        None if pairs is None else PairsRequest(sources(pairs), **answers),
         OutputsRequest(request, **outputs) if outputs else None,
     )
-
-
-def _sources(given: Any) -> tuple[Any, ...]:  # noqa: ANN401 - see compare
-    if given is None:
-        return ()
-    many = isinstance(given, list | tuple) and not all(isinstance(x, int | float) for x in given)
-    return tuple(_source(one) for one in (given if many else [given]))
-
-
-def _source(given: Any) -> Any:  # noqa: ANN401 - see compare
-    import numpy as np  # noqa: PLC0415 - the command line reads files only
-    import pyarrow as pa  # noqa: PLC0415 - same
-
-    if isinstance(given, str | pa.Table):
-        return given
-    if hasattr(given, "__fspath__"):
-        return str(given)
-    if hasattr(given, "__arrow_c_stream__"):
-        return pa.table(given)
-    array = np.asarray(given, dtype=np.float64)
-    if array.ndim != 1:
-        raise UsageError(f"an array of values has one dimension, this one has {array.ndim}")
-    return pa.table({"value": array})

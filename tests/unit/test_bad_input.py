@@ -1,6 +1,7 @@
 """Every kind of bad input gets one clear message and its exit code, never a traceback."""
 
 import gzip
+import json
 
 import numpy as np
 import pyarrow as pa
@@ -46,6 +47,17 @@ def _three(folder):
 
 def _vllm_summary(folder):
     inputs.vllm(folder / "summary.json", 1, 10, detailed=False)
+
+
+def _vllm_runs(folder):
+    inputs.vllm(folder / "one.json", 1, 10)
+    (folder / "runs.json").write_text((folder / "one.json").read_text() * 2)
+
+
+def _vllm_torn(folder):
+    inputs.vllm(folder / "torn.json", 1, 10)
+    document = json.loads((folder / "torn.json").read_text())
+    (folder / "torn.json").write_text(json.dumps(document | {"itls": document["itls"][:-1]}))
 
 
 def _utf16(folder):
@@ -166,6 +178,16 @@ CASES = {
         None, (*G, "-c", "good.csv", "--offered", "40", "--offered", "10"), 2,
     ),
     "averages only": (_vllm_summary, (*G, "-c", "summary.json"), 2),
+    "several runs of vLLM": (_vllm_runs, (*G, "-c", "runs.json"), 2),
+    "vLLM results that lack gaps": (_vllm_torn, (*G, "-c", "torn.json"), 5),
+    "a summary of k6": (
+        _write("k6.json", '{"metrics": {"http_reqs": {}}, "root_group": {}}'),
+        (*G, "-c", "k6.json"), 2,
+    ),
+    "k6 as CSV": (
+        _write("k6.csv", "metric_name,timestamp,metric_value\nhttp_reqs,1,1\n"),
+        (*G, "-c", "k6.csv"), 2,
+    ),
     "bad claim": (None, (*G, "-c", "good.csv", "--claim", "2x fastr"), 2),
     "report in no folder": (None, (*G, "-c", "good.csv", "--html", "absent/r.html"), 2),
     "unknown option": (None, (*G, "-c", "good.csv", "--clam", "2x faster"), 2),

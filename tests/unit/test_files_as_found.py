@@ -1,6 +1,7 @@
 """Files as people really have them: what is left out is said, what can be understood is read."""
 
 import datetime as dt
+import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -144,3 +145,25 @@ def test_runs_with_a_break_between_them_stay_runs(tmp_path):
                        start=inputs.START + 130 * k)  # fmt: skip
     audit = compared(tmp_path / "b", tmp_path / "c")
     assert (audit.baseline.replicas, audit.candidate.replicas) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("column", "bad"),
+    [("failed", "true"), ("Status-Code", "500"), ("responseCode", "503"), ("timed_out", "1"),
+     ("is_error", "yes"), ("isSuccess", "false")],
+)  # fmt: skip
+def test_failures_are_found_however_their_column_is_spelled(tmp_path, column, bad):
+    good = {"true": "false", "1": "0", "yes": "no", "false": "true"}.get(bad, "200")
+    values = [f"{20 + i % 9},{good if i % 10 else bad}" for i in range(300)]
+    path = text(tmp_path / "b.csv", values, f"ts,latency_ms,{column}")
+    (finding,) = compared(path, path).findings
+    assert finding.evidence.censored_share == (0.1, 0.1)
+
+
+def test_a_vllm_request_without_a_first_token_is_a_failure(tmp_path):
+    """vLLM writes no error text where the server gave no reason; the time is then 0."""
+    path = inputs.vllm(tmp_path / "b.json", 1, 300)
+    document = json.loads((tmp_path / "b.json").read_text())
+    document["ttfts"][:30], document["itls"][:30] = [0.0] * 30, [[]] * 30
+    (tmp_path / "b.json").write_text(json.dumps(document))
+    assert compared(path, path).findings[0].evidence.censored_share == (0.1, 0.1)
