@@ -17,6 +17,8 @@ from nibai.model import Verdict
 
 Spec = dict[str, Any]
 
+_UNDRAWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
 KEPT = 64
 """Drawings remembered, of 50 KB each: a page that is opened again is not drawn again."""
 
@@ -93,6 +95,23 @@ def config() -> Spec:
     }
 
 
+def drawable(value: Any) -> Any:  # noqa: ANN401 - any part of a specification
+    r"""A specification without signs that no SVG may hold, such as names from outside have.
+
+    The renderer ends the whole process at the first of them.
+
+    >>> drawable({"title": ["tenant " + chr(27) + "[31m", 1.5]})
+    {'title': ['tenant \\x1b[31m', 1.5]}
+    """
+    if isinstance(value, str):
+        return _UNDRAWABLE.sub(lambda sign: ascii(sign[0])[1:-1], value)
+    if isinstance(value, Mapping):
+        return {drawable(key): drawable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [drawable(item) for item in value]
+    return value
+
+
 def sized(spec: Spec, width: int) -> Spec:
     """A chart of one view (or layers) drawn to a total width in pixels."""
     fit = "fit-x" if isinstance(spec.get("height"), Mapping) else "fit"
@@ -101,7 +120,7 @@ def sized(spec: Spec, width: int) -> Spec:
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "config": config(),
         "padding": 2,
-        **spec,
+        **drawable(spec),
         "width": width,
         "autosize": sizing,
     }
