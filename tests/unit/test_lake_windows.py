@@ -16,6 +16,7 @@ from nibai.store.series.blocks import Blocks, Engine
 from nibai.store.wal.ingest import Ingest, MemoryLedger
 from nibai.store.windows.disturbances import Disturbance
 from nibai.store.windows.sides import LakeWindows, require_sides
+from nibai.store.windows.unread import Reads
 
 DAY = 86_400.0
 MONDAY = 19_002 * DAY  # 2022-01-10
@@ -307,3 +308,16 @@ def test_base_statistics_alone_are_no_distribution_and_said_to_be_none(tmp_path)
     reason = no_data(found, (0, 0))
     assert reason.text.startswith("no distribution of latency of the baseline (before) and the")
     assert "only count, sum, minimum and maximum were recorded" in reason.text
+
+
+def test_a_client_whose_clock_is_ahead_does_not_stretch_the_windows(lake):
+    """One request of another year, and nothing before the change was as long as "after"."""
+    lake.put(MONDAY, 4 * DAY)
+    lake.put(MONDAY + 400 * DAY, 60, n=1)
+    lake.fold()
+    change = Change("c", ENDPOINT, effective_at=MONDAY + 2 * DAY)
+    now = MONDAY + 4 * DAY
+    found = LakeWindows(lake.engine, change, reads=Reads(now=now)).comparison("latency")
+    (before,), (after,) = found.baseline.replicas, found.candidate.replicas
+    assert after.block_starts[-1] + after.block_seconds <= now
+    assert before.segments[""].histograms.n.sum() == 2 * 144 * 6

@@ -20,7 +20,16 @@ from nibai.app.watch_audit import Followers, findings_of, watched_audit
 from nibai.app.watch_plan import LATER
 from nibai.audit import judge
 from nibai.errors import NibaiError
-from nibai.model import Audit, Change, Comparison, Sentence, SentenceResult, Standing, Verdict
+from nibai.model import (
+    Audit,
+    Change,
+    Comparison,
+    Sentence,
+    SentenceResult,
+    Standing,
+    Verdict,
+    Window,
+)
 from nibai.protocols import Windows
 from nibai.store.series.recent import newest_minutes
 from nibai.store.windows.past import moment_of
@@ -118,7 +127,7 @@ class Follower:
         if until is None:
             # Silent for days: looked up in the whole lake, once until it speaks again.
             if change.endpoint not in self._silent:
-                self._silent[change.endpoint] = _newest_of(desk, change)
+                self._silent[change.endpoint] = _newest_of(desk, change, at)
             until = self._silent[change.endpoint]
         else:
             self._silent.pop(change.endpoint, None)
@@ -188,11 +197,15 @@ def _claimed(change: Change) -> list[tuple[Sentence, int]]:
     return [(sentence, sentence.family) for sentence in change.sentences]
 
 
-def _newest_of(desk: Desk, change: Change) -> float:
-    """End of the newest minute of what is claimed about; without any, when the change came."""
+def _newest_of(desk: Desk, change: Change, at: float) -> float:
+    """End of the newest minute of what is claimed about; without any, when the change came.
+
+    What a wrong clock dated ahead is no sign of life.
+    """
+    begun = Window(0.0, at)
     metrics = {part.metric for sentence in change.sentences for part in sentence.parts}
     engine = desk.engine()
-    spans = [span for metric in metrics for span in engine.spans(change.endpoint, metric)]
+    spans = [span for metric in metrics for span in engine.spans(change.endpoint, metric, begun)]
     newest = max((span.last_minute for span in spans), default=None)
     return watched_since(change) if newest is None else (newest + 1) * 60.0
 

@@ -102,7 +102,7 @@ class LakeWindows:
                 )
             ]
         spans = _of_variant(
-            self._engine.spans(change.endpoint, "latency", _hull(change)), variants[0]
+            self._engine.spans(change.endpoint, "latency", self._looked_at()), variants[0]
         ) or self._answer_spans(variants[0])
         windows = self._live_windows(spans, spans)
         found = answer_periods(self._engine, change, windows)
@@ -110,6 +110,10 @@ class LakeWindows:
             return []
         gaps = gaps_within(self._gaps, [(variants[0], window) for window in windows])
         return [replace(found, gaps=gaps)]
+
+    def _looked_at(self) -> Window | None:
+        """The windows that were given, else all time up to now."""
+        return _hull(self._change) or self._reads.begun
 
     def _answer_spans(self, variant: str | None) -> list[SeriesSpan]:
         """Minutes that answers are kept of: captures tell no latency."""
@@ -122,7 +126,7 @@ class LakeWindows:
 
     def _compare(self, metric: str) -> Comparison | None:
         change = self._change
-        spans = self._engine.spans(change.endpoint, metric, _hull(change))
+        spans = self._engine.spans(change.endpoint, metric, self._looked_at())
         if change.candidate_window is None:
             spans = self._reads.as_read(metric, spans)
         baseline = _of_variant(spans, change.baseline_variant)

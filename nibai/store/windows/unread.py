@@ -25,6 +25,11 @@ class Reads:
     now: float = 0.0
     every_seconds: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def begun(self) -> Window | None:
+        """All time that has come: one client whose clock is ahead must not stretch the windows."""
+        return Window(0.0, self.now) if self.now else None
+
     def as_read(self, metric: str, spans: Sequence[SeriesSpan]) -> list[SeriesSpan]:
         """The spans up to where all series of the metric were read."""
         mark = self._mark(metric, spans)
