@@ -100,6 +100,12 @@ class CloudWatchSource:
         """Names under which it is kept how far each series was read."""
         return tuple(self._wanted)
 
+    @property
+    def replicas(self) -> Mapping[str, str]:
+        """Single instance types of a variant, by the name of their series."""
+        found = ((key, one.series.replica) for key, one in self._wanted.items())
+        return {key: replica for key, replica in found if replica}
+
     def attend(self, changes: Moments) -> None:
         """Moments of changes by endpoint: percentiles are read more often around them."""
         self._changes = changes

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from nibai.errors import CollectError
-from nibai.protocols import Naming, Puller
+from nibai.protocols import Divided, Naming, Puller
 from nibai.store.lake.delta import Lake
-from nibai.store.pulled.stored import Name, stored_hours
+from nibai.store.pulled.stored import Name, stored_hours, stored_replicas
 from nibai.store.state.database import State
 from nibai.store.state.deployments import Deployments
 from nibai.store.state.silent import Read, Silent, put_silent, read_for, silent_series
@@ -39,22 +39,38 @@ def heed_silence(
     left = {one: names for one, names in wanted.items() if not names & set(known)}
     gone = stored_hours(lake, set().union(*left.values()))
     never = {one: names for one, names in left.items() if not names & gone}
+    replicas = puller.replicas if isinstance(puller, Divided) else {}
+    never |= _silent_replicas(replicas, wanted, lake)
     before = {(one.series, one.endpoint, one.variant): one for one in silent_series(state, source)}
     if not never and not before:
         return Silence([], 0, 0.0)
     new = {one: names for one, names in never.items() if one not in before}
     gave = {(e, v) for names in wanted.values() for e, v, _ in names & set(known)}
     said, dollars = _explained(puller, new, set(known), gave, _seen(state)) if new else ({}, 0.0)
-    told = {one: _text(one, new[one], text) for one, text in said.items()}
+    told = {one: _text(one, new[one], text, replicas.get(one[0], "")) for one, text in said.items()}
     found = [before.get(one) or Silent(source, *one, told.get(one, ""), now) for one in never]
     put_silent(state, source, found)
     return Silence([*told.values()], sum(bool(one.said) for one in found), dollars)
 
 
-def _text(one: Read, names: Collection[Name], said: str) -> str:
+def _silent_replicas(
+    replicas: Mapping[str, str], wanted: Mapping[Read, set[Name]], lake: Lake
+) -> dict[Read, set[Name]]:
+    """Series of single replicas of which nothing is stored, whatever others of the name gave."""
+    parts = {one: names for one, names in wanted.items() if one[0] in replicas}
+    heard = stored_replicas(lake, set().union(*parts.values()))
+    return {
+        one: names
+        for one, names in parts.items()
+        if not any((name, replicas[one[0]]) in heard for name in names)
+    }
+
+
+def _text(one: Read, names: Collection[Name], said: str, replica: str) -> str:
     """Object, fact, remedy."""
     metrics = ", ".join(sorted(metric for _, _, metric in names))
-    return f"{one[1]} {one[2]}: never gave any {metrics}: {said}"
+    of = f" of {replica}" if replica else ""
+    return f"{one[1]} {one[2]}: never gave any {metrics}{of}: {said}"
 
 
 def _explained(

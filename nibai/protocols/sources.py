@@ -110,6 +110,16 @@ class Naming(Protocol):
 
 
 @runtime_checkable
+class Divided(Protocol):
+    """A puller some of whose series bring single replicas of what others bring, too."""
+
+    @property
+    def replicas(self) -> Mapping[str, str]:
+        """The replica that such a series brings, by the name of the series."""
+        ...
+
+
+@runtime_checkable
 class Attentive(Protocol):
     """A puller that reads more often around changes."""
 

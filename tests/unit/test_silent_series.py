@@ -41,7 +41,7 @@ class Account:
                     "AWS/SageMaker", "ModelLatency", series.dimensions, minute, np.full(5, 1e5)
                 )
 
-    def read(self, endpoints, now=NOW, metrics=("ModelLatency",)):
+    def read(self, endpoints, now=NOW, metrics=("ModelLatency",), **more):
         """What was said of silent series, and how many there are."""
         monkey = pytest.MonkeyPatch()
         monkey.setattr("time.time", lambda: now)
@@ -51,7 +51,7 @@ class Account:
             section = {
                 "account": "123456789012", "region": "eu-west-1", "endpoints": endpoints,
                 "metrics": list(metrics), "detail": "TC 28", "endpoint_url": fake.url,
-                "own_range": False, "errors": False,
+                "own_range": False, "errors": False, **more,
             }  # fmt: skip
             document = {"data": str(self.folder / "data"), "cloudwatch": [section]}
             self.config = Config.model_validate(document)
@@ -86,6 +86,25 @@ def test_mistyped_names_are_told_once_with_what_there_is(account):
     assert number == 2
     assert account.read(wrong, NOW + 3600) == ([], 2), "told once, and counted"
     assert account.read({"chat": ["blue", "green"]}, NOW + 7200) == ([], 0)
+
+
+def test_one_mistyped_instance_type_among_others_is_told(account):
+    typed = by_type_series(LATENCY, SCOPE, "chat", "blue", zone="eu-west-1a", kind="ml.g5.xlarge")
+    minute = int(NOW // 60) - 300
+    account.metrics.publish(
+        "AWS/SageMaker", "ModelLatency", typed.dimensions, minute, np.full(5, 1e5)
+    )
+    both = {"chat": ["ml.g5.xlarge/eu-west-1a", "ml.g5.xlarg/eu-west-1a"]}
+    told, number = account.read({"chat": ["blue"]}, by_type=both)
+    assert told == [
+        (
+            f"{CHAT} blue: never gave any model_latency_by_type of type=ml.g5.xlarg,az=eu-west-1a: "
+            "CloudWatch lists no instance type 'ml.g5.xlarg' in two weeks, but ml.g5.xlarge: did "
+            f"you mean ml.g5.xlarge; {UNLESS}"
+        )
+    ]
+    assert number == 1
+    assert account.read({"chat": ["blue"]}, NOW + 3600, by_type=both) == ([], 1), "told once"
 
 
 def test_a_metric_that_is_not_published_is_to_be_left_out(account):

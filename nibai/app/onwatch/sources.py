@@ -80,8 +80,8 @@ class SourceThreads:
         return due_in(source, self._state.read_until(source.name), self._clock())
 
     def _work(self, source: Source) -> None:
-        self._stopping.wait(self.due_in(source))
-        regular = self._clock()
+        regular = self._clock() + self.due_in(source)
+        self._rest(source, self._clock(), regular)
         while not self._stopping.is_set():
             began = self._clock()
             if began >= regular:
@@ -96,12 +96,10 @@ class SourceThreads:
 
     def _rest(self, source: Source, began: float, regular: float) -> None:
         """Until its regular reading, or sooner where a change wants it; one may come meanwhile."""
-        self._stopping.wait(1.0)
         while not self._stopping.is_set():
-            sooner = wanted_at(source, self._state, began)
-            # A clock that is set back makes nobody wait for longer than he would have.
-            pause = min(min(regular, sooner) - self._clock(), source.every_seconds)
-            if pause <= 0:
+            now = self._clock()
+            pause = min(regular, wanted_at(source, self._state, began)) - now
+            if pause <= 0 or now < began:  # a clock that was set back makes nobody wait longer
                 return
             self._stopping.wait(min(pause, LOOK_SECONDS))
 

@@ -49,6 +49,24 @@ def stored_hours(lake: Lake, names: Collection[Name]) -> set[Name]:
     return {(str(e), str(v), str(m)) for e, v, m in rows}
 
 
+def stored_replicas(lake: Lake, names: Collection[Name]) -> set[tuple[Name, str]]:
+    """Replicas of some series that the minute or the hour tables hold."""
+    found: set[tuple[Name, str]] = set()
+    listed = ", ".join(f"({', '.join(map(literal, one))})" for one in sorted(names))
+    for kind in ("cell", "cell_hour") if names else ():
+        with reading(lake.root):
+            uris = lake.file_uris(kind, date.min, date.max)
+            if not uris:
+                continue
+            sql = (
+                f"SELECT DISTINCT endpoint, variant, metric, replica FROM {parquet_rows(uris)} "
+                f"WHERE (endpoint, variant, metric) IN ({listed})"
+            )
+            rows = connect().execute(sql).fetchall()
+        found |= {((str(e), str(v), str(m)), str(replica)) for e, v, m, replica in rows}
+    return found
+
+
 def stored_minutes(lake: Lake, series: Collection[Name], window: Window) -> dict[Minute, Stored]:
     """Every stored minute of some series in a window.
 
