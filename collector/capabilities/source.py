@@ -23,7 +23,7 @@ from collector.capabilities import (
 from collector.capabilities.fixtures import Fixtures
 from collector.prices.aws import PRICING_REGION
 from collector.promql.client import Http, PromqlClient, urllib3_http
-from collector.promql.cloudwatch import sigv4
+from collector.promql.sigv4 import SigV4, address
 from collector.sagemaker.describe import Described, Describer
 from collector.sagemaker.permitted import Permitted
 from collector.sagemaker.snapshot import Role, Snapshot, Unit
@@ -93,8 +93,8 @@ class AwsExaminer:
             yield from self._place(place)
 
     def _prometheus(self, place: Place) -> PromqlClient:
-        url = place.endpoint_url or f"https://monitoring.{place.region}.amazonaws.com"
-        return PromqlClient(url, self._http(), sigv4(place.region), self._wait, tries=2)
+        url = place.endpoint_url or address(place.region)
+        return PromqlClient(url, self._http(), SigV4(place.region), self._wait, tries=2)
 
     def _place(self, place: Place) -> Iterator[Capability]:
         made: dict[str, Caller] = {}

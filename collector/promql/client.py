@@ -57,13 +57,17 @@ class Metered:
 
 @dataclass(slots=True)
 class PromqlClient:
-    """A Prometheus-compatible API at `url` (without /api/v1)."""
+    """A Prometheus-compatible API at `url` (without /api/v1).
+
+    `refused` is called where the proof of who asks is not accepted.
+    """
 
     url: str
     http: Http
     sign: Signer
     wait: Callable[[float], None]
     tries: int = TRIES
+    refused: Callable[[], None] = lambda: None
     metered: Metered = field(default_factory=Metered)
 
     def query_range(self, query: str, window: Window, step: float) -> Matrix:
@@ -115,6 +119,8 @@ class PromqlClient:
             )
             if status == OK:
                 return _document(answer)
+            if status in REFUSED:
+                self.refused()
             if last or (status != TOO_MANY_REQUESTS and status < SERVER_ERROR):
                 raise _refused(self.url, status, answer)
             self.metered.waits += 1

@@ -14,7 +14,8 @@ from collector.cloudwatch.series import PUBLISHED
 from collector.cloudwatch.source import FAILURES
 from collector.promql.aliases import BY_INSTANCE, BY_TYPE, ENGINES, OF_COMPONENT, VENDED, Alias
 from collector.promql.answers import Labels
-from collector.promql.client import PromqlClient, Signer, urllib3_http
+from collector.promql.client import PromqlClient, urllib3_http
+from collector.promql.sigv4 import SigV4, address
 from collector.promql.source import DOLLARS_PER_SAMPLE, Cadence, PromqlSource
 from collector.promql.units import Units
 from collector.promql.wanted import Matchers, Temporality, Wanted
@@ -22,7 +23,6 @@ from nibai.errors import CollectError, ConfigError
 from nibai.model import SeriesKey
 from nibai.protocols import Puller
 
-SERVICE = "monitoring"
 ACTIONS = (
     "cloudwatch:GetMetricData",
     "cloudwatch:ListMetrics",
@@ -89,8 +89,14 @@ def build(options: Mapping[str, object]) -> Puller:
     from collector.cloudwatch.client import CloudWatchClient  # noqa: PLC0415 - boto3
 
     region = str(options["region"])
-    url = options.get("endpoint_url") or f"https://monitoring.{region}.amazonaws.com"
-    client = PromqlClient(str(url), urllib3_http(), sigv4(region), time.sleep)
+    signer = SigV4(region)
+    client = PromqlClient(
+        str(options.get("endpoint_url") or address(region)),
+        urllib3_http(),
+        signer,
+        time.sleep,
+        refused=signer.renew,
+    )
     if options.get("path") == "auto" and not _stored(client, options):
         from collector.cloudwatch.source import build as classic  # noqa: PLC0415 - only then
 
@@ -116,37 +122,6 @@ def build(options: Mapping[str, object]) -> Puller:
 def _address(options: Mapping[str, object]) -> str | None:
     address = options.get("endpoint_url")
     return None if address is None else str(address)
-
-
-def sigv4(region: str, credentials: Callable[[], object] | None = None) -> Signer:
-    """Signs requests as AWS asks; credentials come from boto3's own chain."""
-
-    def own() -> object:
-        import boto3  # noqa: PLC0415 - 0.4 s: only a process that asks AWS needs it
-
-        found = boto3.Session().get_credentials()
-        if found is None:
-            raise ConfigError(
-                "CloudWatch by PromQL: no AWS credentials: set a profile (AWS_PROFILE) or run "
-                "where a role is"
-            )
-        return found
-
-    kept: list[object] = []
-
-    def sign(method: str, url: str, body: bytes) -> Mapping[str, str]:
-        from botocore.auth import SigV4Auth  # noqa: PLC0415 - see own
-        from botocore.awsrequest import AWSRequest  # noqa: PLC0415 - see own
-
-        if not kept:
-            kept.append((credentials or own)())
-        request = AWSRequest(method=method, url=url, data=body)
-        if body:
-            request.headers["Content-Type"] = "application/x-www-form-urlencoded"
-        SigV4Auth(kept[0], SERVICE, region).add_auth(request)
-        return dict(request.headers.items())
-
-    return sign
 
 
 def _stored(client: PromqlClient, options: Mapping[str, object]) -> bool:

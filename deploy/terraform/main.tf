@@ -12,6 +12,7 @@ terraform {
 }
 
 data "aws_caller_identity" "here" {}
+data "aws_partition" "here" {}
 
 locals {
   # The one policy, for people and for Terraform alike: its words in capitals are filled in.
@@ -27,7 +28,9 @@ locals {
     QUEUE_ARN         = aws_sqs_queue.events.arn
   }
   pieces = regexall("[A-Z_]{4,}|[A-Z]|[^A-Z]+", file("${path.module}/../iam/nibai-read.json"))
-  policy = join("", [for piece in local.pieces : lookup(local.filled, piece, piece)])
+  words  = join("", [for piece in local.pieces : lookup(local.filled, piece, piece)])
+  # China, GovCloud and the others have partitions of their own.
+  policy = replace(local.words, "arn:aws:", "arn:${data.aws_partition.here.partition}:")
 }
 
 resource "aws_iam_policy" "read" {

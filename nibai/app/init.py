@@ -9,6 +9,7 @@ import yaml
 
 from nibai import plugins
 from nibai.config import DEFAULT_CLAIM, Config
+from nibai.config.regions import domain_of
 from nibai.errors import PluginError, UsageError
 from nibai.protocols import Survey, Surveyor
 
@@ -102,7 +103,7 @@ def _sagemaker(found: Survey, endpoint_url: str | None) -> str:
         "    claims:                   # what a change has to keep: write what you were promised",
         f"      - {DEFAULT_CLAIM}",
         "    # Within seconds instead of a minute: deploy/aws/nibai-events.yaml makes the queue.",
-        f"    # queue: https://sqs.{region}.amazonaws.com/{account}/nibai-events",
+        f"    # queue: https://sqs.{region}.{domain_of(region)}/{account}/nibai-events",
         "    # Who deployed, and exactly when (needs cloudtrail:LookupEvents).",
         "    cloudtrail: false",
         "    # S3 is asked once an hour whether a model was overwritten where it lies (needs",

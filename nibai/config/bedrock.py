@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from nibai.config.data_capture import Redact
-from nibai.config.fields import Duration, Region, Section
+from nibai.config.fields import Duration, Section
+from nibai.config.regions import Region
 
 
 class BedrockLogs(Section):

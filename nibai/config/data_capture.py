@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from nibai.config.fields import Duration, Region, SecretReference, Section
+from nibai.config.fields import Duration, SecretReference, Section
+from nibai.config.regions import Region
 
 AnswerKind = Literal["class", "proba", "score", "regression", "text", "json", "ranking"]
 

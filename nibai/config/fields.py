@@ -11,7 +11,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    Field,
 )
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
@@ -58,9 +57,6 @@ def _address(value: str) -> str:
 
 
 Duration = Annotated[float, BeforeValidator(_duration)]
-
-Region = Annotated[str, Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$")]
-"""A region of AWS, of any of its partitions (cn-north-1, us-gov-west-1, eusc-de-east-1)."""
 
 
 Patience = Annotated[float | Literal["learned", "never"], BeforeValidator(_patience)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from nibai.claims import parse
-from nibai.config.fields import Duration, Region, Section
+from nibai.config.fields import Duration, Section
+from nibai.config.regions import Region
 from nibai.errors import UsageError
 
 DEFAULT_CLAIM = "model_latency 2x faster at p50, p90 and p99"

@@ -9,7 +9,8 @@ from pydantic import (
     Field,
 )
 
-from nibai.config.fields import Duration, Region, Section
+from nibai.config.fields import Duration, Section
+from nibai.config.regions import Region
 
 
 class CloudWatch(Section):

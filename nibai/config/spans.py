@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from nibai.config.fields import Duration, Region, Section
+from nibai.config.fields import Duration, Section
+from nibai.config.regions import Region
 
 
 class TraceSampling(Section):

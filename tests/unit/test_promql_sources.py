@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import boto3
 import numpy as np
 import pytest
 import yaml
@@ -11,13 +12,15 @@ from fakeaws.metrics import Metrics
 from fakeaws.promql import Promql
 from fakeaws.server import FakeAws
 
-from collector.promql.cloudwatch import sigv4, wanted_metrics
+from collector.promql.client import PromqlClient
+from collector.promql.cloudwatch import wanted_metrics
 from collector.promql.prometheus import build, filled, keyed
 from collector.promql.prometheus import wanted_metrics as of_prometheus
+from collector.promql.sigv4 import SigV4, address
 from collector.promql.wanted import Kind
 from nibai import cli, plugins
 from nibai.config import Config, PrometheusMetric, load_config
-from nibai.errors import ConfigError
+from nibai.errors import AuthError, ConfigError
 from nibai.model import SeriesKey, Window
 from nibai.protocols import Puller
 from nibai.store.lake.delta import Lake
@@ -129,11 +132,39 @@ def test_a_signature_covers_the_body_and_the_query():
     class Credentials:
         access_key, secret_key, token = "AKID", SECRET, None
 
-    sign = sigv4("eu-west-1", Credentials)
+    sign = SigV4("eu-west-1", Credentials)
     url = "https://monitoring.eu-west-1.amazonaws.com/api/v1/query_range"
     told = {sign("POST", url, body)["Authorization"] for body in (b"query=a", b"query=b")}
     told |= {sign("GET", f"{url}?start={n}", b"")["Authorization"] for n in (1, 2)}
     assert len(told) == 4
+
+
+def test_refused_credentials_are_looked_for_again_and_missing_ones_told(monkeypatch):
+    asked = []
+
+    class Credentials:
+        access_key, secret_key, token = "AKID", SECRET, None
+
+        def __init__(self):
+            asked.append(self)
+
+    signer = SigV4("eu-west-1", Credentials)
+    client = PromqlClient("https://x", lambda *_: (403, b"expired"), signer, lambda _: None,
+                          refused=signer.renew)  # fmt: skip
+    for number in (1, 2):
+        with pytest.raises(AuthError, match=r"refused \(403\)"):
+            client.label_values("__name__", None, None)
+        assert len(asked) == number
+    monkeypatch.setenv("AWS_PROFILE", "nobody-has-this")
+    with pytest.raises(AuthError, match="no usable AWS credentials: set a profile"):
+        SigV4("eu-west-1")("GET", "https://x", b"")
+
+
+@pytest.mark.parametrize("region", ["eu-west-1", "cn-north-1", "eusc-de-east-1", "us-gov-west-1"])
+def test_the_api_is_asked_where_boto3_would_ask(region):
+    signed = {"aws_access_key_id": "AKID", "aws_secret_access_key": SECRET}
+    client = boto3.client("cloudwatch", region_name=region, **signed)
+    assert address(region) == client.meta.endpoint_url
 
 
 def test_auto_takes_classic_metrics_where_promql_has_nothing(invoke):
