@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.aws.session import AwsClient, Caller, each_page
+from nibai.config.regions import USUAL_DOMAIN, domain_of
 from nibai.errors import CollectError
 from nibai.protocols import ListedPrice, ListedTokens, PriceList
 
@@ -52,6 +53,7 @@ class AwsPrices:
 
     def price(self, instance_type: str, region: str) -> ListedPrice | None:
         """The one on-demand price per hour, None when there is none or several."""
+        _in_dollars(region)
         key = f"{region}/{instance_type}"
         known, note = self._known(key, lambda: self._per_hour(instance_type, region))
         if known["usd_per_hour"] is None:
@@ -60,6 +62,7 @@ class AwsPrices:
 
     def token_prices(self, model: str, region: str, tier: str) -> ListedTokens | None:
         """Prices per million tokens of a Bedrock model, by the name that the list has for it."""
+        _in_dollars(region)
         key = f"{region}/{BEDROCK}/{model}"
         known, note = self._known(key, lambda: self._per_million(model, region))
         prices = known.get("per_million", {}).get(tier)
@@ -162,6 +165,16 @@ def _per_tokens(terms: Mapping[str, Any]) -> Iterator[float]:
             many = PER_MILLION.get(dimension["unit"].lower())
             if many is not None:
                 yield round(float(dimension["pricePerUnit"]["USD"]) * many, 9)
+
+
+def _in_dollars(region: str) -> None:
+    """CollectError for a region of a partition that bills in another currency, by another list."""
+    if domain_of(region) != USUAL_DOMAIN:
+        raise CollectError(
+            f"the AWS price list says nothing of {region}, whose partition has prices of its own: "
+            "write them down (cost: instance_types, or endpoints)",
+            reason="prices",
+        )
 
 
 def _dated(known: Mapping[str, Any]) -> str:

@@ -15,6 +15,11 @@ from nibai.document import iso
 from nibai.protocols import Deployment
 
 DELETED = "Deleted"
+FAILED = "Failed"
+GIVEN_UP = frozenset({FAILED, "OutOfService", "UpdateRollbackFailed", "Deleting"})
+"""Statuses in which nothing is being deployed any more."""
+
+FAILED_COMPONENTS = "failed"
 COMPONENTS = "components"
 """In what is kept of deployments underway: those of single inference components."""
 
@@ -57,8 +62,13 @@ def components_underway(
     return {
         unit.name: [update_of(earlier, unit.name)[0], now]
         for unit in described.snapshot.units
-        if unit.names.get("status", AT_REST) != AT_REST
+        if unit.names.get("status", AT_REST) not in {AT_REST, FAILED}
     }
+
+
+def components_failed(described: Described) -> list[str]:
+    """Components that AWS gave up: nothing is underway, and nothing new serves."""
+    return [u.name for u in described.snapshot.units if u.names.get("status") == FAILED]
 
 
 def update_of(earlier: Deployment, unit: str) -> tuple[float, float]:
@@ -71,10 +81,11 @@ def underway_words(now: Deployment, earlier: Deployment) -> tuple[str, ...]:
     """What is told of a deployment in progress, each of its steps once."""
     known = earlier.underway.get("statuses", ())
     new = [one for one in now.underway["statuses"] if one not in known]
-    if not new:
-        return ()
+    going = [text(one) for one in new if one not in GIVEN_UP]
+    over = [text(one) for one in new if one in GIVEN_UP]
     config = f" of {text(now.underway['config'])}" if now.underway["config"] else ""
-    return (f"a deployment{config} is underway: {', '.join(map(text, new))}",)
+    said = [f"a deployment{config} is underway: {', '.join(going)}"] if going else []
+    return (*said, *(f"is {one}: changes are told when it is InService again" for one in over))
 
 
 def taken_back(seen: Seen) -> tuple[float, float] | None:

@@ -20,7 +20,9 @@ from collector.sagemaker.loaded import OVERWRITTEN, loaded, told
 from collector.sagemaker.looks import (
     COMPONENTS,
     DELETED,
+    FAILED_COMPONENTS,
     Seen,
+    components_failed,
     components_underway,
     first_words,
     notes,
@@ -229,6 +231,12 @@ class SageMakerSource:
             deployment = replace(deployment, underway=going_on)
             new = sorted(set(updated) - set(earlier.underway.get(COMPONENTS, ())))
             words += tuple(f"{name} is being updated" for name in new)
+        if failed := components_failed(described):
+            deployment = replace(
+                deployment, underway={**deployment.underway, FAILED_COMPONENTS: failed}
+            )
+            new = sorted(set(failed) - set(earlier.underway.get(FAILED_COMPONENTS, ())))
+            words += tuple(f"{name} has failed: nothing new of it serves" for name in new)
         return Sighting(deployment, found, words)
 
     def _changes(self, seen: Seen) -> list[Change]:

@@ -9,6 +9,7 @@ from pydantic import Field
 Region = Annotated[str, Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$")]
 """A region of AWS, of any of its partitions (cn-north-1, us-gov-west-1, eusc-de-east-1)."""
 
+USUAL_DOMAIN = "amazonaws.com"
 DOMAINS = {
     "cn-": "amazonaws.com.cn",
     "eusc-": "amazonaws.eu",
@@ -27,4 +28,4 @@ def domain_of(region: str) -> str:
     ('amazonaws.com', 'amazonaws.com.cn')
     """
     found = (domain for begins, domain in DOMAINS.items() if region.startswith(begins))
-    return next(found, "amazonaws.com")
+    return next(found, USUAL_DOMAIN)

@@ -77,6 +77,16 @@ def test_a_price_is_kept_for_a_week_and_outlives_a_failing_list(shop, tmp_path):
     assert prices.price("ml.g5.xlarge", "us-east-1").source.startswith("AWS price list of 2025-12")
 
 
+def test_a_partition_with_prices_of_its_own_is_named(shop, tmp_path):
+    prices = AwsPrices(lambda: shop[1], tmp_path / "prices.json", Clock())
+    for asked in (
+        lambda: prices.price("ml.g5.xlarge", "cn-north-1"),
+        lambda: prices.token_prices("Nova Lite", "eusc-de-east-1", ""),
+    ):
+        with pytest.raises(CollectError, match="whose partition has prices of its own: write them"):
+            asked()
+
+
 def test_a_broken_cache_and_broken_products_are_not_believed(shop, tmp_path):
     cache = tmp_path / "prices.json"
     for broken in ("{", "[]", '{"eu-west-1/ml.g5.xlarge": 3}'):

@@ -213,3 +213,36 @@ def test_later_figures_are_added_once_to_the_change_that_they_are_about(state):
         "source": "discovered", "AWS's figure 1": "known", "AWS's figure 2": "of the second",
         "AWS's figure 3": "across the first",
     }  # fmt: skip
+
+
+# -- what failed for good -------------------------------------------------------------------------
+
+
+def test_an_endpoint_that_aws_gave_up_is_not_being_deployed(account):
+    chat(account)
+    account.aws.endpoints["chat"]["EndpointStatus"] = "UpdateRollbackFailed"
+    [sighting] = account.look()
+    assert sighting.notes == (
+        "is UpdateRollbackFailed: changes are told when it is InService again",
+    )
+    [sighting] = account.look()
+    assert sighting.notes == (), "said once"
+
+
+def test_a_component_that_failed_is_told_once_and_is_not_being_updated(account):
+    account.aws.config("c1", variant("all"))
+    account.aws.endpoint("chat", "c1")
+    account.aws.component("llama", "chat", ModelName=account.aws.model("m1"))
+    account.look()
+    account.aws.now += 60
+    account.aws.component("llama", "chat", ModelName=account.aws.model("m2", url="s3://other/"))
+    account.aws.components["llama"]["InferenceComponentStatus"] = "Failed"
+    [sighting] = account.look()
+    assert sighting.changes == [], "what failed does not serve"
+    assert sighting.notes == ("ic:llama has failed: nothing new of it serves",)
+    assert "components" not in sighting.deployment.underway
+    [sighting] = account.look()
+    assert sighting.notes == ()
+    account.aws.components["llama"]["InferenceComponentStatus"] = "InService"
+    [change] = account.changes()
+    assert change.kinds == (K.WEIGHTS,)
