@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from nibai.conventions import METRICS
+from nibai.conventions import metric_named
 from nibai.errors import UsageError
 from nibai.protocols import FileRequest
 from nibai.store.engine.sql import literal, quote
@@ -181,13 +181,13 @@ def _unit_of(table: Table, column: str, metric: str) -> Unit | None:
         return found
     if not table.is_number(column):
         return None  # text may carry its unit in every value; Table.value_sql insists on it
-    known = METRICS.get(metric)
-    if known is not None and known.unit == Unit.COUNT:
+    known = metric_named(metric)
+    if known.unit == Unit.COUNT:
         return Unit.COUNT  # a count has no other unit
     example = ""
     if (median := table.median(column)) is not None:
         example = f" (its median is {median:.4g})"
-    proposal = known.unit if known is not None else "s"
+    proposal = known.unit
     raise UsageError(
         f"{table.name}: nothing says the unit of column {column!r}{example}: "
         f"add --unit {proposal} if these are {_spelled(proposal)}, else --unit ms|us|ns|1/s|count"

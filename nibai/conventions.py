@@ -144,4 +144,13 @@ METRICS = {
         ),
     )
 }
-"""Metrics nibai knows by name; any other metric name is taken as seconds, lower is better."""
+"""Metrics nibai knows by name."""
+
+
+def metric_named(name: str) -> Metric:
+    """A metric by its name; one that nibai does not know is taken as seconds, lower is better.
+
+    >>> metric_named("throughput").higher_is_better, metric_named("anything").unit
+    (True, 's')
+    """
+    return METRICS.get(name) or Metric(name, "s", higher_is_better=False, help="")

@@ -7,7 +7,7 @@ from collector.files.logs import follows, joined
 from collector.files.offered import offered_of, with_offered
 from collector.files.past import PastSource, past_of_files
 from collector.files.settling import Settling
-from nibai.conventions import METRICS
+from nibai.conventions import metric_named
 from nibai.model import (
     Comparison,
     History,
@@ -78,7 +78,6 @@ class Assembly:
         if days:
             self._say(f"{len(windows[0])} and {len(windows[1])} days: the day is the unit")
             unit, gate = UnitKind.DAY, days_gate(*windows)
-        known = METRICS.get(self.metric)
         return Comparison(
             metric=self.metric,
             kind=self.kind,
@@ -88,7 +87,7 @@ class Assembly:
             value_unit=self.reading.unit.base.value,
             higher_is_better=self.request.higher_is_better
             or self.reading.unit.higher_is_better
-            or (known is not None and known.higher_is_better),
+            or metric_named(self.metric).higher_is_better,
             same_hosts=unit is UnitKind.BLOCK,
             clock=self.clock,
             half_split=not live and self._half_split(),

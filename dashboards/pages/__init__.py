@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from dashboards.phrases import MARKS, WORDS
 from dashboards.theme import DARK, LIGHT
 from nibai.claims import quantile_label
-from nibai.conventions import METRICS
+from nibai.conventions import METRICS, metric_named
 from nibai.model import Moved, Verdict
 from nibai.protocols import (
     AuditsPage,
@@ -150,8 +150,7 @@ def value_text(value: float | None, metric: str) -> str:
     """
     if value is None:
         return "not reached"
-    known = METRICS.get(metric)
-    unit = "s" if known is None else known.unit
+    unit = metric_named(metric).unit
     if unit != "s":
         return f"{value:.3g} {unit}"
     return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nibai.app.changes import declare_line
-from nibai.conventions import METRICS
+from nibai.conventions import metric_named
 from nibai.document import iso
 from nibai.history import Alarm, Suspect
 from nibai.model import Moved
@@ -36,8 +36,7 @@ def _direction(alarm: Alarm) -> Moved:
         return Moved.WORSE
     if alarm.movement.view == "errors":
         return Moved.BETTER if size < 0 else Moved.WORSE
-    known = METRICS.get(alarm.metric)
-    higher = known is not None and known.higher_is_better
+    higher = metric_named(alarm.metric).higher_is_better
     return Moved.BETTER if (size > 1) is not higher else Moved.WORSE
 
 

@@ -33,7 +33,8 @@ from nibai.store.state.database import State, open_state
 from nibai.store.state.freshness import read_until
 from nibai.store.state.watermarks import watermarks
 from nibai.store.windows.disturbances import Disturbance, disturbances
-from nibai.store.windows.sides import LakeWindows, require_sides
+from nibai.store.windows.sides import LakeWindows
+from nibai.store.windows.stated import require_sides
 from nibai.store.windows.unread import Reads
 
 if TYPE_CHECKING:

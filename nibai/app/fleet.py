@@ -31,7 +31,8 @@ from nibai.store.lake.maintenance import ROLL_UP
 from nibai.store.series.fleet import FleetEngine
 from nibai.store.state.capture_hours import capture_gaps
 from nibai.store.windows.disturbances import Disturbance, disturbances
-from nibai.store.windows.sides import LakeWindows, require_sides
+from nibai.store.windows.sides import LakeWindows
+from nibai.store.windows.stated import require_sides
 from nibai.store.windows.unread import NOTHING_PULLED, Reads
 
 CHUNK = 50

@@ -31,7 +31,7 @@ from nibai.store.series.blocks import Engine
 from nibai.store.state.watermarks import Watermark
 from nibai.store.windows.disturbances import Disturbance
 from nibai.store.windows.paired_blocks import PairedBlocks, Read
-from nibai.store.windows.sides import require_sides
+from nibai.store.windows.stated import require_sides
 
 FILLING = Reason(
     ReasonCode.NO_DATA,

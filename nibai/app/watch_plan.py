@@ -13,6 +13,7 @@ from nibai.stats.sequential_rates import Trials
 from nibai.stats.verdict import faster_threshold, no_slower_threshold
 from nibai.stats.whitening import history_correlation
 from nibai.store.windows.paired_blocks import PairedBlocks, Past
+from nibai.store.windows.stated import declared_flaw
 
 QUIET_SHARE = 0.1
 """Share of the blocks of the past that may hold too few requests."""
@@ -102,9 +103,9 @@ def _quantile(claim: Claim) -> float | None:
 
 
 def _forbidden(change: Change, claim: Claim, blocks: PairedBlocks) -> Reason | None:
-    defect = change.evidence.get("setup_defect")
-    if defect:
-        return Reason(ReasonCode.SETUP_DEFECT, f"the measurement is flawed: {defect}")
+    flaw = declared_flaw(change)
+    if flaw is not None:
+        return flaw
     why = NOT_BY_BLOCKS.get(claim.promise)
     if why is None and blocks.other_hosts:
         why = "the two sides run on different hosts, so the host is the unit and not the block"

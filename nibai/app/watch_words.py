@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from nibai.app.watch import Watch
 from nibai.app.watch_parts import Followed
 from nibai.claims import print_claim, quantile_label
-from nibai.conventions import METRICS
+from nibai.conventions import metric_named
 from nibai.document import iso
 from nibai.model import Claim, Promise, Reason, ReasonCode, Verdict
 from nibai.stats.following import Track
@@ -47,8 +47,8 @@ def estimate_text(claim: Claim, track: Track) -> str:
         return "nothing known yet"
     if track.plan.shares:
         return f"{_pp(-track.value)} {_interval(_pp(-track.high), _pp(-track.low))}"
-    known = METRICS.get(claim.metric)
-    words = ("better", "worse") if known and known.higher_is_better else ("faster", "slower")
+    higher = metric_named(claim.metric).higher_is_better
+    words = ("better", "worse") if higher else ("faster", "slower")
     bounds = (_times(x, words) for x in (track.low, track.high))
     return f"{_times(track.value, words)} {_interval(*bounds)}"
 

@@ -15,7 +15,8 @@ from nibai.store.lake.delta import Lake
 from nibai.store.series.blocks import Blocks, Engine
 from nibai.store.wal.ingest import Ingest, MemoryLedger
 from nibai.store.windows.disturbances import Disturbance
-from nibai.store.windows.sides import LakeWindows, require_sides
+from nibai.store.windows.sides import LakeWindows
+from nibai.store.windows.stated import require_sides
 from nibai.store.windows.unread import Reads
 
 DAY = 86_400.0

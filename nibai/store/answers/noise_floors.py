@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nibai.store.answers.pairs import (
-    Counted,
-    Facts,
+from nibai.store.answers.counting import Counted, Facts, count, one_row
+from nibai.store.answers.pairing import (
     Pairing,
     Party,
     Profile,
     by_request,
-    count,
-    one_row,
     repeats,
     side_sql,
     sightings,

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from nibai.model import Change, Window
 from nibai.predictions import EvidenceLevel, OutputRows, PredictionSample, UnpairedSample
-from nibai.store.answers.pairs import LIVE, one_row, rows_sql
+from nibai.store.answers.counting import one_row
+from nibai.store.answers.pairing import LIVE, rows_sql
 from nibai.store.engine.columns import numbers
 from nibai.store.engine.connection import connect
 from nibai.store.engine.sql import literal

@@ -11,22 +11,24 @@ from typing import Any
 from nibai.model import Change
 from nibai.pairing import ANONYMOUS, BY_INPUT, BY_REQUEST, MATCH_NEEDED
 from nibai.predictions import CaptureGap, EvidenceLevel, JoinReport, PairedSketch, PredictionSample
-from nibai.store.answers.noise_floors import Floors
-from nibai.store.answers.pairs import (
+from nibai.store.answers.counting import (
     Facts,
+    count,
+    count_alone,
+    facts_of,
+    one_row,
+    same_inputs,
+    with_missing,
+)
+from nibai.store.answers.noise_floors import Floors
+from nibai.store.answers.pairing import (
     Pairing,
     Party,
     Profile,
     by_input,
     by_request,
-    count,
-    count_alone,
-    facts_of,
-    one_row,
     rows_sql,
-    same_inputs,
     side_sql,
-    with_missing,
 )
 from nibai.store.answers.sample import answer_rows
 from nibai.store.engine.connection import connect

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nibai.answer_rows import AnswerColumn, AnswerRows, RowKind
-from nibai.store.answers.pairs import Pairing
+from nibai.store.answers.pairing import Pairing
 
 
 def answer_rows(connection: Any, pairing: Pairing, most: int) -> AnswerRows | None:  # noqa: ANN401 - DuckDB's

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nibai.conventions import METRICS
+from nibai.conventions import metric_named
 from nibai.histogram import BlockHistograms, merge
 from nibai.model import Change, RecordedAs, Window
 from nibai.stats.block_values import BlockReading, block_reading, block_values
@@ -19,6 +19,7 @@ from nibai.stats.sides import Segments, in_segment
 from nibai.store.series.blocks import Blocks, Engine, SeriesSpan
 from nibai.store.windows.disturbances import Bounds, Disturbance, alongside, bounds
 from nibai.store.windows.past import moment_of
+from nibai.store.windows.spans import of_variant
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,15 +80,14 @@ class PairedBlocks:
         self._all: dict[Read, Segments] = {} if read is None else read
         self._known: dict[tuple[str | None, float, int, float], Segments] = {}
         self._shares: dict[tuple[str | None, float, int, float], RecordedShare] = {}
-        known = METRICS.get(metric)
-        self.higher_is_better = known is not None and known.higher_is_better
+        self.higher_is_better = metric_named(metric).higher_is_better
 
     @cached_property
     def spans(self) -> tuple[list[SeriesSpan], list[SeriesSpan]]:
         """Series of the baseline's and of the candidate's variant."""
         found = self._engine.spans(self._change.endpoint, self.metric)
         names = self._change.baseline_variant, self._change.candidate_variant
-        b, c = ([s for s in found if name is None or s.variant == name] for name in names)
+        b, c = (of_variant(found, name) for name in names)
         return b, c
 
     @property
