@@ -72,6 +72,9 @@ NO_CREDENTIALS = frozenset(
         "UnknownCredentialError",
     }
 )
+ODD = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+"""What an answer without a field, or with another kind of value, ends in where it is read."""
+
 POLICY = "deploy/iam/nibai-read.json"
 TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from collector.aws.errors import POLICY, DeniedError
+from collector.aws.errors import ODD, POLICY, DeniedError
 from collector.aws.session import Caller
+from collector.sagemaker.facts import text
 from nibai.errors import CollectError
 from nibai.protocols import Capability, Standing
 
@@ -31,5 +32,8 @@ def asked(
         )  # fmt: skip
     except CollectError as error:
         return Capability(topic, name, Standing.UNKNOWN, str(error), "", number)
+    except ODD as error:
+        said = f"another shape than documented ({type(error).__name__}: {text(error)}): report it"
+        return Capability(topic, name, Standing.UNKNOWN, said, "", number)
     standing, said, *remedy = judged
     return Capability(topic, name, standing, said, remedy[0] if remedy else "", number)

@@ -96,7 +96,7 @@ def _take(line: Line, found: Sample) -> None:
     found.lengths.append(line.size)
     try:
         metadata = json.loads(line.start)["eventMetadata"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return
     found.events.add(str(metadata.get("eventId", "")))
     if metadata.get("inferenceId"):

@@ -83,7 +83,7 @@ def signals(body: str) -> list[Signal]:
             return []
         at, name = _moment(event["time"]), str(detail["EndpointName"])
         status = str(detail.get("EndpointStatus") or "")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []
     pending = detail.get("PendingDeploymentSummary") or {}
     stages = _stages(pending)
@@ -119,4 +119,7 @@ def _moment(said: object) -> float:
         number = float(str(said))
     except ValueError:
         return datetime.fromisoformat(str(said)).astimezone(UTC).timestamp()
-    return number / 1000.0 if number > MILLISECONDS_AFTER else number
+    seconds = number / 1000.0 if number > MILLISECONDS_AFTER else number
+    if not 0.0 <= seconds < MILLISECONDS_AFTER:
+        raise ValueError("no time")
+    return seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from collector.aws.errors import ODD
 from collector.aws.session import Caller
 from collector.sagemaker.advice import Advice
 from collector.sagemaker.benchmarks import Benchmarks
@@ -14,9 +15,6 @@ from collector.sagemaker.figures import Figure
 from collector.sagemaker.permitted import Permitted
 from nibai.errors import AuthError, CollectError
 from nibai.protocols.discovery import Later
-
-ODD = (KeyError, IndexError, TypeError, ValueError, AttributeError)
-"""What an answer without a field, or with another kind of value, ends in."""
 
 Told = TypeVar("Told")
 

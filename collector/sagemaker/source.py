@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from collector.aws.errors import ODD
 from collector.aws.pace import Spaced
 from collector.aws.session import AwsClient, Caller
 from collector.sagemaker.artifacts import MODELS, Artifacts
@@ -32,7 +33,7 @@ from collector.sagemaker.looks import (
     underway_words,
     update_of,
 )
-from collector.sagemaker.own_figures import ODD, OwnFigures
+from collector.sagemaker.own_figures import OwnFigures
 from collector.sagemaker.past import Past, Served
 from collector.sagemaker.permitted import Permitted
 from collector.sagemaker.signals import KNOWN_END, Signal, about, dated, from_documents, joined

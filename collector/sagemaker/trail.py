@@ -95,7 +95,7 @@ def recorded(document: str) -> Recorded | None:
         who = text(identity.get("arn") or identity.get("type") or "somebody")
         request = event.get("requestParameters") or {}
         return Recorded(str(event["eventName"]), at, who, as_api(request))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

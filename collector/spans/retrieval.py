@@ -162,7 +162,7 @@ def _document(text: str) -> Mapping[str, Any]:
     """A span as it is kept; an empty one, which counts as lost, where it is no JSON object."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -1,17 +1,22 @@
 """Answers that come in parts, or never whole: what is worth nothing in part, and what is."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 from support.scripted import Scripted
 
+from collector.capabilities.asking import asked
 from collector.cloudwatch.sums import whole_sums
 from collector.hourly.part import Part
 from collector.hourly.places import Place
 from collector.hourly.reading import HourlyReading
 from collector.insights import _named
+from collector.sagemaker.events import STATE, signals
+from collector.sagemaker.trail import recorded
 from collector.spans.retrieval import _document
 from nibai.errors import CollectError, SchemaError
+from nibai.protocols.checks import Standing
 
 NOW = 1_764_000_000.0
 AT = datetime.fromtimestamp(NOW, UTC)
@@ -104,4 +109,20 @@ def test_a_file_that_cannot_be_read_for_ever_hides_none_behind_it(reason, said):
 def test_fields_without_a_value_and_spans_that_are_no_json_are_no_tracebacks():
     assert _named([{"field": "a"}, {"field": "b", "value": "1"}, {}]) == {"a": "", "b": "1"}
     assert _document('{"a": 1}') == {"a": 1}
-    assert _document("{") == _document("[1]") == {}
+    assert _document("{") == _document("[1]") == _document("[" * 100_000) == {}
+
+
+@pytest.mark.parametrize("time", ["1e400", "nan", "-5", "1e300", "yesterday", None])
+def test_a_message_of_no_time_and_one_without_end_are_passed_over(time):
+    """A poisoned message would stop every look: it comes again until it was used."""
+    told = {"EndpointName": "chat", "EndpointStatus": "UPDATING"}
+    event = {"detail-type": STATE, "time": time, "detail": told}
+    assert signals(json.dumps(event)) == []
+    assert signals("[" * 100_000) == []
+    assert recorded("[" * 100_000) is None
+
+
+def test_doctor_tells_an_answer_of_another_shape():
+    found = asked("it", "a point", lambda: {}["Status"])
+    assert found.standing is Standing.UNKNOWN
+    assert found.said == "another shape than documented (KeyError: 'Status'): report it"

@@ -1,6 +1,7 @@
 """Sources of `nibai run`: each in a thread of its own, failures told, one reader among replicas."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -154,6 +155,7 @@ def test_of_two_replicas_one_reads_until_its_lease_runs_out(start):
     two.threads.stop()
     assert second.asked == []
     one.threads.stop()  # gives the lease back
+    now[0] += 60.0  # it is due again, and the lease would go on for two minutes
     three = start(second, "three", clock=lambda: now[0])
     three.threads.start()
     assert second.pulled.wait(20)
@@ -178,3 +180,33 @@ def test_a_new_start_reads_no_source_that_was_just_read(start):
     assert running.threads.due_in(running.source) == 40.0
     running.state.set_read_until("prometheus-x", {"latency": NOW - 90.0})
     assert running.threads.due_in(running.source) == 0.0
+
+
+class Timed(Puller):
+    """Something of it is due again fifty milliseconds later; once."""
+
+    def __init__(self):
+        super().__init__()
+        self.again = threading.Event()
+
+    def attend(self, changes):
+        self.changes = changes
+
+    def due_after(self, moment):
+        return moment + 0.05 if len(self.asked) == 1 else float("inf")
+
+    def pull(self, read_until):
+        yield from super().pull(read_until)
+        if len(self.asked) == 2:
+            self.again.set()
+
+
+def test_a_source_that_a_change_wants_sooner_is_read_before_its_regular_time(start):
+    """It reads every minute; the second reading does not wait for that, the third one does."""
+    puller = Timed()
+    running = start(puller, clock=time.time)
+    running.threads.start()
+    assert puller.again.wait(10.0)
+    assert puller.changes == {}
+    time.sleep(0.1)
+    assert len(puller.asked) == 2
