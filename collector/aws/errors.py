@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,6 +77,7 @@ ODD = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 """What an answer without a field, or with another kind of value, ends in where it is read."""
 
 POLICY = "deploy/iam/nibai-read.json"
+NAMED_ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
 TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
 
 QUERY_PREFIX = "AWS.SimpleQueueService."
@@ -124,6 +126,9 @@ def translated(what: str, response: Mapping[str, Any], needed: str = "") -> Coll
             f"it (NTP); {said}"
         )
     if code in DENIED:
+        # AWS names it: reading an encrypted object, it is the key's that is missing.
+        named = NAMED_ACTION.search(said)
+        needed = named.group(1) if named else needed
         allow = f"allow {needed}, " if needed else ""
         return DeniedError(
             f"{what}: refused ({code}): {said}; {allow}see the policy in {POLICY}", needed

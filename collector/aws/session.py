@@ -96,11 +96,13 @@ class AwsClient:
     def _made(self) -> Any:  # noqa: ANN401 - boto3 has no types
         from botocore.config import Config  # noqa: PLC0415 - see _session
 
+        # One variable: another thread may drop the client at any moment.
         client = self._client
         if client is not None:
             return client
         with _MAKING:
-            if self._client is None:
+            client = self._client
+            if client is None:
                 settings = Config(**self._settings)
                 client = _session().client(
                     self.service, endpoint_url=self._endpoint_url, config=settings
@@ -108,7 +110,7 @@ class AwsClient:
                 for event, handler in self._heeded:
                     client.meta.events.register(event, handler)
                 self._client = client
-            return self._client
+            return client
 
 
 @cache

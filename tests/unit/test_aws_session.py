@@ -94,6 +94,14 @@ def test_a_missing_permission_is_no_reason_to_look_for_other_credentials(asked):
     assert (stub.made, stub.renewed) == (1, 0)
 
 
+def test_the_permission_that_aws_names_is_the_one_that_is_missing():
+    said = "User: arn:x is not authorized to perform: kms:Decrypt on the resource because no policy"
+    for message, action in ((said, "kms:Decrypt"), ("Access Denied", "s3:GetObject")):
+        error = translated("it", refused("AccessDenied", message).response, "s3:GetObject")
+        assert error.action == action
+        assert f"allow {action}, see the policy" in str(error)
+
+
 def test_a_role_that_cannot_be_taken_is_not_blamed_on_the_operation(asked):
     said = "User is not authorized to perform: sts:AssumeRole"
     _, client = asked(refused("AccessDenied", said, operation="AssumeRole"))
