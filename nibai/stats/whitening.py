@@ -17,20 +17,28 @@ MIN_PLACEBOS = 6
 """Pairs of unchanged days from which on their correlation is trusted."""
 
 
+SLOW_DAYS = 1.7
+"""Days that scatter so many times as much as neighbouring blocks explain differ as a whole: of six
+to fourteen placebos chance alone makes this of one in ten."""
+
+BISECTIONS = 30
+
+
 def history_correlation(placebos: Sequence[ArrayLike]) -> float | None:
     """Pooled lag-1 correlation of block values of pairs of unchanged days; None below 6 pairs.
 
     Each placebo is the series of one pair of days, shape (G,), NaN where a block has no value; one
     with less than half of its blocks does not count.
-    Deviations are from zero, the true value there: a day that differs as a whole counts as strong
-    correlation. Kendall's small-sample correction comes on top, so the result errs upwards.
+    Deviations are from zero, the true value there. Kendall's small-sample correction comes on top,
+    so the result errs upwards. Where days differ as a whole, which neighbouring blocks hardly show,
+    it is the correlation that makes the sums of days scatter as they do.
 
     >>> rng = np.random.default_rng(1)
     >>> noise = rng.normal(size=(6, 48))
     >>> round(history_correlation(list(noise)), 2), history_correlation(list(noise[:5]))
     (0.0, None)
     """
-    product = power = 0.0
+    product = power = slow = 0.0
     lengths = []
     for placebo in placebos:
         values = np.asarray(placebo, dtype=np.float64)
@@ -40,10 +48,38 @@ def history_correlation(placebos: Sequence[ArrayLike]) -> float | None:
             continue
         product += 2 * float((before[both] * after[both]).sum())
         power += float((before[both] ** 2 + after[both] ** 2).sum())
+        known = values[np.isfinite(values)]
+        slow += float(known.sum() ** 2 / len(known))
         lengths.append(int(both.sum()))
     if len(lengths) < MIN_PLACEBOS:
         return None
-    return clipped_correlation(product / power if power > 0 else 0.0, float(np.mean(lengths)))
+    pairs = float(np.mean(lengths))
+    near = clipped_correlation(product / power if power > 0 else 0.0, pairs)
+    if power <= 0:
+        return near
+    inflation = slow / len(lengths) / (power / 2 / sum(lengths))
+    if inflation <= SLOW_DAYS * day_inflation(near, pairs + 1):
+        return near
+    return max(near, _correlation_of(inflation, pairs + 1))
+
+
+def day_inflation(correlation: float, blocks: float) -> float:
+    """How many times the variance of independent blocks the mean of an AR(1) day has.
+
+    >>> round(day_inflation(0.6, 48), 2), day_inflation(0.0, 48)
+    (3.84, 1.0)
+    """
+    fading = correlation * (1 - correlation**blocks) / (1 - correlation)
+    return float((1 + correlation) / (1 - correlation) - 2 * fading / (blocks * (1 - correlation)))
+
+
+def _correlation_of(inflation: float, blocks: float) -> float:
+    """The correlation whose days scatter so much, at most 0.95."""
+    low, high = 0.0, MAX_CORRELATION
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if day_inflation(middle, blocks) < inflation else (low, middle)
+    return high
 
 
 def clipped_correlation(lag1: float, n: float) -> float:

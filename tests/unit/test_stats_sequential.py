@@ -165,6 +165,16 @@ def test_a_day_that_differs_as_a_whole_counts_as_correlation():
     assert history_correlation(days) > 0.9
 
 
+def test_days_that_differ_less_than_their_blocks_count_by_the_scatter_of_their_sums():
+    rng = np.random.default_rng(4)
+    alike = [ar1(rng, 48, 0.14, 2) for _ in range(7)]
+    plain = history_correlation(alike)
+    assert plain == pytest.approx(0.6, abs=0.05)
+    offsets = (-0.09, 0.08, 0.04, -0.05, 0.1, -0.07, 0.02)
+    apart = [day + offset for day, offset in zip(alike, offsets, strict=True)]
+    assert 0.8 < history_correlation(apart) <= 0.95  # neighbours alone would say 0.7
+
+
 def test_correlation_is_clipped():
     assert clipped_correlation(-0.5, 48) == 0.0
     assert clipped_correlation(0.99, 48) == 0.95
