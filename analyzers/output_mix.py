@@ -38,7 +38,7 @@ SEED = 20_260_301
 """Signs and permutations are drawn from this seed: the same data give the same verdict."""
 
 ONE_SIDED = 0.5
-"""Sentences test one-sided at half of alpha."""
+"""Sentences refute one-sided at half of alpha, and this refutes two-sided at all of it."""
 
 MOST_TIMES = 100.0
 """More data than this many times as much is called undecidable."""
@@ -79,7 +79,7 @@ class _Case:
     ) -> Finding:
         reason = Reason(code, f"{text} (before and after, adjusted for inputs)")
         shown = estimate or _together(self.model, self.allowed.margin, self.level)
-        evidence = _evidence(self.sample, self.effect, self.allowed, self.model)
+        evidence = _evidence(self.sample, self.effect, self.allowed, self.model, self.level)
         return Finding(self.claim, verdict, reason, shown, evidence, NAME)
 
 
@@ -99,7 +99,7 @@ def unpaired_finding(
         assert allowed is not None  # noqa: S101 - the lines above
         return _judged(_Case(claim, sample, effect, effect.model, allowed, level))
     verdict = Verdict.INCONCLUSIVE if gate.code in THIN else Verdict.NOT_COMPARABLE
-    evidence = _evidence(sample, effect, allowed, None)
+    evidence = _evidence(sample, effect, allowed, None, level)
     return Finding(claim, verdict, gate, None, evidence, NAME)
 
 
@@ -256,6 +256,7 @@ def _evidence(
     effect: MixEffect | None,
     allowed: Allowed | None,
     model: Differences | None,
+    level: float,
 ) -> Evidence:
     margin = None if allowed is None else allowed.margin
     tests = None if model is None or margin is None else (model, margin)
@@ -268,7 +269,9 @@ def _evidence(
         margin=margin or 0.0,
         threshold=margin,
         p_refute=None if tests is None else ONE_SIDED * tests[0].p_beyond(tests[1]),
-        p_confirm=None if tests is None else ONE_SIDED * tests[0].p_within(tests[1]),
-        predictions=evidence_of(sample, effect, margin, "" if allowed is None else allowed.source),
+        p_confirm=None if tests is None else tests[0].p_within(tests[1]),
+        predictions=evidence_of(
+            sample, effect, margin, "" if allowed is None else allowed.source, level
+        ),
         notes=notes_of(sample, effect),
     )

@@ -30,7 +30,11 @@ def said_of(effect: MixEffect, moved: Differences, margin: float, level: float) 
 
 
 def evidence_of(
-    sample: PredictionSample, effect: MixEffect | None, margin: float | None, source: str
+    sample: PredictionSample,
+    effect: MixEffect | None,
+    margin: float | None,
+    source: str,
+    level: float,
 ) -> PredictionEvidence:
     """The evidence of a finding without pairs."""
     return PredictionEvidence(
@@ -38,11 +42,11 @@ def evidence_of(
         source=sample.source,
         pairs=0,
         all_pairs=0,
-        gates=() if effect is None or margin is None else _gates(effect, margin),
+        gates=() if effect is None or margin is None else _gates(effect, margin, level),
         margin=margin,
         margin_source=source,
         anytime_valid=False,
-        inputs_moved=None if effect is None else _moved(effect, margin or 0.0),
+        inputs_moved=None if effect is None else _moved(effect, margin or 0.0, level),
         scores=() if effect is None else _scores(effect),
     )
 
@@ -79,29 +83,29 @@ def _blocks(effect: MixEffect) -> str:
     return f"{before} and {after} blocks of {effect.seconds / 60:g} minutes"
 
 
-def _gates(effect: MixEffect, margin: float) -> tuple[Gate, ...]:
+def _gates(effect: MixEffect, margin: float, level: float) -> tuple[Gate, ...]:
     model = effect.model
     if model is None or not model.enough_blocks:
         return (Gate(GATE, GateState.NOT_MEASURED, Bounds(None, None, None), margin, 0, ""),)
     at = model.furthest(margin)
-    alpha = 0.05
-    low, high = model.together(1 - alpha)
+    alpha = 1 - level
+    low, high = model.together(level)
     state = GateState.OPEN
     if effect.moved_too_far is None and model.p_beyond(margin) <= alpha:
         state = GateState.FAILED
     elif effect.moved_too_far is None and model.p_within(margin) <= alpha:
         state = GateState.PASSED
     bounds = Bounds(float(model.value[at]), _finite(low[at]), _finite(high[at]))
-    text = said_of(effect, model, margin, 1 - alpha)
+    text = said_of(effect, model, margin, level)
     return (Gate(GATE, state, bounds, margin, min(effect.rows), text),)
 
 
-def _moved(effect: MixEffect, margin: float) -> InputsMoved | None:
+def _moved(effect: MixEffect, margin: float, level: float) -> InputsMoved | None:
     """The class that moved furthest: total = input part + model part."""
     if effect.model is None:
         return None
     at = effect.model.furthest(margin)
-    low, high = effect.model.together(0.95)
+    low, high = effect.model.together(level)
     total, model = float(effect.naive.value[at]), float(effect.model.value[at])
     domain = effect.domain
     unknown = Bounds(None, None, None)

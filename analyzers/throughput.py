@@ -132,9 +132,9 @@ def _thin(sample: Sample) -> Reason | None:
 
 
 def _blocks(side: Side, segment: tuple[str, str] | None) -> tuple[np.ndarray, np.ndarray]:
-    """Completed requests and seconds per block, all replicas together."""
+    """Completed requests and seconds per block, of all runs: they ran one after the other."""
     done = np.sum([_completed(replica, segment) for replica in side.replicas], axis=0)
-    return done, np.full(done.shape, side.replicas[0].block_seconds)
+    return done, np.full(done.shape, sum(replica.block_seconds for replica in side.replicas))
 
 
 def _completed(replica: ReplicaSample, segment: tuple[str, str] | None) -> np.ndarray:

@@ -6,6 +6,7 @@ raises false alarms to 25 % (around their mean) or costs two thirds of the power
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,9 +18,8 @@ MIN_PLACEBOS = 6
 """Pairs of unchanged days from which on their correlation is trusted."""
 
 
-SLOW_DAYS = 1.7
-"""Days that scatter so many times as much as neighbouring blocks explain differ as a whole: of six
-to fourteen placebos chance alone makes this of one in ten."""
+CHANCE = 1.645
+"""Standard deviations beyond which one in twenty scatters by chance."""
 
 BISECTIONS = 30
 
@@ -58,7 +58,7 @@ def history_correlation(placebos: Sequence[ArrayLike]) -> float | None:
     if power <= 0:
         return near
     inflation = slow / len(lengths) / (power / 2 / sum(lengths))
-    if inflation <= SLOW_DAYS * day_inflation(near, pairs + 1):
+    if inflation <= _by_chance(len(lengths)) * day_inflation(near, pairs + 1):
         return near
     return max(near, _correlation_of(inflation, pairs + 1))
 
@@ -71,6 +71,15 @@ def day_inflation(correlation: float, blocks: float) -> float:
     """
     fading = correlation * (1 - correlation**blocks) / (1 - correlation)
     return float((1 + correlation) / (1 - correlation) - 2 * fading / (blocks * (1 - correlation)))
+
+
+def _by_chance(days: int) -> float:
+    """How many times too much so many squares of days scatter in one of twenty cases.
+
+    The chi-square quantile over its degrees of freedom (Wilson and Hilferty 1931).
+    """
+    spread = 2 / (9 * days)
+    return float((1 - spread + CHANCE * math.sqrt(spread)) ** 3)
 
 
 def _correlation_of(inflation: float, blocks: float) -> float:

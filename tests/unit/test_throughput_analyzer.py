@@ -80,3 +80,10 @@ def test_no_data_is_inconclusive():
     (finding,) = Throughput().analyze(change("1.5x more throughput"), Given())
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert finding.reason.code is ReasonCode.NO_DATA
+
+
+def test_one_run_against_three_shows_rates_and_not_sums():
+    equal = [lognormal(i, 800) for i in range(4)]
+    finding = judged("1x more throughput", runs(equal[:1], equal[1:]))
+    assert finding.reason.code is ReasonCode.ONE_RUN_PER_SIDE
+    assert finding.estimate.value == pytest.approx(1.0, abs=0.01)  # it was 3
