@@ -136,7 +136,7 @@ def _endpoints(place: Place, caller: Caller) -> tuple[list[Described], list[Capa
     permitted = Permitted()
     describer = Describer(caller, "", permitted)
     try:
-        names = describer.names(place.patterns)
+        names = describer.names(place.patterns, place.account)
         found = [describer.describe(name) for name in names[:MOST_ENDPOINTS]]
     except CollectError as error:
         return [], [Capability(place.topic, "endpoints", Standing.UNKNOWN, str(error))]

@@ -15,7 +15,7 @@ from collector.sagemaker.facts import environment, flat, text
 from collector.sagemaker.kinds import kind_of
 from collector.sagemaker.permitted import Permitted, is_gone
 from collector.sagemaker.snapshot import Role, Snapshot, Unit
-from nibai.errors import CollectError
+from nibai.errors import AuthError, CollectError
 from nibai.model import ChangeKind
 
 PAGE = 100
@@ -60,11 +60,21 @@ class Describer:
         self._modified: dict[str, object] = {}
         self._recorded: tuple[Mapping[str, Raw], Mapping[str, Raw]] = ({}, {})
 
-    def names(self, patterns: Iterable[str]) -> list[str]:
-        """Endpoints of the account and region that match, sorted."""
-        globs = tuple(patterns)
-        listed = pages(self._caller, "ListEndpoints", "Endpoints", MaxResults=PAGE)
-        found = {str(one["EndpointName"]) for one in listed}
+    def names(self, patterns: Iterable[str], account: str = "") -> list[str]:
+        """Endpoints of the account and region that match, sorted.
+
+        Raises AuthError where another account answers than the one that was told.
+        """
+        globs, found = tuple(patterns), set[str]()
+        for one in pages(self._caller, "ListEndpoints", "Endpoints", MaxResults=PAGE):
+            found.add(str(one["EndpointName"]))
+            owner = _owner(one)
+            if account and owner not in {"", account}:
+                raise AuthError(
+                    f"sagemaker:ListEndpoints answers for account {owner}, nibai.yaml says "
+                    f"{account}: take the credentials of that account (AWS_PROFILE), or correct "
+                    "account in nibai.yaml"
+                )
         return sorted(name for name in found if self.matches(name, globs))
 
     @staticmethod
@@ -100,7 +110,7 @@ class Describer:
             units=tuple(sorted(units, key=lambda unit: unit.name)),
             context=_context(endpoint),
             unread=tuple(sorted(unread)),
-            account=str(endpoint["EndpointArn"]).split(":")[4],
+            account=_owner(endpoint),
             created=_created(config),
         )
         pending = endpoint.get("PendingDeploymentSummary") or {}
@@ -236,6 +246,11 @@ class Describer:
         """Whether something was modified since it was described last."""
         before, self._modified[what] = self._modified.get(what, modified), modified
         return before != modified
+
+
+def _owner(endpoint: Raw) -> str:
+    """The account of an ARN; nothing where there is none."""
+    return next(iter(str(endpoint.get("EndpointArn", "")).split(":")[4:5]), "")
 
 
 def _created(config: Raw | None) -> float | None:

@@ -75,6 +75,7 @@ class SageMakerSource:
         self._figures = OwnFigures(caller, store, self._permitted)
         self._artifacts = None if store is None else Artifacts(store, clock)
         self._scope = f"sagemaker/{account_region}/"
+        self._account = account_region.partition(".")[0]
         self._patterns = tuple(patterns)
         self._clock = clock
         self._failed: list[str] = []
@@ -102,7 +103,7 @@ class SageMakerSource:
         heard: dict[str, list[Signal]] = {}
         for signal in self._received():
             heard.setdefault(signal.endpoint, []).append(signal)
-        names = self._describer.names(self._patterns)
+        names = self._describer.names(self._patterns, self._account)
         for name in names:
             try:
                 found = self._look(name, known.get(self._scope + name), heard.get(name, ()), since)

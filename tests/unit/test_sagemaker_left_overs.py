@@ -9,7 +9,7 @@ from support.sagemaker import SCOPE, Account
 from support.scripted import InProcess, Scripted
 
 from nibai.app.audit import change_document
-from nibai.errors import CollectError
+from nibai.errors import AuthError, CollectError
 from nibai.model import Change, ChangeKind
 from nibai.protocols.discovery import Deployment, Later
 from nibai.store.state.database import open_state
@@ -139,6 +139,15 @@ def test_cloudtrail_is_asked_no_further_back_than_it_reaches():
     assert change.kinds == (K.INSTANCE_TYPE,)
     asked = min(request["StartTime"].timestamp() for _, request in trail.asked)
     assert account.aws.now - asked <= 90 * DAY + 300
+
+
+def test_credentials_of_another_account_are_told_and_nothing_is_taken_for_it(account):
+    """All its endpoints would be kept under the name of an account that has none of them."""
+    account.aws.config("c1", variant("blue", account.aws.model("m1")))
+    account.aws.endpoint("chat", "c1")
+    account.source._account = "999999999999"
+    with pytest.raises(AuthError, match=r"answers for account 123456789012, nibai.yaml says 9999"):
+        account.look()
 
 
 # -- serverless concurrency ---------------------------------------------------------------------
