@@ -13,6 +13,7 @@ from nibai.stats.past_alarms import Alarm, side_alarms
 from nibai.stats.past_judge import PastJudgement, judge_past
 from nibai.stats.placebo import MIN_WINDOWS
 from nibai.stats.point_statistics import Spread
+from nibai.units import significant
 
 
 def past_judgement(sample: Sample, claim: Claim, p: float, level: float) -> PastJudgement | None:
@@ -76,7 +77,7 @@ def _alarm_text(alarm: Alarm, claim: Claim, *, timed: bool) -> str:
 
 
 def _windows(count: float) -> str:
-    return f"{count:.2g}"
+    return significant(count, 2)
 
 
 def _days(days: float) -> str:

@@ -41,6 +41,7 @@ from nibai.stats.more_data import more_blocks, more_units
 from nibai.stats.replication import RunInterval, run_interval
 from nibai.stats.sides import in_segment
 from nibai.stats.verdict import MANY_RUNS, decide
+from nibai.units import significant
 
 
 class Errors:
@@ -178,7 +179,7 @@ def _more(found: MeanInterval | RunInterval, claim: Claim) -> str:
     if more.blocks is None or not found.blocks:
         return ""
     share = 1 + more.blocks / found.blocks
-    return f"; about {share:.2g} times as many requests would decide"
+    return f"; about {significant(share, 2)} times as many requests would decide"
 
 
 def _more_units(over: RunInterval, limit: float) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from analyzers.wording import interval_text, times
 from nibai.history import Movement
 from nibai.stats.shifts import Shift
+from nibai.units import significant
 
 SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (0.0, "ns"))
 NEARLY = 0.9
@@ -70,9 +71,9 @@ def quantity(value: float, unit: str) -> str:
     if math.isinf(value):
         return "failed"
     if unit != "s" or value == 0 or math.isnan(value):
-        return f"{value:.3g} {unit}"
+        return f"{significant(value)} {unit}"
     factor, name = next((f, n) for f, n in SCALES if value >= f)
-    return f"{value / (factor or 1e-9):.3g} {name}"
+    return f"{significant(value / (factor or 1e-9))} {name}"
 
 
 def _wider(shift: Shift) -> str:

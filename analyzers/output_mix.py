@@ -31,6 +31,7 @@ from nibai.stats.flip_margins import margins_of
 from nibai.stats.reweight import MIN_ROWS
 from nibai.stats.shares import FULL_COVERAGE, PARTIAL_COVERAGE
 from nibai.stats.unpaired import MixEffect, mix_effect, within_segment
+from nibai.units import significant
 
 NAME = "predictions"
 
@@ -229,7 +230,7 @@ def _open(case: _Case) -> Finding:
     if times > MOST_TIMES:
         text = f"{text}; practically undecidable, the difference equals it"
         return case.finding(Verdict.INCONCLUSIVE, ReasonCode.PRACTICALLY_UNDECIDABLE, text)
-    more = f"about {max(times, 1.1):.2g} times as many answers would decide"
+    more = f"about {significant(max(times, 1.1), 2)} times as many answers would decide"
     return case.finding(Verdict.INCONCLUSIVE, ReasonCode.INTERVAL_STRADDLES, f"{text}; {more}")
 
 

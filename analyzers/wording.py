@@ -8,6 +8,7 @@ from nibai.claims import quantile_label
 from nibai.model import Claim, Promise
 from nibai.stats.replication import orders
 from nibai.stats.verdict import MANY_RUNS
+from nibai.units import significant
 
 _WORDS = {True: ("faster", "slower"), False: ("better", "worse")}
 
@@ -130,4 +131,4 @@ def few_units_text(unit: str, units: tuple[int, int], *, matched: bool) -> str:
 
 
 def _number(ratio: float) -> str:
-    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.3g}"  # noqa: PLR2004 - two decimals
+    return f"{ratio:.2f}" if ratio < 10 else significant(ratio)  # noqa: PLR2004 - two decimals

@@ -23,6 +23,16 @@ def usd(dollars: float) -> str:
     return f"${dollars:.2f}" if dollars >= 1 else f"${dollars:.3g}"
 
 
+def significant(value: float, digits: int = 3) -> str:
+    """A number of so many significant digits, written out where it is large.
+
+    >>> [significant(x) for x in (3472.2, 1.2e7, 103.4, 12.0, 0.01234, 1.2e-7)]
+    ['3,470', '12,000,000', '103', '12', '0.0123', '1.2e-07']
+    """
+    rounded = f"{value:.{digits}g}"
+    return f"{float(rounded):,.0f}" if "e+" in rounded else rounded
+
+
 class Unit(StrEnum):
     """A unit that a column of measurements may be in."""
 

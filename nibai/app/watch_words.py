@@ -14,6 +14,7 @@ from nibai.model import Claim, Promise, Reason, ReasonCode, Verdict
 from nibai.stats.following import Track
 from nibai.stats.sequential_rates import fixed_requests
 from nibai.stats.settling import AGES_SECONDS, MISTAKE, MOST_SHARE
+from nibai.units import significant
 
 NO_BOUND = "no bound"
 
@@ -212,7 +213,7 @@ def _times(log2_value: float, words: tuple[str, str]) -> str:
     ratio = 2 ** abs(log2_value)
     if f"{ratio:.3f}" == "1.000":
         return "unchanged"
-    text = f"{ratio:.2f}" if ratio < 10 else f"{ratio:.3g}"  # noqa: PLR2004 - two decimals
+    text = f"{ratio:.2f}" if ratio < 10 else significant(ratio)  # noqa: PLR2004 - two decimals
     return f"{text}x {words[0] if log2_value > 0 else words[1]}"
 
 

@@ -13,6 +13,7 @@ import click
 
 from nibai.cli.saying import say
 from nibai.errors import UsageError
+from nibai.units import significant
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -213,7 +214,7 @@ def _evidence(watch: Watch, part: Followed) -> str:
     from nibai.app.watch_audit import finding_of  # noqa: PLC0415 - numpy
 
     log_e = finding_of(watch, part).evidence.log_e_value or 0.0
-    return f"{math.exp(log_e):.2g}" if log_e < math.log(1e4) else "above 10000"
+    return significant(math.exp(log_e), 2) if log_e < math.log(1e4) else "above 10,000"
 
 
 def _next(watch: Watch, now: float, next_look: float | None) -> str:

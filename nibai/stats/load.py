@@ -15,6 +15,7 @@ import numpy as np
 
 from nibai.histogram import Float64Array, Int64Array
 from nibai.model import LoadStrata
+from nibai.units import significant
 
 SLOT_SECONDS = 300.0
 """Shortest slot, and the least time a stratum needs on each side."""
@@ -183,7 +184,7 @@ def load_note(load: LoadStrata) -> str:
     >>> load_note(LoadStrata((), (0,), ((1,), (1,)), 1.0, ((9, 10, 11), (9.5, 10, 12)), 300.0))
     'load: a median of 10 and 10 arrivals per minute and replica; it barely varies, not matched'
     """
-    b, c = (f"{side[1]:.3g}" for side in load.arrivals)
+    b, c = (significant(side[1]) for side in load.arrivals)
     said = f"load: a median of {b} and {c} arrivals per minute and replica"
     if not load.edges:
         return f"{said}; it barely varies, not matched"
@@ -196,5 +197,5 @@ def load_range(arrivals: tuple[float, float, float]) -> str:
     >>> load_range((8.04, 16.0, 31.5))
     '8 to 32 (median 16)'
     """
-    low, middle, high = (f"{rate:.2g}" if rate < 100 else f"{rate:.0f}" for rate in arrivals)  # noqa: PLR2004 - whole numbers
+    low, middle, high = (f"{rate:.2g}" if rate < 100 else f"{rate:,.0f}" for rate in arrivals)  # noqa: PLR2004 - whole numbers
     return f"{low} to {high} (median {middle})"
