@@ -90,6 +90,7 @@ class Benchmarks:
         self._described: dict[str, Raw] = {}
         self._known: dict[str, Measured] = {}
         self._recent: list[str] = []
+        self._later: dict[str, list[Later]] = {}
         self._asked_again_at = 0.0
 
     def figures(self, endpoint: str, component: str, began: float, over: float) -> list[Figure]:
@@ -120,8 +121,14 @@ class Benchmarks:
                 lambda: self._listed(CreationTimeAfter=since), "benchmarks are unseen"
             )
             self._recent = found or []
+            self._later.clear()
             if found is None:
                 self._asked_again_at = now + REFUSED_SECONDS
+        if endpoint not in self._later:
+            self._later[endpoint] = self._recently(endpoint)
+        return self._later[endpoint]
+
+    def _recently(self, endpoint: str) -> list[Later]:
         own = [one for one in self._recent if _is_about(self._described[one], endpoint, "")]
         if not own:
             return []

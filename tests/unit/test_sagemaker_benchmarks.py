@@ -146,3 +146,31 @@ def test_nothing_is_read_beyond_its_limits(monkeypatch):
 def test_an_archive_that_is_not_plainly_its_own_is_not_read(keys):
     with pytest.raises(OddError, match=r"objects called output\.tar\.gz may be its own"):
         archive_of(dict.fromkeys(keys, 5), "a")
+
+
+def test_jobs_after_a_change_was_told_are_its_evidence_and_are_read_once_an_hour(account):
+    aws = account.aws
+    aws.benchmarks.clear()
+    aws.config("d1", variant("blue", aws.model("n1"), kind="ml.g5.xlarge"))
+    aws.endpoint("later", "d1")
+    account.look()
+    job(account, "first", aws.now - 7200, profile(BEFORE), endpoint="later")
+    aws.config("d2", variant("blue", "n1", kind="ml.g6.xlarge"))
+    aws.update("later", "d2")
+    [change] = account.changes()
+    assert change.sentences == (), "one job alone is no claim"
+    began = aws.now + 60
+    job(account, "second", began, profile(AFTER), endpoint="later")
+    job(account, "odd", began + 60, b"no archive", endpoint="later")
+    aws.now += 3600
+    [*_, sighting] = account.look()
+    texts = {one.text: one for one in sighting.later}
+    said = "AI benchmark jobs first and second: request_latency p50 800 ms before, 400 ms after"
+    [pair] = [one for text, one in texts.items() if text.startswith(said)]
+    assert (pair.started, pair.unit) == (began, "")
+    assert pair.compared_since == aws.benchmarks["first"]["EndTime"].timestamp()
+    assert any("AI benchmark job odd: figures in s3://bench/out/, not read" in t for t in texts)
+    aws.calls.clear()
+    [*_, again] = account.look()
+    assert again.later == sighting.later
+    assert not [call for call in aws.calls if "Benchmark" in call], "asked once an hour"
