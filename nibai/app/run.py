@@ -53,7 +53,7 @@ TURN_SECONDS = 0.001
 
 
 def serve(config: Config, *, ready_file: Path | None, clock: Callable[[], float]) -> int:
-    """Run until SIGINT or SIGTERM, fold the open minute; 130 or 143 as the signal asks.
+    """Run until SIGINT, SIGTERM or SIGHUP, fold the open minute; 130, 143 or 129 as it asks.
 
     Raises StoreError when another process writes to the data folder.
     """

@@ -168,8 +168,12 @@ def _say(text: str) -> None:
 
 
 def _say_all(text: str) -> None:
-    from nibai.cli.saying import say  # noqa: PLC0415 - only where there is something to say
-
+    try:
+        from nibai.cli.saying import say  # noqa: PLC0415 - only where there is something to say
+    except (ImportError, MemoryError):
+        # Without memory: the exit code has to be the right one all the same.
+        sys.stderr.write(redacted(text))
+        return
     say(text, nl=False, err=True)
 
 

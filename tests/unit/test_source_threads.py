@@ -8,6 +8,7 @@ import pytest
 from support.spans import lake_counts
 
 from nibai.app.collect import Source
+from nibai.app.onwatch import sources
 from nibai.app.onwatch.sources import SourceThreads
 from nibai.app.onwatch.standing import Board
 from nibai.app.onwatch.tally import Tally
@@ -210,3 +211,39 @@ def test_a_source_that_a_change_wants_sooner_is_read_before_its_regular_time(sta
     assert puller.changes == {}
     time.sleep(0.1)
     assert len(puller.asked) == 2
+
+
+def test_a_state_that_is_away_for_a_while_ends_no_reading(start, monkeypatch, caplog):
+    """Its thread ended with the first lease that could not be taken, and nobody read on."""
+    monkeypatch.setattr(sources, "STATE_AGAIN_SECONDS", 0.01)
+    puller = Puller()
+    running = start(puller)
+    asked = {"read_until": 0, "lease": 0}
+
+    def away_twice(name):
+        right = getattr(running.state, name)
+
+        def answer(*arguments):
+            asked[name] += 1
+            if asked[name] <= 2:
+                raise StoreError("postgresql://db: the state cannot be read or written")
+            return right(*arguments)
+
+        monkeypatch.setattr(running.state, name, answer)
+
+    away_twice("read_until")
+    away_twice("lease")
+    running.threads.start()
+    assert puller.pulled.wait(10)
+    assert caplog.text.count("prometheus-x: postgresql://db: the state cannot be read") == 4
+
+
+def test_a_library_that_panics_is_a_failure_like_others(start):
+    running = start(Puller(Panic("Failed to create a tokio runtime")))
+    running.threads.read_once(running.source)
+    assert running.reading.problem == "unexpected error, see the log"
+    assert set(running.tally.numbers()[ERRORS]) == {("prometheus-x", "unexpected")}
+
+
+class Panic(BaseException):
+    """As pyo3_runtime.PanicException: no Exception."""

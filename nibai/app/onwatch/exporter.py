@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import nibai
 from nibai.app.audit import Desk
 from nibai.app.detections import Detections, unannounced, unchanged
+from nibai.app.onwatch.enduring import survived
 from nibai.app.onwatch.follow import watched_since
 from nibai.app.onwatch.lake_families import EXPORTED, lake_families
 from nibai.app.onwatch.names import REPORT, WATCH
@@ -21,7 +22,6 @@ from nibai.app.onwatch.standing import Board
 from nibai.app.onwatch.tally import Tally
 from nibai.app.watch import SETTLED
 from nibai.config import Config
-from nibai.errors import NibaiError
 from nibai.exposition import (
     NATIVE_TYPE,
     TEXT_TYPE,
@@ -134,12 +134,7 @@ class Exporter:
 
     def _work(self) -> None:
         while not self._stopping.is_set():
-            try:
-                self.renew()
-            except NibaiError as error:
-                LOG.error("%s", error)  # noqa: TRY400 - the text is the message
-            except Exception:
-                LOG.exception("metrics are not renewed and stay as they were")
+            survived(self.renew, LOG, "metrics are not renewed and stay as they were")
             self._tried.set()
             self._stopping.wait(self._config.web.refresh)
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import nibai
+from nibai.app.onwatch.enduring import survived
 from nibai.app.onwatch.silence import Arrivals
 from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
@@ -120,17 +121,13 @@ class Keeper:
     def _work(self) -> None:
         """Until stopped: fold, renew the lease, and once an hour the upkeep."""
         while not self._stopping.is_set():
-            try:
-                self._round()
-                self._problem = None
-            except NibaiError as error:
-                self._problem = str(error)
-                LOG.error("%s", error)  # noqa: TRY400 - the text is the message
-            except Exception:
-                self._problem = "unexpected error, see the log"
-                LOG.exception("the fold failed and is tried again")
-            self._board.read(self._config.collector_id, self._reading())
+            failed = survived(self._round, LOG, "the fold failed and is tried again")
+            self._problem = None if failed is None else failed[0]
+            survived(self._tell, LOG, "how the fold stands cannot be told")
             self._stopping.wait(FOLD_EVERY_SECONDS)
+
+    def _tell(self) -> None:
+        self._board.read(self._config.collector_id, self._reading())
 
     def _reading(self) -> Reading:
         folded = self._ingest.stats().last_fold_seconds
@@ -177,7 +174,7 @@ class Keeper:
         try:
             with self._tally.span("fold"):
                 folded = self._ingest.fold()
-        except Exception:
+        except BaseException:  # also what a library that panics raises
             if self._awaited is None:
                 since = self._ingest.stats().last_fold_seconds or self._started
                 with contextlib.suppress(NibaiError):

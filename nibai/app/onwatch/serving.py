@@ -10,18 +10,20 @@ from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from nibai.app.onwatch.connections import Connection, Named, open_more_files
 from nibai.errors import ConfigError, UsageError
-from nibai.server import CERTIFICATE, names_of
 
 GRACE_SECONDS = 10
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def serve_app(
     app: Starlette, listen: str, ready_file: Path | None, context: ssl.SSLContext | None = None
 ) -> int:
-    """Serve until SIGINT or SIGTERM; the signal's number. ConfigError when the address is taken.
+    """Serve until SIGINT, SIGTERM or SIGHUP; the signal's number.
+
+    ConfigError when the address is taken.
 
     With a `context` over TLS: what a client's certificate is called is in the request's state.
     """
@@ -42,6 +44,7 @@ def serve_app(
 def configured(app: Starlette, listen: str, context: ssl.SSLContext | None) -> uvicorn.Config:
     """What uvicorn needs to know."""
     host, _, port = listen.rpartition(":")
+    Connection.most = open_more_files()
     config = uvicorn.Config(
         app,
         host=host.strip("[]"),
@@ -49,21 +52,12 @@ def configured(app: Starlette, listen: str, context: ssl.SSLContext | None) -> u
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        http="auto" if context is None else Named,
+        http=Connection if context is None else Named,
         ws="none",  # nothing here speaks it; loading what does would slow every start
     )
     config.load()
     config.ssl = context
     return config
-
-
-class Named(HttpToolsProtocol):
-    """Connections that know what their client's certificate is called."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        names = names_of(transport.get_extra_info("peercert"))
-        self.app_state = {**self.app_state, CERTIFICATE: names}
 
 
 class Server(uvicorn.Server):
@@ -97,12 +91,14 @@ class _Signals:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._server.handle_exit)
+        for number in STOPPING:
+            # Whoever started it with nohup wants no end with the terminal.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._server.handle_exit)
 
     def __exit__(self, *_: object) -> None:
         # The open minute is still to be folded: a second signal must not interrupt that.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)
 
 

@@ -15,10 +15,11 @@ from nibai.app.collect import (
     due_in,
     wanted_at,
 )
+from nibai.app.onwatch.enduring import survived
 from nibai.app.onwatch.standing import Board, Reading
 from nibai.app.onwatch.tally import Tally
 from nibai.config import Config
-from nibai.errors import CollectError, NibaiError, StoreError
+from nibai.errors import CollectError, StoreError
 from nibai.store.state.awaited import arrived, awaited_since
 from nibai.store.state.database import State
 from nibai.store.state.silent import silent_series
@@ -27,6 +28,8 @@ from nibai.store.state.watermarks import final_marks
 LOG = logging.getLogger("nibai.collect")
 
 LEASE_SECONDS = 60.0
+STATE_AGAIN_SECONDS = 30.0
+"""After this a state is asked again that could not be asked."""
 WAIT_SECONDS = 20.0
 """How long stopping waits for a source; what it was reading is read again by the next process."""
 
@@ -80,6 +83,14 @@ class SourceThreads:
         return due_in(source, self._state.read_until(source.name), self._clock())
 
     def _work(self, source: Source) -> None:
+        """Until stopped; a state that is away for a while must not end the reading for ever."""
+        said = "its state cannot be read, and is tried again"
+        while not self._stopping.is_set():
+            failed = survived(lambda: self._read_on(source), LOG, said, f"{source.name}: ")
+            if failed is not None:
+                self._stopping.wait(STATE_AGAIN_SECONDS)
+
+    def _read_on(self, source: Source) -> None:
         regular = self._clock() + self.due_in(source)
         self._rest(source, self._clock(), regular)
         while not self._stopping.is_set():
@@ -105,20 +116,18 @@ class SourceThreads:
 
     def read_once(self, source: Source) -> None:
         """Read a source on and say how it went."""
-        problem = None
-        try:
+        problems: list[str | None] = [None]
+
+        def read() -> None:
             reading = collect(self._config, [source], clock=self._clock, stop=self._stopping.is_set)
             with self._tally.span("collect", collector=source.name):
-                for _, done in reading:
-                    problem = self._told(source, done)
-        except NibaiError as error:
-            problem = str(error)
-            self._failed(source, error)
-        except Exception as error:
-            problem = "unexpected error, see the log"
-            LOG.exception("%s: reading failed and is tried again", source.name)
-            self._failed(source, error)
-        self._board.read(source.name, self._reading(source, problem))
+                problems.extend(self._told(source, done) for _, done in reading)
+
+        failed = survived(read, LOG, "reading failed and is tried again", f"{source.name}: ")
+        if failed is not None:
+            problems.append(failed[0])
+            self._count_failure(source, failed[1])
+        self._board.read(source.name, self._reading(source, problems[-1]))
 
     def _told(self, source: Source, done: Collected) -> str | None:
         for text in done.problems:
@@ -139,9 +148,7 @@ class SourceThreads:
         LOG.info("%s: %d minutes in %d calls", source.name, done.minutes, done.calls)
         return done.problems[0] if done.problems else None
 
-    def _failed(self, source: Source, error: Exception) -> None:
-        if isinstance(error, NibaiError):
-            LOG.error("%s: %s", source.name, error)
+    def _count_failure(self, source: Source, error: BaseException) -> None:
         known = error.reason if isinstance(error, CollectError) else "unexpected"
         reason = "store" if isinstance(error, StoreError) else known
         self._tally.add("nibai_collector_errors_total", collector=source.name, reason=reason)

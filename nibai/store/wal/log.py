@@ -10,6 +10,7 @@ expected after a crash: complete frames are read, the rest is cut off.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import struct
 import threading
@@ -270,9 +271,12 @@ def encode_frame(
 
 
 def _refused(path: Path, error: OSError) -> StoreError:
+    remedy = "free space or mend the disk"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        remedy = "raise the limit of open files (ulimit -n, LimitNOFILE)"
     return StoreError(
         f"{path.parent}: the write-ahead log cannot be written ({error.strerror}): "
-        "free space or mend the disk; nothing unacknowledged was kept"
+        f"{remedy}; nothing unacknowledged was kept"
     )
 
 
