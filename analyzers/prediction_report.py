@@ -12,18 +12,13 @@ from analyzers import prediction_tables as tables
 from analyzers.prediction_reading import Case, Reading, Scope
 from analyzers.prediction_wording import RAW, batch_profile
 from analyzers.text_outputs import text_rows
+from nibai.pairing import MATCH_WARNED
 from nibai.prediction_evidence import Bounds, Gate, GateState, PredictionEvidence, Rate
 from nibai.predictions import CORRECT, PairedSketch
 from nibai.stats.flip_margins import pairs_table
 from nibai.stats.gates import GateStates
 from nibai.stats.paired import excess_same_inputs
 from nibai.stats.sides import in_segment
-
-FEW_PARTNERS = 0.9
-"""Below this match rate a finding says so ..."""
-
-TOO_FEW_PARTNERS = 0.5
-"""... and below this one nothing is compared."""
 
 GUARANTEE = (
     "unchanged variants are refuted in at most {alpha:.0%} of cases by construction, at any number "
@@ -100,7 +95,7 @@ def notes_of(scope: Scope, found: PredictionEvidence, alpha: float) -> tuple[str
     notes = [GUARANTEE.format(alpha=alpha, also=NO_NOISE if unmeasured else "")]
     if unmeasured:
         notes.append(RAW)
-    if sample.join is not None and sample.join.match_rate < FEW_PARTNERS:
+    if sample.join is not None and sample.join.match_rate < MATCH_WARNED:
         notes.append(
             f"only {sample.join.match_rate:.0%} of requests found their partner (by "
             f"{sample.join.key}): the others may be the ones that changed"

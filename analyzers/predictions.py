@@ -17,7 +17,7 @@ from analyzers.prediction_gates import accuracy_reading, prediction_gates, rise_
 from analyzers.prediction_mix import mix_reading
 from analyzers.prediction_reading import Case, Reading, Scope
 from analyzers.prediction_reasons import decide, margin_text, too_few
-from analyzers.prediction_report import TOO_FEW_PARTNERS, Judged, evidence_of, notes_of, within
+from analyzers.prediction_report import Judged, evidence_of, notes_of, within
 from analyzers.prediction_wording import LEVELS
 from analyzers.text_outputs import are_texts
 from nibai.conventions import DEFAULT_LEVEL
@@ -32,6 +32,7 @@ from nibai.model import (
     ReasonCode,
     Verdict,
 )
+from nibai.pairing import MATCH_NEEDED
 from nibai.prediction_evidence import GateState
 from nibai.prediction_plans import judged_margins
 from nibai.predictions import CORRECT, JSON_VALID, EvidenceLevel, PredictionSample, total
@@ -248,7 +249,7 @@ def _gate(case: Case) -> Reason | None:
     """What stands in the way of judging pairs at all."""
     sample, segment = case.scope.sample, case.segment
     join = sample.join
-    if join is not None and join.match_rate < TOO_FEW_PARTNERS:
+    if join is not None and join.match_rate < MATCH_NEEDED:
         return Reason(
             ReasonCode.FEW_PARTNERS,
             f"only {join.match_rate:.0%} of requests found their partner (by {join.key}): "

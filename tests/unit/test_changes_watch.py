@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from support.alarms import alarms_since
 from support.spans import batch
 
 from nibai import cli
 from nibai.model import Moved
 from nibai.store.state.database import open_state
-from nibai.store.state.detections import alarms_since
 from nibai.store.wal.ingest import Ingest, MemoryLedger
 
 DAY = 86_400.0

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from support.alarms import alarms_since
 from support.hooks import hooked
 from support.onwatch import CUT, SAME, declared, on_watch
 
@@ -16,7 +17,7 @@ from nibai.stats.output_watch import Moved as MovedStream
 from nibai.stats.placebo_points import PlaceboRank
 from nibai.store.state.alerts import alerts as stored_alerts
 from nibai.store.state.database import open_state
-from nibai.store.state.detections import Alarmed, alarms_since, events_since, put_alarms
+from nibai.store.state.detections import Alarmed, events_since, put_alarms
 from nibai.store.state.migrations import STEPS, _events_of_detections
 from nibai.store.state.tables import SCHEMA_VERSION
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import time_machine
+from support.alarms import alarms_since
 from support.output_hours import label_table
 
 from nibai import cli
@@ -15,7 +16,6 @@ from nibai.stats.output_watch import HourlyCounts, follow
 from nibai.store.lake.delta import Lake
 from nibai.store.lake.rows import TABLES
 from nibai.store.state.database import open_state
-from nibai.store.state.detections import alarms_since
 
 LEARNED = 4 * 168
 END = 456_000  # an hour in January 2022

@@ -26,8 +26,6 @@ from nibai.store.lake.delta import Lake
 from nibai.store.lake.reading import reading
 from nibai.store.series.grouped import RECORDED_COLUMNS, Found, Grouped, assemble, per_slot, shares
 
-HOUR_MINUTES = 60
-
 LONG_SECONDS = 7 * 86400.0
 """Windows from this length on are cut into slots of an hour, for which roll-ups suffice."""
 

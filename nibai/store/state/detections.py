@@ -77,25 +77,14 @@ def put_alarms(connection: sa.Connection, alarms: Sequence[Alarmed]) -> None:
         replace_rows(connection, table, [row])
 
 
-def alarms_since(state: State, moment: float) -> list[Alarmed]:
-    """Alarms raised since a moment, in the order they were raised."""
-    return [alarm for _, alarm in _stored_since(state, moment)]
-
-
 def events_since(state: State, moment: float) -> dict[str, list[Alarmed]]:
     """Alarms raised since a moment by the event they tell of; events and alarms in their order."""
-    found: dict[str, list[Alarmed]] = {}
-    for event, alarm in _stored_since(state, moment):
-        found.setdefault(event, []).append(alarm)
-    return found
-
-
-def _stored_since(state: State, moment: float) -> list[tuple[str, Alarmed]]:
-    t = DETECTIONS.c
+    t, found = DETECTIONS.c, dict[str, list[Alarmed]]()
     query = sa.select(t.event, t.document).where(t.raised_at >= moment)
     with state.begin() as connection:
-        rows = connection.execute(query.order_by(t.raised_at, t.id)).all()
-    return [(row.event, _alarmed(row.document)) for row in rows]
+        for row in connection.execute(query.order_by(t.raised_at, t.id)):
+            found.setdefault(row.event, []).append(_alarmed(row.document))
+    return found
 
 
 def _event_of(connection: sa.Connection, alarm: Alarmed) -> str:
