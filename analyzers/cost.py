@@ -40,7 +40,7 @@ from nibai.stats.more_data import more_blocks, more_units
 from nibai.stats.replication import RunInterval, run_interval
 from nibai.stats.spending import Spending, per_hour, per_request
 from nibai.stats.verdict import decide, faster_threshold
-from nibai.units import usd
+from nibai.units import ratio_of, usd
 
 COST = (Promise.CHEAPER, Promise.COST_AT_MOST)
 
@@ -82,7 +82,9 @@ class Cost:
         verdict, reason = _decided(claim, comparison, both, found)
         if (gate := _gate(comparison)) is not None:
             verdict, reason = verdict_of(gate.code), gate
-        estimate = Estimate(_ratio(found.value), _ratio(found.low), _ratio(found.high), self.level)
+        estimate = Estimate(
+            ratio_of(found.value), ratio_of(found.low), ratio_of(found.high), self.level
+        )
         evidence = _evidence(claim, sample, found, both, evidence_of(windows, both))
         return Finding(claim, verdict, reason, estimate, evidence, "cost")
 
@@ -271,7 +273,7 @@ def _evidence(
         censored_share=sample.censored,
         margin=claim.margin,
         threshold=2.0**threshold,
-        raw_ratio=None if found is None else _ratio(found.value),
+        raw_ratio=None if found is None else ratio_of(found.value),
         baseline_value=per[0],
         candidate_value=per[1],
         p_refute=None if found is None else found.p_less(threshold),
@@ -293,7 +295,3 @@ def _unit(sample: Sample) -> str:
 def _log2_cost(unit: Spending) -> float:
     """log2 of dollars per request of a run; half a request where there was none."""
     return math.log2(float(unit.usd.sum()) / max(float(unit.requests.sum()), 0.5))
-
-
-def _ratio(log2_value: float) -> float | None:
-    return 2.0**log2_value if math.isfinite(log2_value) else None

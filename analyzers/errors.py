@@ -41,7 +41,7 @@ from nibai.stats.more_data import more_blocks, more_units
 from nibai.stats.replication import RunInterval, run_interval
 from nibai.stats.sides import in_segment
 from nibai.stats.verdict import MANY_RUNS, decide
-from nibai.units import significant
+from nibai.units import finite, significant
 
 
 class Errors:
@@ -78,9 +78,7 @@ class Errors:
         decision = decide(-found.high, -found.low, -limit)
         reason = gate or Reason(decision.code, _text(found, rates, claim, decision.verdict))
         verdict = decision.verdict if gate is None else verdict_of(gate.code)
-        estimate = Estimate(
-            _finite(found.value), _finite(found.low), _finite(found.high), self.level
-        )
+        estimate = Estimate(finite(found.value), finite(found.low), finite(found.high), self.level)
         evidence = _evidence(claim, sample, rates, found)
         if sample.by_runs and min(sample.replicas) == 1 and verdict is not Verdict.INCONCLUSIVE:
             few = few_units_text(sample.unit, sample.replicas, matched=comparison.matched)
@@ -191,10 +189,6 @@ def _pp(share: float) -> str:
     return f"{share * 100:+.3g}pp" if math.isfinite(share) else "no bound"
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def _evidence(
     claim: Claim,
     sample: Sample,
@@ -214,8 +208,8 @@ def _evidence(
         load_overlap=sample.overlap,
         margin=claim.margin,
         threshold=limit,
-        baseline_value=_finite(rates[0]),
-        candidate_value=_finite(rates[1]),
+        baseline_value=finite(rates[0]),
+        candidate_value=finite(rates[1]),
         p_refute=None if found is None else found.p_greater(limit),
         p_confirm=None if found is None else found.p_less(limit),
         variance_factor=found.variance_factor if isinstance(found, MeanInterval) else None,

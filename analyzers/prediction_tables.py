@@ -33,6 +33,7 @@ from nibai.stats.discordant import Discordant
 from nibai.stats.multiplicity import adjusted
 from nibai.stats.paired import Share, mcnemar_exact
 from nibai.stats.proportions import fisher_exact
+from nibai.units import finite
 
 QUARTILES = 4
 SEGMENT_Q = 0.1
@@ -173,7 +174,7 @@ def _distribution(
         filled = BlockHistograms.from_rows(
             np.zeros(len(buckets)), list(buckets), list(buckets.values()), blocks=1
         )
-        median, p99 = (_finite(float(one)) for one in filled.quantile([0.5, 0.99]))
+        median, p99 = (finite(float(one)) for one in filled.quantile([0.5, 0.99]))
     n = moments.n or sum(buckets.values())
     largest = max(moments.max, -moments.min) if moments.n else None
     return Distribution(name, n, _mean(moments, alpha), median, p99, largest, margin)
@@ -193,10 +194,6 @@ def confusion_rows(confusion: Mapping[tuple[str, str], int]) -> tuple[tuple[str,
     """The commonest flips: (old, new, how often)."""
     rows = [(old, new, count) for (old, new), count in confusion.items()]
     return tuple(sorted(rows, key=lambda row: (-row[2], row))[:TOP_CONFUSIONS])
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def over(rows: Sequence[Distribution]) -> list[str]:

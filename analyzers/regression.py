@@ -23,14 +23,13 @@ from nibai.protocols import History, Scanner
 from nibai.stats.change_points import MIN_SEGMENT, change_points
 from nibai.stats.cycle import without_cycle
 from nibai.stats.multiplicity import adjusted
+from nibai.stats.series_watch import BEYOND
 from nibai.stats.shifts import LEVEL, JointChange, Shift, joint_changes, joint_p_value
 from nibai.stats.shifts import shift as shift_of
+from nibai.units import finite
 
 QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9, "p99": 0.99}
 SPREAD, ERRORS = "spread", "errors"
-BEYOND = 5
-"""Requests that a block needs beyond a quantile on either side: a p99 of 40 is their maximum."""
-
 FALSE_SHARE = 0.05
 SUSPECT_WITHIN_SECONDS = 86_400.0
 DAY_SECONDS = 86_400
@@ -226,7 +225,7 @@ def _movement(
     better = -1 if known is not None and known.higher_is_better else 1
     text = movement_text(view, ends, shift, unit=unit, better=better)
     return Movement(
-        view, QUANTILES.get(view), _finite(ends[0]), _finite(ends[1]), size, shift.changed, text
+        view, QUANTILES.get(view), finite(ends[0]), finite(ends[1]), size, shift.changed, text
     )
 
 
@@ -245,12 +244,8 @@ def _power(log2_value: float) -> float:
 
 
 def _estimate(value: float, low: float, high: float, level: float) -> Estimate:
-    return Estimate(_finite(value), _finite(low), _finite(high), level)
+    return Estimate(finite(value), finite(low), finite(high), level)
 
 
 def _window(one: SeriesHistory, stretch: tuple[int, int]) -> Window:
     return Window(*(one.start + one.block_seconds * end for end in stretch))
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

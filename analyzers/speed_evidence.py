@@ -11,19 +11,16 @@ from nibai.model import Claim, Estimate, Evidence, UnitKind, Verdict
 from nibai.stats.more_data import MoreData
 from nibai.stats.recorded import RecordingError
 from nibai.stats.verdict import MANY_RUNS, ONE_RUN_MAX_QUANTILE
+from nibai.units import ratio_of
 
 
 def estimate_of(reading: Reading, level: float) -> Estimate:
     return Estimate(
-        _ratio(reading.value),
-        _ratio(reading.low),
-        _ratio(reading.high),
+        ratio_of(reading.value),
+        ratio_of(reading.low),
+        ratio_of(reading.high),
         level,
     )
-
-
-def _ratio(log2_value: float) -> float | None:
-    return 2.0**log2_value if math.isfinite(log2_value) else None
 
 
 def _straight(sample: Sample, pair: tuple[float, float]) -> tuple[float, float]:
@@ -47,8 +44,8 @@ def evidence_of(claim: Claim, sample: Sample, p: float, reading: Reading | None)
         tail_episodes=None if reading is None else _finite(reading.tail_episodes),
         n_effective=None if reading is None else reading.n_effective,
         false_positive_rate=None if past is None else past.rate,
-        raw_ratio=_ratio(sample.raw(p)),
-        mix_effect=None if terms is None else _ratio(terms.mix),
+        raw_ratio=ratio_of(sample.raw(p)),
+        mix_effect=None if terms is None else ratio_of(terms.mix),
         censored_share=sample.censored,
         more_data_needed_seconds=more.seconds if undecided else None,
         more_units_needed=more.blocks if undecided and sample.by_runs else None,
@@ -65,8 +62,8 @@ def evidence_of(claim: Claim, sample: Sample, p: float, reading: Reading | None)
             "mix": terms.mix,
             "support": terms.support,
         },
-        baseline_value=_ratio(values[0]),
-        candidate_value=_ratio(values[1]),
+        baseline_value=ratio_of(values[0]),
+        candidate_value=ratio_of(values[1]),
         p_refute=None if reading is None else reading.p_refute,
         p_confirm=None if reading is None else reading.p_confirm,
         variance_factor=None if reading is None else reading.variance_factor,

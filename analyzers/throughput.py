@@ -36,6 +36,7 @@ from nibai.stats.more_data import more_units
 from nibai.stats.replication import RunInterval, run_interval
 from nibai.stats.sides import in_segment
 from nibai.stats.verdict import decide, faster_threshold
+from nibai.units import ratio_of
 
 RUN_REQUESTS = 20
 """Completed requests that a run needs to have a rate (below, Poisson noise is over 20 %)."""
@@ -72,7 +73,9 @@ class Throughput:
         decision = decide(found.low, found.high, threshold)
         reason = gate or Reason(decision.code, _text(found, claim, decision.verdict, threshold))
         verdict = decision.verdict if gate is None else verdict_of(gate.code)
-        estimate = Estimate(_ratio(found.value), _ratio(found.low), _ratio(found.high), self.level)
+        estimate = Estimate(
+            ratio_of(found.value), ratio_of(found.low), ratio_of(found.high), self.level
+        )
         evidence = _evidence(claim, sample, found)
         return Finding(claim, verdict, reason, estimate, evidence, "throughput")
 
@@ -169,10 +172,6 @@ def _text(
     return f"{said}: {claim.amount:g}x is inside the interval{tail}"
 
 
-def _ratio(log2_value: float) -> float | None:
-    return 2.0**log2_value if math.isfinite(log2_value) else None
-
-
 def _evidence(claim: Claim, sample: Sample, found: MeanInterval | RunInterval | None) -> Evidence:
     threshold = faster_threshold(claim.amount, claim.margin)
     return Evidence(
@@ -184,7 +183,7 @@ def _evidence(claim: Claim, sample: Sample, found: MeanInterval | RunInterval | 
         censored_share=sample.censored,
         margin=claim.margin,
         threshold=2.0**threshold,
-        raw_ratio=None if found is None else _ratio(found.value),
+        raw_ratio=None if found is None else ratio_of(found.value),
         p_refute=None if found is None else found.p_less(threshold),
         p_confirm=None if found is None else found.p_greater(threshold),
         variance_factor=found.variance_factor if isinstance(found, MeanInterval) else None,

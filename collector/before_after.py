@@ -17,6 +17,7 @@ from collector.input_features import Features, encode
 from collector.inputs import Opened, expand, open_source
 from collector.joined_columns import joined
 from collector.output_classes import Answers, classes_of, scores_of
+from nibai.conventions import BEFORE_AND_AFTER
 from nibai.errors import UsageError
 from nibai.predictions import EvidenceLevel, OutputRows, PredictionSample, UnpairedSample
 from nibai.protocols import FileRequest, OutputsReader, OutputsRequest
@@ -27,7 +28,6 @@ MAX_ROWS = 200_000
 
 MAX_GAPS = 0.05
 BEFORE, AFTER, PAST = 0, 1, 2
-SOURCE = "before and after"
 
 
 class BeforeAfterReader:
@@ -164,7 +164,7 @@ class _Reading:
         )
         return PredictionSample(
             level=EvidenceLevel.ADJUSTED if known else EvidenceLevel.OUTPUTS_ONLY,
-            source=SOURCE,
+            source=BEFORE_AND_AFTER,
             pairs={},
             notes=tuple(self.notes),
             unpaired=found,

@@ -162,7 +162,7 @@ def _guess(table: Table, metric: str | None) -> str:
         if exact:
             return exact[0]
         raise UsageError(
-            f"{table.name}: no column for metric {metric!r} among {_listed(table)}: "
+            f"{table.name}: no column for metric {metric!r} among {columns_text(table)}: "
             "name the column (--value COLUMN)"
         )
     stems = {stem(column): column for column in reversed(columns)}
@@ -170,7 +170,7 @@ def _guess(table: Table, metric: str | None) -> str:
         if name in stems:
             return stems[name]
     raise UsageError(
-        f"{table.name}: no column looks like a latency among {_listed(table)}: "
+        f"{table.name}: no column looks like a latency among {columns_text(table)}: "
         "name the column (--value COLUMN)"
     )
 
@@ -201,7 +201,9 @@ def _spelled(unit: str) -> str:
 def _named(table: Table, column: str, option: str) -> str:
     if column in table.columns:
         return column
-    raise UsageError(f"{table.name}: no column {column!r} ({option}); there are {_listed(table)}")
+    raise UsageError(
+        f"{table.name}: no column {column!r} ({option}); there are {columns_text(table)}"
+    )
 
 
 def require(table: Table, column: str, option: str) -> str:
@@ -209,5 +211,6 @@ def require(table: Table, column: str, option: str) -> str:
     return _named(table, column, option)
 
 
-def _listed(table: Table) -> str:
+def columns_text(table: Table) -> str:
+    """The columns of a table, for a message."""
     return ", ".join(repr(column) for column in table.columns) or "no columns at all"

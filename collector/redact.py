@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 from collector.replay.rows import made
 from nibai.config import Redact, environment, resolve_secret
-from nibai.outputs import plain_text
+from nibai.outputs import plain_text, steps_of
 
 REMOVED = "[removed]"
-_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def redaction(chosen: Redact) -> Redaction:
 
 
 def _steps(path: str) -> list[str]:
-    return [name or position for name, position in _STEP.findall(path.removeprefix("$"))]
+    return [name or position for name, position in steps_of(path)]
 
 
 def _changed(value: object, steps: Sequence[str], digest: object) -> object:

@@ -9,7 +9,6 @@ from html import escape
 from dashboards import axes, fleet_phrases, phrases
 from dashboards.theme import LIGHT, Spec
 from nibai.fleet import EndpointResult, FleetAudit
-from nibai.fleet_document import dumps
 from nibai.model import Promise, Verdict
 
 DRAWN = 400
@@ -44,20 +43,6 @@ def tables(audit: FleetAudit) -> str:
         _list("What is controlled", [*fleet_phrases.controlled(audit), *audit.notes]),
     ]
     return "\n".join(part for part in parts if part)
-
-
-def footer(audit: FleetAudit) -> str:
-    """Who wrote this page, and the whole audit as data."""
-    return (
-        f"<footer>nibai {escape(audit.nibai_version)} · audit {escape(audit.id)} · "
-        f"{phrases.moment(audit.created_at)}. The whole audit as JSON stands at the end of this "
-        "file.</footer>"
-    )
-
-
-def embedded(audit: FleetAudit) -> str:
-    r"""The document inside a script element: `<` is written as an escape of JSON."""
-    return dumps(audit).replace("<", "\\u003c").replace("\u2028", "\\u2028")
 
 
 def forest(audit: FleetAudit) -> Spec | None:

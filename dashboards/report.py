@@ -9,8 +9,9 @@ from html import escape
 from importlib.resources import files
 
 from dashboards import answers_report, charts, fleet_report, phrases, tables, units
+from dashboards.closing import embedded, footer
 from dashboards.theme import DARK, LIGHT, Spec, svg
-from nibai.document import dumps
+from nibai import document, fleet_document
 from nibai.fleet import FleetAudit
 from nibai.model import Audit, Exhibits
 from nibai.protocols import Renderer
@@ -37,10 +38,10 @@ class HtmlReport:
             *(_exhibit(audit, exhibits) for exhibits in audit.exhibits),
             tables.basis(audit),
             tables.notes(audit),
-            _footer(audit),
+            footer(audit),
         ]
         title = f"{phrases.WORDS[audit.verdict]}: {phrases.question(audit)}"
-        return self._page(title, body, "nibai-audit", _embedded(audit))
+        return self._page(title, body, "nibai-audit", embedded(document.dumps(audit)))
 
     def render_fleet(self, audit: FleetAudit) -> str:
         """The page about many endpoints."""
@@ -50,9 +51,9 @@ class HtmlReport:
             fleet_report.header(audit),
             "" if forest is None else _drawn(forest, name, fleet_report.drawn_caption(audit)),
             fleet_report.tables(audit),
-            fleet_report.footer(audit),
+            footer(audit),
         ]
-        data = fleet_report.embedded(audit)
+        data = embedded(fleet_document.dumps(audit))
         return self._page(fleet_report.title(audit), body, "nibai-fleet", data)
 
     def _page(self, title: str, body: Iterable[str], name: str, data: str) -> str:
@@ -188,16 +189,3 @@ def _drawn(spec: Spec, title: str, caption: str, numbers: str = "") -> str:
 def _labelled(drawing: str, title: str) -> str:
     """The drawing as one picture with a name for screen readers, without a fixed size."""
     return drawing.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
-
-
-def _footer(audit: Audit) -> str:
-    return (
-        f"<footer>nibai {escape(audit.nibai_version)} · audit {escape(audit.id)} · "
-        f"{phrases.moment(audit.created_at)}. The whole audit as JSON stands at the end of this "
-        "file.</footer>"
-    )
-
-
-def _embedded(audit: Audit) -> str:
-    r"""The document inside a script element: `<` is written as an escape of JSON."""
-    return dumps(audit).replace("<", "\\u003c").replace("\u2028", "\\u2028")

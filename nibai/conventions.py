@@ -76,6 +76,12 @@ SERIES_ATTRIBUTES: dict[str, tuple[str, ...]] = {
 }
 """Attributes of a span or metric that name the parts of its series; the first present one wins."""
 
+PRECISIONS = ("fp16", "bf16", "fp8", "int8", "int4")
+"""Kinds of precision, the strictest first; each is a kind of change on the command line."""
+
+BEFORE_AND_AFTER = "before and after"
+"""Source of answers of one variant in two windows."""
+
 OTLP_PROVIDER = "otel"
 """Provider of endpoints that are named after their service."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -42,6 +41,7 @@ from nibai.stats.sides import (
 )
 from nibai.stats.standardised import standardised
 from nibai.stats.unit_rows import unit_rows
+from nibai.units import ratio_of
 
 CURVE = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 ROWS = (0.5, 0.9, 0.99)
@@ -191,11 +191,7 @@ def _named(segments: Segments, name: str | None) -> Segments:
 
 def _estimate(found: RatioInterval | RunInterval, error: RecordingError) -> Estimate:
     wide = error.widened(Span(found.value, found.low, found.high))
-    return Estimate(_ratio(wide.value), _ratio(wide.low), _ratio(wide.high), found.level)
-
-
-def _ratio(log2_value: float) -> float | None:
-    return 2.0**log2_value if math.isfinite(log2_value) else None
+    return Estimate(ratio_of(wide.value), ratio_of(wide.low), ratio_of(wide.high), found.level)
 
 
 def _terms(analysis: MixAnalysis) -> DecompositionRow:
@@ -242,7 +238,7 @@ def _timeline(role: str, side: Side) -> list[TimelinePoint]:
         for block, start in enumerate(replica.block_starts):
             n = int(together.n[block])
             points += [
-                TimelinePoint(role, replica.name, float(start), p, _ratio(values[block][i]), n)
+                TimelinePoint(role, replica.name, float(start), p, ratio_of(values[block][i]), n)
                 for i, p in enumerate(TIMELINE)
             ]
     return points

@@ -124,7 +124,7 @@ def find(document: object, path: str) -> object:
     'spam'
     """
     found = document
-    for name, position in _STEP.findall(path.removeprefix("$")):
+    for name, position in steps_of(path):
         if isinstance(found, Mapping) and name in found:
             found = found[name]
         elif isinstance(found, list) and (position or name).isdigit():
@@ -135,6 +135,23 @@ def find(document: object, path: str) -> object:
         else:
             return MISSING
     return found
+
+
+def steps_of(path: str) -> list[tuple[str, str]]:
+    """The steps of a path into JSON: a name, or a position in brackets.
+
+    >>> steps_of("$.choices[0].text")
+    [('choices', ''), ('', '0'), ('text', '')]
+    """
+    return _STEP.findall(path.removeprefix("$"))
+
+
+def json_of(text: str | bytes) -> object:
+    """A text as JSON; MISSING where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return MISSING
 
 
 def plain_text(value: object) -> str:

@@ -33,6 +33,24 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{float(rounded):,.0f}" if "e+" in rounded else rounded
 
 
+def finite(number: float) -> float | None:
+    """A number as documents have it: None where it is infinite or not known.
+
+    >>> finite(0.5), finite(float("inf"))
+    (0.5, None)
+    """
+    return number if math.isfinite(number) else None
+
+
+def ratio_of(log2_ratio: float) -> float | None:
+    """The ratio behind its logarithm, None where that is infinite or not known.
+
+    >>> ratio_of(1.0), ratio_of(float("nan"))
+    (2.0, None)
+    """
+    return 2.0**log2_ratio if math.isfinite(log2_ratio) else None
+
+
 class Unit(StrEnum):
     """A unit that a column of measurements may be in."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,7 +15,16 @@ from collector.replay.rows import (
     mapping,
 )
 from collector.segments import Segments
-from nibai.outputs import MISSING, UNPARSABLE, Output, OutputSpec, find, plain_text, read_output
+from nibai.outputs import (
+    MISSING,
+    UNPARSABLE,
+    Output,
+    OutputSpec,
+    find,
+    json_of,
+    plain_text,
+    read_output,
+)
 from nibai.predictions import PredictionRecord
 
 LINE_TYPES = ("text/csv", "application/jsonlines", "application/x-ndjson")
@@ -118,7 +126,7 @@ def _read(parts: Sequence[object], extraction: Extraction) -> list[Output]:
 def _answered(payload: object, side: Mapping[str, object], extraction: Extraction) -> list[object]:
     """The single answers of an output."""
     if extraction.answers:
-        document = _parsed(payload) if isinstance(payload, str | bytes) else payload
+        document = json_of(payload) if isinstance(payload, str | bytes) else payload
         found = find(document, extraction.answers)
         return list(found) if isinstance(found, list) and found else [MISSING]
     if isinstance(payload, str) and _line_by_line(side):
@@ -169,12 +177,5 @@ def _json_lines(side: Mapping[str, object]) -> list[object] | None:
     lines = [line for line in str(data).splitlines() if line.strip()]
     if side.get("encoding") == "BASE64" or len(lines) < 2:  # noqa: PLR2004 - one is no list
         return None
-    found = [_parsed(line) for line in lines]
+    found = [json_of(line) for line in lines]
     return None if any(one is MISSING for one in found) else found
-
-
-def _parsed(text: str | bytes) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return MISSING

@@ -200,7 +200,7 @@ def _replicas(
 def _replica(name: str, grid: _Grid, bins: Sequence[Bins]) -> ReplicaSample:
     segments = {one.segment: _series(one, grid) for one in bins}
     times = grid.start + grid.seconds * np.arange(grid.blocks, dtype=np.float64)
-    found = segments or {"": empty_series(grid.blocks)}
+    found = segments or {"": BlockSeries.empty(grid.blocks)}
     return ReplicaSample(name, found, times, grid.seconds, window=grid.window)
 
 
@@ -220,9 +220,3 @@ def _series(bins: Bins, grid: _Grid) -> BlockSeries:
         sums,
         parts,
     )
-
-
-def empty_series(blocks: int) -> BlockSeries:
-    """Blocks without a request."""
-    none = np.zeros(blocks, dtype=np.int64)
-    return BlockSeries(BlockHistograms.empty(blocks), none, none.copy(), np.zeros(blocks))

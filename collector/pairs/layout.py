@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from collector.columns import stem
+from collector.columns import columns_text, stem
 from collector.json_schema import schema_check
 from collector.pairs.text import BAD_BYTES
 from nibai.errors import UsageError
@@ -93,7 +93,7 @@ def find_columns(table: Table, request: PairsRequest) -> Columns:
     for role in ("baseline", "candidate"):
         if not found[role]:
             raise UsageError(
-                f"{table.name}: no column of {role} answers among {_listed(table)}: "
+                f"{table.name}: no column of {role} answers among {columns_text(table)}: "
                 f"name it (--columns {role}=COLUMN)"
             )
     segment = request.columns.get("segment") or stems.get("segment", "")
@@ -186,12 +186,8 @@ def _number(text: str) -> float | None:
 def _require(table: Table, column: str, option: str) -> None:
     if column not in table.columns:
         raise UsageError(
-            f"{table.name}: no column {column!r} ({option}); there are {_listed(table)}"
+            f"{table.name}: no column {column!r} ({option}); there are {columns_text(table)}"
         )
-
-
-def _listed(table: Table) -> str:
-    return ", ".join(repr(column) for column in table.columns) or "no columns at all"
 
 
 def meaning(spec: OutputSpec) -> Iterator[str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nibai.errors import UsageError
-from nibai.outputs import MISSING, UNPARSABLE, find
+from nibai.outputs import MISSING, UNPARSABLE, find, json_of
 from nibai.protocols import Answer, ReplayInput
 
 INPUT, INPUTS = "$input", "$inputs"
@@ -72,7 +72,7 @@ class Bodies:
         kind = content_type.partition(";")[0].strip().lower()
         if kind in {CSV_TYPE, "text/plain", LINES_TYPE, "application/x-ndjson"}:
             return self._lines(body, kind, n)
-        document = _parsed(body)
+        document = json_of(body)
         if document is MISSING:
             return [Answer(invalid=UNPARSABLE)] * n
         found = document if self.answers is None else find(document, self.answers)
@@ -96,7 +96,7 @@ class Bodies:
         return [self._line(line, kind) for line in lines]
 
     def _line(self, line: str, kind: str) -> Answer:
-        document = _parsed(line)
+        document = json_of(line)
         if document is MISSING:
             json_wanted = "json" in kind or self.answers is not None
             return Answer(invalid=UNPARSABLE) if json_wanted else Answer(line.strip())
@@ -144,10 +144,3 @@ def _raw(payload: object, kind: str) -> bytes:
     if isinstance(payload, list) and kind.startswith(CSV_TYPE):
         return ",".join(map(str, payload)).encode()
     return _json(payload)
-
-
-def _parsed(text: bytes | str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return MISSING

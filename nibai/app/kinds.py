@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nibai.conventions import PRECISION
+from nibai.conventions import PRECISION, PRECISIONS
 from nibai.errors import UsageError
 from nibai.model import ChangeKind
-
-PRECISIONS = ("fp16", "bf16", "fp8", "int8", "int4")
-"""Kinds of precision, the strictest first; each is a kind of change on the command line."""
 
 
 def change_kinds(kinds: Sequence[str]) -> tuple[tuple[ChangeKind, ...], dict[str, str]]:

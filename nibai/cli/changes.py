@@ -14,8 +14,8 @@ from nibai.cli.changes_find import find
 from nibai.cli.changes_watch import watch
 from nibai.cli.common import configuration, data_options, moment, window
 from nibai.cli.costs import cost_options, costs_of
-from nibai.cli.pairs_words import PRECISIONS
 from nibai.cli.saying import inert_name, say, say_document
+from nibai.conventions import PRECISIONS
 from nibai.errors import UsageError
 
 if TYPE_CHECKING:

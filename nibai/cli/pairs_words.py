@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nibai.app.plan_pairs import PairsPlan
 
-PRECISIONS = ("fp16", "bf16", "fp8", "int8", "int4")
-
 
 def lines(plan: PairsPlan) -> list[str]:
     """Margin, pairs and their cost in requests, a line each."""

@@ -12,8 +12,8 @@ import click
 from nibai.cli import pairs_words
 from nibai.cli.changes import KINDS
 from nibai.cli.common import configuration, data_options
-from nibai.cli.pairs_words import PRECISIONS
 from nibai.cli.saying import say, say_document
+from nibai.conventions import PRECISIONS
 from nibai.errors import UsageError
 
 if TYPE_CHECKING:

@@ -72,6 +72,12 @@ class BlockSeries:
     strata: tuple[BlockHistograms, ...] = ()
     recorded: RecordedAs = RecordedAs()
 
+    @classmethod
+    def empty(cls, blocks: int) -> BlockSeries:
+        """Blocks without a request."""
+        none = np.zeros(blocks, dtype=np.int64)
+        return cls(BlockHistograms.empty(blocks), none, none.copy(), np.zeros(blocks))
+
     @property
     def blocks(self) -> int:
         """Number of blocks, G."""

@@ -22,7 +22,7 @@ from nibai.stats.detector import Alarm, Baseline, Detector, learn
 QUANTILES = {"p50": 0.5, "p99": 0.99}
 VIEWS = (*QUANTILES, "errors")
 BEYOND = 5
-"""Requests that a block needs beyond a quantile."""
+"""Requests that a block needs beyond a quantile on either side: a p99 of 40 is their maximum."""
 
 LEAST_REQUESTS = 20
 WEEK_SECONDS, HOUR_SECONDS, HOURS = 604_800, 3600, 24

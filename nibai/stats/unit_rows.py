@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nibai.model import Comparison, ReplicaSample, Side, UnitRow
 from nibai.stats.floors import raw_floor
 from nibai.stats.sides import replica_segments, requests, run_log2_quantiles
+from nibai.units import ratio_of
 
 QUANTILES = (0.5, 0.99)
 MAX_UNITS = 100
@@ -37,11 +38,7 @@ def _quantile(role: str, units: Sequence[ReplicaSample], p: float) -> list[UnitR
     finite = [q for q, ok in zip(found, enough, strict=True) if ok and math.isfinite(q)]
     typical = sum(finite) / len(finite) if finite else math.nan
     return [
-        UnitRow(role, unit.name, p, _exp2(q), _exp2(q - typical), n)
+        UnitRow(role, unit.name, p, ratio_of(q), ratio_of(q - typical), n)
         for unit, q, n, ok in zip(units, found, counts, enough, strict=True)
         if ok
     ]
-
-
-def _exp2(log2_value: float) -> float | None:
-    return 2.0**log2_value if math.isfinite(log2_value) else None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from nibai.conventions import BEFORE_AND_AFTER
 from nibai.model import Change, Window
 from nibai.predictions import EvidenceLevel, OutputRows, PredictionSample, UnpairedSample
 from nibai.store.answers.counting import one_row
@@ -26,7 +27,6 @@ MAX_ROWS = 200_000
 
 MAX_CLASSES = 50
 INVALID, OTHER = "(invalid)", "(other)"
-SOURCE = "before and after"
 UNKNOWN_INPUTS = "inputs are known by segment only"
 
 
@@ -91,7 +91,7 @@ def _sample(periods: list[pa.Table]) -> PredictionSample:
     )
     return PredictionSample(
         level=EvidenceLevel.ADJUSTED if split else EvidenceLevel.OUTPUTS_ONLY,
-        source=SOURCE,
+        source=BEFORE_AND_AFTER,
         pairs={},
         notes=(UNKNOWN_INPUTS,) if split else (),
         unpaired=found,

@@ -9,7 +9,6 @@ import numpy as np
 from nibai.conventions import metric_named
 from nibai.model import BlockSeries, Change, Comparison, ReplicaSample, Side, UnitKind, WindowKind
 from nibai.store.series.blocks import Blocks, Engine, SeriesSpan
-from nibai.store.windows.replica_samples import empty_blocks
 from nibai.store.windows.spans import whole
 from nibai.store.windows.stated import declared_flaw, labels
 
@@ -54,7 +53,7 @@ def _side(
     if not spans:
         return []
     found = engine.blocks(endpoint, metric, spans[0].variant, Blocks(whole(spans), RUN_BLOCKS))
-    return [_run(span, found.get(span.replica) or {"": empty_blocks(1)}) for span in spans]
+    return [_run(span, found.get(span.replica) or {"": BlockSeries.empty(1)}) for span in spans]
 
 
 def _run(span: SeriesSpan, segments: Mapping[str, BlockSeries]) -> ReplicaSample:
