@@ -181,8 +181,7 @@ def _resolved(
             secrets.append(found[name])
         elif _is_secret(name):
             raise UsageError(
-                f"header {name}: a secret is a reference: env:NAME or file:PATH, never the value "
-                "itself"
+                f"header {name} takes a reference, never the secret itself: env:NAME or file:PATH"
             )
         else:
             found[name] = value

@@ -201,8 +201,8 @@ REFUSED = [
     (["-o", "timeout=soon", "-o", "token=abc"], ("target option token: a secret is a reference: "
      "env:NAME or file:PATH, never the value itself\ntarget option timeout: a duration is written "
      "like 90s, 15m, 2h or 30d (got 'soon')")),
-    (["-o", 'headers={"X-Api-Key": "abc"}'], ("header X-Api-Key: a secret is a reference: env:NAME "
-     "or file:PATH, never the value itself")),
+    (["-o", 'headers={"X-Api-Key": "abc"}'], ("header X-Api-Key takes a reference, never the "
+     "secret itself: env:NAME or file:PATH")),
     (["-o", 'body={"a": "$input"}', "--batch", "2"], (
      'body: a batch of 2 needs "$inputs" somewhere '
      'in it, the list of inputs; or send one at a time (--batch 1) with "$input"')),
