@@ -47,7 +47,7 @@ class PastPairs:
     def usable(self) -> np.ndarray:
         """Valid pairs of windows as full as the judged ones, shape (J,)."""
         least = max(MIN_BLOCKS, FILLED_SHARE * self.filled)
-        full = self._windows.complete & (self._windows.filled >= least)
+        full = self._load.complete & (self._load.filled >= least)
         first, second = self._ends
         return np.asarray(self.history.valid & full[first] & full[second])
 
@@ -60,13 +60,16 @@ class PastPairs:
         0 this is about Student's t on unchanged data. `among` (J,) leaves out other pairs.
         """
         found = np.full(len(self.history.pairs), np.nan)
-        windows, (first, second) = self._windows, self._ends
-        enough = self.usable & (windows.requests[first] >= raw_floor(p))
-        enough &= windows.requests[second] >= raw_floor(p)
-        position = windows.positions(p)
-        enough &= np.isfinite(position[first]) & np.isfinite(position[second])
+        first, second = self._ends
+        enough = self.usable & (self._load.requests[first] >= raw_floor(p))
+        enough &= self._load.requests[second] >= raw_floor(p)
         at = np.flatnonzero(enough if among is None else enough & among)
-        b, c = first[at], second[at]
+        if not len(at):
+            return found
+        windows, b, c = self._windows, self._row(first[at]), self._row(second[at])
+        position = windows.positions(p)
+        inside = np.isfinite(position[b]) & np.isfinite(position[c])
+        at, b, c = at[inside], b[inside], c[inside]
         # At the estimate both sides stand at their own quantile: no search is needed.
         factor = variance_factor(
             windows.scores(p, b, position[b]) - windows.scores(p, c, position[c])
@@ -80,21 +83,23 @@ class PastPairs:
 
     def pair(self, j: int) -> PairedScores:
         """Pair j in the order of the log ratio, for its interval."""
-        first, second = (side[j] for side in self._ends)
-        return PairedScores(self._windows.table(int(first)), self._windows.table(int(second)))
+        first, second = (int(self._row(side[[j]])[0]) for side in self._ends)
+        return PairedScores(self._windows.table(first), self._windows.table(second))
 
     def block_quantiles(self, p: float) -> tuple[Float64Array, Float64Array]:
-        """log2 p-quantiles of the blocks of both windows of every pair, shape (J, G) each.
+        """log2 p-quantiles of the blocks of both windows of every usable pair, shape (J, G) each.
 
-        All traffic as it came, in the order of the log ratio; NaN where a block has none.
+        All traffic as it came, in the order of the log ratio; NaN where a block has none, and for
+        other pairs.
         """
-        first, second = self._ends
+        shape = len(self.history.pairs), self.history.blocks
+        found = np.full(shape, np.nan), np.full(shape, np.nan)
+        if not len(self._kept):
+            return found
         begin = (
-            self._starts[:, None] + np.arange(self.history.blocks) * self.history.parts_per_block
+            self._starts[self._kept][:, None]
+            + np.arange(self.history.blocks) * self.history.parts_per_block
         )
-        if not self._chosen:
-            none = np.full((len(first), self.history.blocks), np.nan)
-            return none, none
         blocks = np.unique(begin)
         parts = merge(self._chosen.values())
         counts, zero, overflow = (
@@ -102,8 +107,10 @@ class PastPairs:
             for running in map(_running, (parts.counts, parts.zero, parts.overflow))
         )
         together = BlockHistograms(parts.scale, parts.offset, counts, zero, overflow)
-        found = block_quantiles(together, p)[np.searchsorted(blocks, begin)]
-        return found[first], found[second]
+        quantiles = block_quantiles(together, p)[np.searchsorted(blocks, begin)]
+        for side, ends in zip(found, self._ends, strict=True):
+            side[self.usable] = quantiles[self._row(ends[self.usable])]
+        return found
 
     # -- windows --------------------------------------------------------------------------
     @cached_property
@@ -127,15 +134,39 @@ class PastPairs:
         }
 
     @cached_property
+    def _load(self) -> _Load:
+        """Requests of all windows, which say cheaply whose tables are worth making."""
+        counted: list[Int64Array] = []  # also where a judged segment is one the past never had
+        if self.weights is None and self._chosen:
+            counted = [np.sum([part.n for part in self._chosen.values()], axis=0)]
+        elif self.weights is not None and set(self.weights) <= set(self._chosen):
+            counted = [self._chosen[label].n for label in self.weights]
+        return _load(counted, self._edges(self._starts), self.history.blocks)
+
+    @cached_property
+    def _kept(self) -> Int64Array:
+        """Index of the windows of usable pairs; only they have tables."""
+        return np.unique([side[self.usable] for side in self._ends])
+
+    def _row(self, window: Int64Array) -> Int64Array:
+        """Rows of the tables of windows that are kept."""
+        return np.searchsorted(self._kept, window)
+
+    @cached_property
     def _windows(self) -> _Windows:
-        return _windows(self._parts(self._chosen), self._starts, self.history)
+        return _windows(
+            self._parts(self._chosen), self._edges(self._starts[self._kept]), self.history.blocks
+        )
+
+    def _edges(self, starts: Int64Array) -> Int64Array:
+        """First parts of the blocks of windows, and where the last one ends, shape (W, G+1)."""
+        parts = np.arange(self.history.blocks + 1) * self.history.parts_per_block
+        return np.asarray(starts[:, None] + parts)
 
     def _parts(self, chosen: Mapping[str, BlockHistograms]) -> list[_Part]:
         """Segments with their weights; one without a weight holds all that is pooled."""
         if self.weights is None:
             return [(merge(chosen.values()), None)] if chosen else []
-        if not set(self.weights) <= set(chosen):
-            return []  # a segment that the past never had: nothing like the judged pair
         if len(self.weights) == 1:
             return [(chosen[label], None) for label in self.weights]
         scale = min(chosen[label].scale for label in self.weights)
@@ -147,11 +178,28 @@ class PastPairs:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Load:
+    """Requests of W windows by block, shape (W, G); `complete`: every compared segment has some."""
+
+    per_block: Int64Array
+    complete: np.ndarray
+
+    @property
+    def filled(self) -> Int64Array:
+        """Non-empty blocks, shape (W,)."""
+        return np.asarray((self.per_block > 0).sum(axis=1))
+
+    @property
+    def requests(self) -> Int64Array:
+        """Requests, shape (W,)."""
+        return np.asarray(self.per_block.sum(axis=1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Windows:
     """Score tables (see `score.ScoreTable`) of W windows on one grid of K+1 bucket edges.
 
-    `cdf` has shape (W, K+1), `body` (W, K+1, G), `slope` and `per_block` (W, G). `complete`: every
-    compared segment has requests.
+    `cdf` has shape (W, K+1), `body` (W, K+1, G), `slope` and `per_block` (W, G).
     """
 
     scale: int
@@ -161,21 +209,10 @@ class _Windows:
     slope: Float64Array
     full: Float64Array
     per_block: Float64Array
-    complete: np.ndarray
-
-    @property
-    def filled(self) -> Int64Array:
-        """Non-empty blocks, shape (W,)."""
-        return np.asarray((self.per_block > 0).sum(axis=1))
-
-    @property
-    def requests(self) -> Float64Array:
-        """Requests, shape (W,)."""
-        return np.asarray(self.per_block.sum(axis=1))
 
     def positions(self, p: float) -> Float64Array:
         """The p-quantile in buckets above `offset`, shape (W,); NaN in the zero or overflow bin."""
-        inside = (self.cdf[:, 0] < p - TIE) & (self.cdf[:, -1] >= p - TIE) & self.complete
+        inside = (self.cdf[:, 0] < p - TIE) & (self.cdf[:, -1] >= p - TIE)
         return np.where(inside, _crossing(self.cdf, p - TIE, p), np.nan)
 
     def scores(self, p: float, window: Int64Array, position: Float64Array) -> Float64Array:
@@ -243,19 +280,28 @@ def _crossing(rising: Float64Array, reached: float, level: float) -> Float64Arra
     return np.asarray(k - 1 + np.clip((level - before) / rise, 0.0, 1.0))
 
 
-def _windows(parts: list[_Part], starts: Int64Array, history: History) -> _Windows:
-    """Tables of the windows that begin at `starts`, of segments on one bucket range."""
-    blocks = history.blocks
-    edges = starts[:, None] + np.arange(blocks + 1) * history.parts_per_block
-    first = parts[0][0] if parts else BlockHistograms.empty(int(edges.max(initial=0)))
+def _load(counted: list[Int64Array], edges: Int64Array, blocks: int) -> _Load:
+    """Requests of windows from those of the parts, one array for each compared segment."""
+    windows = len(edges)
+    per_block = np.zeros((windows, blocks), dtype=np.int64)
+    complete = np.full(windows, bool(counted))
+    for n in counted:
+        own = np.diff(_running(n)[edges], axis=1)
+        complete &= own.any(axis=1)
+        per_block += own
+    return _Load(per_block, complete)
+
+
+def _windows(parts: list[_Part], edges: Int64Array, blocks: int) -> _Windows:
+    """Tables of windows whose blocks have these edges, of segments on one bucket range."""
+    windows = len(edges)
+    first = parts[0][0]
     buckets = max(first.counts.shape[1], 1) + 1
-    cdf, body = np.zeros((len(starts), buckets)), np.zeros((len(starts), buckets, blocks))
-    slope, per_block = np.ones((len(starts), blocks)), np.zeros((len(starts), blocks))
-    complete = np.full(len(starts), bool(parts))
+    cdf, body = np.zeros((windows, buckets)), np.zeros((windows, buckets, blocks))
+    slope, per_block = np.ones((windows, blocks)), np.zeros((windows, blocks))
     for histograms, weight in parts:
         cumulative, n = _cumulative(histograms, edges)
         total = np.maximum(n.sum(axis=1), 1.0)
-        complete &= n.any(axis=1)
         per_block += n
         share = cumulative.sum(axis=2) / total[:, None]
         if weight is None:
@@ -265,7 +311,7 @@ def _windows(parts: list[_Part], starts: Int64Array, history: History) -> _Windo
         centred = share[:, :, None] * n[:, None, :] - cumulative
         cdf += weight * share
         body += weight * ((blocks / total)[:, None, None] * centred - share[:, :, None])
-    return _Windows(first.scale, first.offset, cdf, body, slope, -slope, per_block, complete)
+    return _Windows(first.scale, first.offset, cdf, body, slope, -slope, per_block)
 
 
 def _cumulative(

@@ -233,6 +233,15 @@ def test_block_quantiles_of_the_past_are_those_of_the_blocks():
     past = Sample(comparison, None).past
     day_before, judged_hour = past.block_quantiles(0.9)
     assert day_before.shape == judged_hour.shape == (len(past.history.pairs), 8)
-    block = comparison.baseline.replicas[0].segments[""].histograms
-    expected = [float(block.take([g]).log2_quantile(0.9)) for g in range(8)]
-    assert sum(np.allclose(row, expected, rtol=1e-9) for row in judged_hour) == 1
+    parts, per_block = past.history.segments[""], past.history.parts_per_block
+    known = np.flatnonzero(past.usable)
+    assert np.isnan(np.delete(judged_hour, known, axis=0)).all()
+    for j in (known[0], known[-1]):
+        for begin, found in zip(
+            past.history.pairs[j], (day_before[j], judged_hour[j]), strict=True
+        ):
+            expected = [
+                parts.take(np.arange(begin, begin + per_block) + g * per_block) for g in range(8)
+            ]
+            whole = [float(one.total().log2_quantile(0.9)) for one in expected]
+            np.testing.assert_allclose(found, whole, rtol=1e-9)
