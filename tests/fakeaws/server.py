@@ -181,6 +181,29 @@ def _denied(what):
     }  # fmt: skip
 
 
+@cache
+def _holding(shape, found):
+    """Which members of a structure hold, anywhere below, a shape that is looked for.
+
+    Most of a request or an answer holds none, and need not be walked through.
+    """
+    return {k: one for k, one in shape.members.items() if _holds(one, found, frozenset())}
+
+
+def _holds(shape, found, above):
+    if found(shape):
+        return True
+    if shape.type_name == "list":
+        return _holds(shape.member, found, above)
+    if shape.type_name != "structure" or shape.name in above:
+        return False
+    return any(_holds(one, found, above | {shape.name}) for one in shape.members.values())
+
+
+def _time(shape):
+    return shape.type_name == "timestamp"
+
+
 def _typed(value, shape):
     """Timestamps as datetimes, wherever the model has them."""
     if shape is None or value is None:
@@ -188,7 +211,8 @@ def _typed(value, shape):
     if shape.type_name == "timestamp":
         return datetime.fromtimestamp(float(value), UTC)
     if shape.type_name == "structure":
-        return {k: _typed(v, shape.members[k]) for k, v in value.items()}
+        timed = _holding(shape, _time)
+        return {k: _typed(v, timed[k]) if k in timed else v for k, v in value.items()}
     if shape.type_name == "list":
         return [_typed(v, shape.member) for v in value]
     return value
@@ -211,17 +235,24 @@ def _body(handler):
 FREE = {"timestamp", "double", "float", "integer", "long", "boolean"}
 
 
+def _free(shape):
+    """A list of numbers or times that the model does not limit."""
+    if shape.type_name != "list":
+        return False
+    return shape.member.type_name in FREE and not shape.member.metadata
+
+
 def _sampled(value, shape):
     """The same answer with one value of each type in lists of numbers or times.
 
     Unless the model limits them, botocore checks nothing of those but the type.
     """
     if isinstance(value, dict) and shape.type_name == "structure":
-        members = shape.members
-        return {k: _sampled(v, members[k]) if k in members else v for k, v in value.items()}
+        long = _holding(shape, _free)
+        return {k: _sampled(v, long[k]) if k in long else v for k, v in value.items()}
     if not isinstance(value, list) or shape.type_name != "list":
         return value
-    if shape.member.type_name not in FREE or shape.member.metadata:
+    if not _free(shape):
         return [_sampled(v, shape.member) for v in value]
     return list(dict(zip(map(type, value), value, strict=True)).values())
 
