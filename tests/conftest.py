@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import os
@@ -48,10 +49,8 @@ def pytest_collection_finish():
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
     gc.enable()
-
-
-def pytest_sessionfinish():
-    gc.unfreeze()
+    # Not before: pytest ends with five collections, which then need not look through all modules.
+    atexit.register(gc.unfreeze)
 
 
 @pytest.fixture
