@@ -36,6 +36,9 @@ BLOCK_SECONDS = 1800.0
 SETTLED_SECONDS = 600.0
 """As old as minutes are at least when a watch takes them."""
 
+NO_SKEW_SECONDS = 15.0
+"""So far an answer's date may be behind this machine's clock without any being wrong."""
+
 EARLY_SECONDS = 150.0
 """So much before its time a series is read along with others that are due."""
 
@@ -114,12 +117,14 @@ def reached(one: Due, window: Window, skew_seconds: float = 0.0) -> float:
     """How far a part of a reading that came whole takes a series.
 
     With this machine's clock ahead of the service's, the newest minutes were not there yet: they
-    do not count as read.
+    do not count as read. A few seconds are no clock: answers are dated in whole ones, and take
+    some; they would take the end of a block away from whoever comes for it.
 
     The next reading begins three hours before this: what was final when it was read counts as three
     hours more, so that a backfill that was cut off pays for nothing twice.
     """
-    until = one.window.end - max(skew_seconds, 0.0)
+    ahead = skew_seconds if skew_seconds > NO_SKEW_SECONDS else 0.0
+    until = one.window.end - ahead
     if is_provisional(one):
         return min(window.end, until)
     return min(window.end + REREAD_SECONDS, until)

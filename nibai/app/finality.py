@@ -57,11 +57,18 @@ class Finality:
             return None
         return learned.age_seconds if learned.age_seconds < mark.provisional_seconds else None
 
-    def lag_seconds(self, now: float) -> float:
-        """How old minutes are at least when they count."""
+    def newest_counted(self, now: float) -> float:
+        """Until when minutes of any metric count at most.
+
+        To the second: the difference of two clock times would lose the end of a block.
+        """
         known = [one for one in self.marks.values() if not one.is_behind(now)]
         final = max((one.final_until for one in known), default=math.inf)
-        return max(SETTLE_SECONDS, now - final)
+        return min(now - SETTLE_SECONDS, final)
+
+    def lag_seconds(self, now: float) -> float:
+        """How old minutes are at least when they count."""
+        return now - self.newest_counted(now)
 
     def until(self, metric: str, newest: float, now: float) -> float:
         """Until when the minutes of a metric count, of which the lake holds some up to `newest`."""

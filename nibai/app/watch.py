@@ -185,7 +185,7 @@ class Watch:
         pairs, track = part.pairs, part.track
         if pairs is None or track is None:
             return not part.planned or part.waiting
-        closed = pairs.closed(now - known.lag_seconds(now))
+        closed = pairs.closed(known.newest_counted(now))
         return self.is_open(part) and closed > track.last + 1
 
     def _prepared(self, claim: Claim, source: PairedBlocks, known: Finality) -> Followed:
@@ -296,7 +296,7 @@ class Watch:
         known = known.early({part.metric for part in self.parts}) or known
         lag = known.lag_seconds(now)
         ends = [
-            part.pairs.end(part.pairs.closed(now - lag)) + lag
+            part.pairs.end(part.pairs.closed(known.newest_counted(now))) + lag
             for part in self.parts
             if part.pairs is not None and self.is_open(part)
         ]

@@ -30,7 +30,7 @@ def go_on(watch: Watch, state: State, now: float) -> tuple[Track | None, ...]:
     """
     running = [_running(watch, state, part) for part in watch.parts]
     known = watch.finality(now)
-    going = [_may_go_on(watch, part, now - known.lag_seconds(now)) for part in running]
+    going = [_may_go_on(watch, part, known.newest_counted(now)) for part in running]
     if not any(going):
         return tuple(part.track for part in running)
 

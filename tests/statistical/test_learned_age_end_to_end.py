@@ -49,8 +49,8 @@ def on_from(tmp_path):
     """What follows a week, in a folder of its own."""
     made = []
 
-    def branch(before, seed):
-        made.append(before.branch(tmp_path, seed=seed))
+    def branch(before, seed, **section):
+        made.append(before.branch(tmp_path, seed=seed, **section))
         return made[0]
 
     yield branch
@@ -69,6 +69,23 @@ def test_a_regression_is_told_a_quarter_of_an_hour_after_its_block(punctual, on_
     assert waited == 13.0
     assert all(1 / 1.4 < value < 1 / 1.2 for value in world.values)
     assert set(world.ages) == {600.0}
+
+
+def test_it_is_told_as_early_without_alert_every(punctual, on_from, figure):
+    """Two readings an hour, near the change only."""
+    world = on_from(punctual, 9, alert_every=None)
+    world.declare(NOT_SLOWER)
+    world.factor = 1.3
+    began = world.now
+    waited, readings = world.follow_as_collect(FOLLOWED)
+    hours = (world.now - began) / 3600
+    figure(
+        f"end to end, 1.3x slower, no alert_every: refuted {waited:.1f} minutes after the block, "
+        f"{readings} readings in {hours:.1f} hours"
+    )
+    assert world.verdict is Verdict.REFUTED
+    assert 13.0 <= waited < 13.1
+    assert readings <= 3 * hours + 2
 
 
 def test_unchanged_traffic_is_nothing_of_both(punctual, on_from, figure):

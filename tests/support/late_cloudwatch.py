@@ -12,7 +12,7 @@ from fakeaws.metrics import Metrics
 from fakeaws.server import FakeAws
 
 from nibai.app.audit import Desk
-from nibai.app.collect import collect, configured
+from nibai.app.collect import collect, configured, until_due
 from nibai.app.watch import Watch
 from nibai.claims import parse
 from nibai.config import Config
@@ -67,15 +67,20 @@ class LateCloudWatch:
         self.state.close()
         self.fake.__exit__(None, None, None)
 
-    def branch(self, folder, *, seed):
-        """The same past, going on in another folder."""
+    def branch(self, folder, *, seed, **section):
+        """The same past, going on in another folder; `section`: what is configured otherwise."""
         shutil.copytree(self.folder / "data", folder / "data")
         metrics = Metrics(self.now, page=100_800)
         for series, minutes in self.metrics.values.items():
             metrics.values[series] = dict(minutes)
         metrics.late = dict(self.metrics.late)
         made = LateCloudWatch(
-            folder, self.monkeypatch, seed=seed, metrics=metrics, now=self.now, **self.section
+            folder,
+            self.monkeypatch,
+            seed=seed,
+            metrics=metrics,
+            now=self.now,
+            **{**self.section, **section},
         )
         made.made_until, made.late_seconds = self.made_until, self.late_seconds
         return made
@@ -143,6 +148,25 @@ class LateCloudWatch:
                 return (self.now - max(ends)) / 60
             self.pass_time(self.now + every)
         return None
+
+    def follow_as_collect(self, hours):
+        """The same, read when `nibai collect` reads by itself; returns how often it did, too."""
+        [source] = self.sources
+        stop, readings = self.now + hours * HOUR, 0
+        due, read = {source.name: self.now}, {source.name: self.now}
+        while self.now <= stop:
+            until_due(self.config, self.sources, due, read, clock=lambda: self.now,
+                      sleep=lambda seconds: self.pass_time(self.now + seconds))  # fmt: skip
+            readings += 1
+            if due[source.name] <= self.now:
+                due[source.name] = self.now + source.every_seconds
+            read[source.name] = self.now
+            self.read()
+            self.watch.look(self.now)
+            if self.watch.decided:
+                ends = [part.pairs.end(part.track.last) for part in self.watch.parts]
+                return (self.now - max(ends)) / 60, readings
+        return None, readings
 
     @property
     def verdict(self):

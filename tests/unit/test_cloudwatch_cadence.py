@@ -8,10 +8,12 @@ from collector.cloudwatch.cadence import (
     ALERT,
     BACKFILL_SECONDS,
     Cadence,
+    Due,
     block_after,
     due,
     monthly,
     name,
+    reached,
     waiting_words,
 )
 from collector.cloudwatch.pace import Pace
@@ -20,7 +22,7 @@ from collector.cloudwatch.reading import CloudWatchSource
 from collector.cloudwatch.series import PUBLISHED, variant_series
 from collector.cloudwatch.source import configured_series
 from nibai.errors import AuthError, CollectError, ConfigError, ThrottledError
-from nibai.model import Provenance
+from nibai.model import Provenance, Window
 
 NOW = 1_764_000_000.0 // 3600 * 3600 + 180
 ACCOUNT = "123456789012.eu-west-1"
@@ -338,6 +340,14 @@ def test_blocks_are_waited_for_within_a_day_of_a_change():
     assert block_after(WATCHED, ["another"], changes, half) == np.inf
     assert block_after(WATCHED, [ENDPOINT], changes, half + DAY) == np.inf
     assert block_after(Cadence(), [ENDPOINT], changes, half) == np.inf, "finality: reread"
+
+
+@pytest.mark.parametrize(("skew", "until"), [(0.9, 0.0), (-30.0, 0.0), (15.0, 0.0), (40.0, 40.0)])
+def test_dates_in_whole_seconds_take_no_block_away(skew, until):
+    """An answer's date is up to a second old, whatever the clocks: 13 minutes would be 43."""
+    end = NOW - 180
+    one = Due(WANTED[0], Window(end - 3600, end), NAMES[0])
+    assert reached(one, one.window, skew) == end - until
 
 
 def test_the_price_of_blocks_and_what_is_said_of_them():
