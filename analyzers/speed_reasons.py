@@ -60,7 +60,7 @@ def reason_of(claim: Claim, sample: Sample, reading: Reading) -> Reason:
 def _undecided(claim: Claim, sample: Sample, reading: Reading, said: str) -> tuple[ReasonCode, str]:
     wanted = promised(claim)
     if reading.decision.code is ReasonCode.TOO_FEW_TAIL_EPISODES:
-        return _unbounded(sample, reading, said)
+        return _unbounded(claim, sample, reading, said)
     if reading.error.bar(reading.value, threshold_of(claim)) is None:
         text = f"{said}: {wanted} is inside the interval; {too_coarse(sample)}"
         return ReasonCode.RECORDED_TOO_COARSE, text
@@ -71,7 +71,7 @@ def _undecided(claim: Claim, sample: Sample, reading: Reading, said: str) -> tup
     return reading.decision.code, text
 
 
-def _unbounded(sample: Sample, reading: Reading, said: str) -> tuple[ReasonCode, str]:
+def _unbounded(claim: Claim, sample: Sample, reading: Reading, said: str) -> tuple[ReasonCode, str]:
     if reading.blocks is not None and reading.blocks < 8:  # noqa: PLR2004 - the fewest blocks
         held = (
             "1 block of time holds"
@@ -85,7 +85,7 @@ def _unbounded(sample: Sample, reading: Reading, said: str) -> tuple[ReasonCode,
         shares = (
             f"{sample.censored[0]:.1%} of the baseline, {sample.censored[1]:.1%} of the candidate"
         )
-        return code, f"the quantile lies among failed or timed out requests ({shares})"
+        return code, f"{subject(claim)} lies among failed or timed out requests ({shares})"
     episodes = reading.tail_episodes
     rests = f"rests on about {episodes:.0f} episodes" if episodes else "rests on too few episodes"
     text = f"{said}: the tail {rests}, too few to bound it; measure longer or in more runs"

@@ -102,6 +102,8 @@ def open_source(source: str | pa.Table, index: int) -> Opened:
 def _expand_text(source: str) -> list[str | pa.Table]:
     if source == "-" or "://" in source:
         return [source]
+    if not source:
+        raise UsageError("a file has no name: is a variable of your script empty?")
     path = Path(source)
     if path.is_dir():
         files = sorted(str(file) for file in path.iterdir() if _ending(file) in ENDINGS)

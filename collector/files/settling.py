@@ -9,12 +9,16 @@ from collector.columns import Failures, find_failures, find_time, find_value, re
 from collector.files.counting import Piece
 from collector.files.strays import Strays
 from collector.inputs import Opened
+from nibai.errors import UsageError
 from nibai.protocols import FileRequest
 from nibai.store.files.column_sql import Times
 from nibai.store.files.layout import Layout, PlainColumns, ReplicaSpan
 from nibai.units import Unit
 
 Survey = tuple[list[ReplicaSpan], int]
+
+MOST_REPLICAS = 1000
+"""Each is read by itself; a column with more values is no column of replicas."""
 
 NONE_FAILED = Failures("", "false", "")
 
@@ -40,6 +44,11 @@ class Settling:
             self.say(f"{name} holds no rows")
             return [Piece(role, name, opened, Layout("NULL::DOUBLE"), _nothing())]
         spans, disorder = survey
+        if self.request.replica and len(spans) > MOST_REPLICAS:
+            raise UsageError(
+                f"{table.name}: --replica {self.request.replica} has {len(spans):,} values, more "
+                f"than {MOST_REPLICAS:,}: name a column of replicas, hosts or runs"
+            )
         self.strays.survey(opened, spans, disorder)
         return [Piece(role, _piece_name(name, span), opened, layout, span) for span in spans]
 

@@ -28,6 +28,10 @@ MAX_BODY = 16 * 1024**2
 INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE, OUT_OF_RANGE = 3, 8, 14, 11
 
 
+GZIP = ("gzip", "x-gzip")
+ENCODINGS = (*GZIP, "identity", "")
+
+
 class OtlpReceiver:
     """Decodes OTLP requests and hands their rows to a sink."""
 
@@ -44,6 +48,10 @@ class OtlpReceiver:
         if kind not in (PROTOBUF, JSON):
             text = f"content type {kind!r} is not supported: send {PROTOBUF} or {JSON}"
             return _status(415, INVALID_ARGUMENT, text, PROTOBUF)
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ENCODINGS:
+            text = f"content encoding {encoding!r} is not supported: send gzip or none"
+            return _status(415, INVALID_ARGUMENT, text, kind)
         try:
             body = self._inflate(request)
         except _TooLargeError:
@@ -89,7 +97,7 @@ class OtlpReceiver:
     def _inflate(self, request: PushRequest) -> bytes:
         """The body without its compression, never more than `max_body` bytes of it."""
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in ("gzip", "x-gzip"):
+        if encoding not in GZIP:
             if len(request.body) > self._max_body:
                 raise _TooLargeError
             return request.body

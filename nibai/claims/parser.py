@@ -104,6 +104,8 @@ class _Parser:
         following = self.tokens[self.at + 1] if self.at + 1 < len(self.tokens) else None
         if following is None or not _starts_promise(following):
             return None
+        if _QUANTILE.fullmatch(token.text) or token.word == "median":
+            self.fail("the quantile after the promise, such as “2x faster at p99”")
         self.at += 1
         return token.text
 

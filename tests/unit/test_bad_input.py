@@ -104,6 +104,13 @@ def _many(folder):
     )  # fmt: skip
 
 
+def _thousands(folder):
+    inputs.csv(
+        folder / "rows.csv", inputs.latencies(1, 1001, 0.2),
+        header="timestamp,latency_ms,id", extra=np.arange(1001),
+    )  # fmt: skip
+
+
 def _typed(name, column, values):
     def make(folder):
         pq.write_table(pa.table({"latency_ms": np.arange(1.0, 41.0)} | {column: values}),
@@ -116,6 +123,8 @@ G = ("-b", "good.csv")
 P = ("--pairs", "pairs.csv")
 CASES = {
     "missing file": (None, ("-b", "absent.csv", "-c", "good.csv"), 2),
+    "no name": (None, (*G, "-c", ""), 2),
+    "a replica a row": (_thousands, ("-b", "rows.csv", "-c", "rows.csv", "--replica", "id"), 2),
     "no match": (None, (*G, "-c", "nothing-*.csv"), 2),
     "empty folder": (_empty_folder, (*G, "-c", "empty"), 2),
     "nothing to compare with": (None, G, 2),

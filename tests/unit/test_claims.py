@@ -99,6 +99,7 @@ BAD = [
     "latency",
     "2x faster and",
     "2x faster;",
+    "p99 2x faster",
 ]
 
 

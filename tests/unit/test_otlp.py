@@ -214,6 +214,14 @@ def test_another_content_type_gets_415():
     assert post(b"", content_type="text/plain")[0].status == 415
 
 
+@pytest.mark.parametrize("encoding", ["br", "zstd", "deflate"])
+def test_another_compression_gets_415_and_not_malformed(encoding):
+    answer, sink = post(request([{}]).SerializeToString(), content_encoding=encoding)
+    assert answer.status == 415
+    assert encoding.encode() in answer.body
+    assert not sink.batches
+
+
 def test_back_pressure_and_a_full_disk_ask_to_come_back():
     body = request([{}], service_name="a").SerializeToString()
     answer, _ = post(body, sink=Memory(ThrottledError("full", retry_after_seconds=4.2)))
