@@ -47,7 +47,10 @@ def underway(
         for one in variant.get("VariantStatus", ())
     ]
     known = earlier.underway.get("statuses", [])
+    components = earlier.underway.get(COMPONENTS)
     return {
+        # A component that was being updated before: when it was last seen unchanged stays known.
+        **({COMPONENTS: components} if components else {}),
         **({"start": min(starts)} if starts else {}),
         "config": str(pending.get("EndpointConfigName") or earlier.underway.get("config", "")),
         "statuses": list(dict.fromkeys([*known, described.snapshot.status, *statuses])),

@@ -240,6 +240,29 @@ def test_a_component_changes_without_its_endpoint(account, dated):
     assert end in change.evidence["dated"]
 
 
+def test_a_component_keeps_its_date_while_the_whole_endpoint_is_being_updated(account):
+    account.aws.config("c1", variant("all"))
+    account.aws.endpoint("chat", "c1")
+    container = {"ArtifactUrl": "s3://m/1", "DeployedImage": account.aws.resolved("repo/vllm:1")}
+    account.aws.component("llama", "chat", Container=container)
+    account.look()
+    unchanged = account.aws.now
+    quantized = {**container, "Environment": {"OPTION_QUANTIZE": "fp8"}}
+    account.aws.now += 100
+    account.aws.component("llama", "chat", Container=quantized)
+    account.aws.components["llama"]["InferenceComponentStatus"] = "Updating"
+    account.look()
+    account.aws.config("c2", variant("all", kind="ml.g6.xlarge"))
+    account.aws.now += 100
+    account.aws.begin("chat", "c2")
+    account.look()
+    account.aws.now += 300
+    account.aws.finish("chat")
+    account.aws.components["llama"]["InferenceComponentStatus"] = "InService"
+    changes = {change.candidate_variant: change for change in account.changes()}
+    assert changes["ic:llama"].started_at <= unchanged + 60
+
+
 def test_an_adapter_is_told_as_one(account):
     account.aws.config("c1", variant("all"))
     account.aws.endpoint("chat", "c1")
