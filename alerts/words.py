@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from alerts.figures import moment
 from nibai.model import Alert, AlertState, Notice, Resolution, Severity
 
@@ -60,12 +62,19 @@ def severity_changed(alert: Alert, was: Severity) -> str:
 def parts(alert: Alert) -> list[tuple[str, str]]:
     """(name, text) of everything that an alert says."""
     facts = dict(alert.annotations)
-    facts["what_changed"] = ", ".join(
-        facts[key] for key in ("kinds", "description") if key in facts
-    )
+    facts["what_changed"] = _what_changed(facts)
     if alert.state is AlertState.RESOLVED:
         facts.pop("todo", None)
     return [(name, facts[key]) for name, key in PARTS if facts.get(key)]
+
+
+def _what_changed(facts: Mapping[str, str]) -> str:
+    """What the change is, which one, and since when it counts: what a roll-back would take back."""
+    said = ", ".join(facts[key] for key in ("kinds", "description") if facts.get(key))
+    if not facts.get("watched_since") or not facts.get("change"):
+        return said
+    which = f"change {facts['change']}, in effect since {facts['watched_since']}"
+    return f"{said} ({which})" if said else which
 
 
 def span(alert: Alert) -> str:
