@@ -95,6 +95,7 @@ def test_a_page_of_another_origin_can_push_nothing(browser, url, payload, tmp_pa
     server = serve(page)
     told = opened(browser, tmp_path, f"http://evil.example:{server.server_port}/")
     server.shutdown()
+    server.server_close()
     assert '<pre id="told">sent opaque</pre>' in told, "the browser did send it"
     assert rows(url) == 0
     kind = {"content-type": "application/x-protobuf"}
