@@ -8,7 +8,7 @@ from nibai.claims import quantile_label
 from nibai.model import Claim, Promise
 from nibai.stats.replication import orders
 from nibai.stats.verdict import MANY_RUNS
-from nibai.units import significant
+from nibai.units import ratio_number
 
 _WORDS = {True: ("faster", "slower"), False: ("better", "worse")}
 
@@ -42,9 +42,9 @@ def interval_text(value: float, low: float, high: float, *, timed: bool = True) 
     if not math.isfinite(low) and not math.isfinite(high):
         return f"{head} [no bound]"
     if low >= 0 and value >= 0 and math.isfinite(high):
-        return f"{head} [{_number(2**low)}, {_number(2**high)}]"
+        return f"{head} [{ratio_number(2**low)}, {ratio_number(2**high)}]"
     if high <= 0 and value <= 0 and math.isfinite(low):
-        return f"{head} [{_number(2**-high)}, {_number(2**-low)}]"
+        return f"{head} [{ratio_number(2**-high)}, {ratio_number(2**-low)}]"
     bounds = [
         ratio_text(bound, timed=timed) if math.isfinite(bound) else "no bound"
         for bound in (low, high)
@@ -67,7 +67,7 @@ def times(ratio: float) -> str:
     >>> times(2), times(14.61), times(1.004)
     ('2.00x', '14.6x', '1.00x')
     """
-    return f"{_number(ratio)}x"
+    return f"{ratio_number(ratio)}x"
 
 
 def promised(claim: Claim) -> str:
@@ -128,7 +128,3 @@ def few_units_text(unit: str, units: tuple[int, int], *, matched: bool) -> str:
         f"interval of each, alike variants come out in this order in 1 of "
         f"{orders(units, matched=matched)} comparisons; {MANY_RUNS} {unit}s per side settle it"
     )
-
-
-def _number(ratio: float) -> str:
-    return f"{ratio:.2f}" if ratio < 10 else significant(ratio)  # noqa: PLR2004 - two decimals

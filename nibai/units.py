@@ -51,6 +51,20 @@ def ratio_of(log2_ratio: float) -> float | None:
     return 2.0**log2_ratio if math.isfinite(log2_ratio) else None
 
 
+MOST_TIMES = 1000.0
+
+
+def ratio_number(ratio: float) -> str:
+    """A ratio as people say it: two decimals below 10, whole above 100, no number where it is vast.
+
+    >>> [ratio_number(x) for x in (1.5, 12.34, 234.5, 2.3e10)]
+    ['1.50', '12.3', '234', 'over 1,000']
+    """
+    if ratio >= MOST_TIMES:
+        return f"over {MOST_TIMES:,.0f}"
+    return f"{ratio:.2f}" if ratio < 10 else significant(ratio)  # noqa: PLR2004 - two decimals
+
+
 class Unit(StrEnum):
     """A unit that a column of measurements may be in."""
 

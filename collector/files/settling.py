@@ -130,7 +130,7 @@ def _plain(
 
 
 def _nothing() -> ReplicaSpan:
-    return ReplicaSpan("", "", 0, 0, None, None, 0)
+    return ReplicaSpan("", "", 0, 0, None, None)
 
 
 def _piece_name(name: str, span: ReplicaSpan) -> str:

@@ -14,7 +14,7 @@ from nibai.model import Claim, Promise, Reason, ReasonCode, Verdict
 from nibai.stats.following import Track
 from nibai.stats.sequential_rates import fixed_requests
 from nibai.stats.settling import AGES_SECONDS, MISTAKE, MOST_SHARE
-from nibai.units import significant
+from nibai.units import ratio_number
 
 NO_BOUND = "no bound"
 
@@ -213,8 +213,7 @@ def _times(log2_value: float, words: tuple[str, str]) -> str:
     ratio = 2 ** abs(log2_value)
     if f"{ratio:.3f}" == "1.000":
         return "unchanged"
-    text = f"{ratio:.2f}" if ratio < 10 else significant(ratio)  # noqa: PLR2004 - two decimals
-    return f"{text}x {words[0] if log2_value > 0 else words[1]}"
+    return f"{ratio_number(ratio)}x {words[0] if log2_value > 0 else words[1]}"
 
 
 def _pp(share: float) -> str:

@@ -54,7 +54,6 @@ class ReplicaSpan:
     bad: int
     start: float | None
     end: float | None
-    first_row: int
     proven: bool = False
 
 

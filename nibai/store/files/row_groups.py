@@ -100,9 +100,9 @@ class RowGroups:
         """Rows and time span of the file."""
         rows = sum(group.rows for group in self._groups)
         if self._plain.time is None:
-            return ReplicaSpan("", "", rows, 0, None, None, 0, proven=True)
+            return ReplicaSpan("", "", rows, 0, None, None, proven=True)
         start, end = (self._clock.seconds(time) for time in (self._start, self._end))
-        return ReplicaSpan("", "", rows, 0, start, end, 0, proven=True)
+        return ReplicaSpan("", "", rows, 0, start, end, proven=True)
 
     def bins(self, blocks: Blocks) -> Binned:
         """Additive rows by segment; rows outside the blocks are left out."""

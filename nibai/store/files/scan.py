@@ -177,7 +177,7 @@ class Table:
             f"(SELECT {layout.time} AS t, {bad(layout)} AS bad FROM {self.source}))"
         )
         rows, unusable, start, end, disorder = self.rows(sql)[0]
-        span = ReplicaSpan("", "", int(rows), int(unusable), start, end, 0)
+        span = ReplicaSpan("", "", int(rows), int(unusable), start, end)
         return ([span] if rows else []), int(disorder)
 
     def _spans(self, layout: Layout) -> list[ReplicaSpan]:
@@ -193,9 +193,7 @@ class Table:
             f"min({time}), max({time}), 0 FROM {self.source}"
         )
         return [
-            ReplicaSpan(
-                str(row[0]), str(row[1]), int(row[2]), int(row[3]), row[4], row[5], int(row[6])
-            )
+            ReplicaSpan(str(row[0]), str(row[1]), int(row[2]), int(row[3]), row[4], row[5])
             for row in self.rows(sql)
             if row[2]
         ]
