@@ -16,6 +16,7 @@ from nibai.stats.means import (
     share_difference,
     throughput_ratio,
 )
+from nibai.stats.variance import effective_freedom
 
 
 def costs(seed, *, mean=1.0, blocks=24, per_block=200):
@@ -150,8 +151,8 @@ def test_half_lines_hold_the_estimate():
         assert low <= test.estimate <= high
         for bound in (low, high):
             if math.isfinite(bound):
-                worth = max(8 / test.factor - 1, 4.0)
-                assert abs(test.t(bound)) == pytest.approx(special.stdtrit(worth, 0.975), rel=1e-6)
+                limit = special.stdtrit(effective_freedom(7.0, test.factor), 0.975)
+                assert abs(test.t(bound)) == pytest.approx(limit, rel=1e-6)
 
 
 @pytest.mark.parametrize(
