@@ -13,7 +13,7 @@ MAX_CORRELATION = 0.8
 LEAST_FREEDOM = 4.0
 """Few blocks look correlated by chance: below, clear effects would be lost to a guess."""
 
-NO_CHANCE = (1.0, 3.0)
+NO_CHANCE = (2.0, 4.0)
 """Standard errors of a correlation from which on it counts, and counts in full."""
 
 NEGLIGIBLE = 1e-12
@@ -45,13 +45,13 @@ def effective_freedom(freedom: float, factor: float) -> float:
     """Degrees of freedom of blocks that are worth less than their number: those, less one.
 
     An estimated factor widens by the mean of what it may be; the rest is in the tails of a t of so
-    many fewer blocks. A correlation counts as far as chance does not bring it: not up to one
-    standard error, which is 1/sqrt(G), and in full from three on. At a correlation of 0.8 between
-    24 blocks a 95 % interval misses in 12 % of cases with it and in 18 % without, at 0 in 3.9 % of
-    both (tests/statistical).
+    many fewer blocks. A correlation counts as far as chance does not bring it: not up to two
+    standard errors, 1/sqrt(G) each, and in full from four on. At a correlation of 0.8 between 24
+    blocks a 95 % interval misses in 14 % of cases with it and in 18 % without, at 0 in 3.9 % of
+    both (tests/statistical); to count more costs clear effects their verdict.
 
     >>> [round(effective_freedom(23, factor), 1) for factor in (1.0, 1.5, 3.0, 9.0)]
-    [23.0, 23.0, 10.2, 4.0]
+    [23.0, 23.0, 18.2, 4.0]
     """
     r, error = (factor - 1) / (factor + 1), 1 / math.sqrt(freedom + 1)
     r *= min(max((r / error - NO_CHANCE[0]) / (NO_CHANCE[1] - NO_CHANCE[0]), 0.0), 1.0)

@@ -56,7 +56,7 @@ def plain_interval(b, c, p):
     r1 = (e[:-1] * e[1:]).sum() / (e**2).sum()
     r = min(max(r1 + (1 + 3 * r1) / blocks, 0.0), 0.8)
     factor = (1 + r) / (1 - r)
-    beyond_chance = r * min(max((r * math.sqrt(blocks) - 1) / 2, 0.0), 1.0)
+    beyond_chance = r * min(max((r * math.sqrt(blocks) - 2) / 2, 0.0), 1.0)
     worth = blocks * (1 - beyond_chance) / (1 + beyond_chance)
     limit = special.stdtrit(max(worth - 1, 4.0), 0.975) * math.sqrt(factor)
     bounds = []
