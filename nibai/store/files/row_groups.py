@@ -76,7 +76,12 @@ class RowGroups:
         self._segments = layout.segments
         self._failed = Remembered(failed)
         try:
-            self._file = ParquetFile(path, read_dictionary=self._texts(layout, path))
+            # Only texts become dictionaries, whatever else is named.
+            coded = [
+                *layout.segments,
+                *([] if self._plain.failed is None else [self._plain.failed]),
+            ]
+            self._file = ParquetFile(path, read_dictionary=coded)
             schema = self._file.schema_arrow
             value = schema.field(self._plain.value).type
             time = pa.int64() if self._plain.time is None else schema.field(self._plain.time).type
@@ -119,16 +124,6 @@ class RowGroups:
         return Binned(tuple(counting.grids.bins()), strays)
 
     # -- statistics -----------------------------------------------------------------------
-    def _texts(self, layout: Layout, path: str) -> list[str]:
-        """Columns of text to read as dictionaries."""
-        from pyarrow.parquet import read_schema  # noqa: PLC0415 - as ParquetFile
-
-        if self._plain.failed is None:
-            return list(layout.segments)
-        kind = read_schema(path).field(self._plain.failed).type
-        text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-        return [*layout.segments, *([self._plain.failed] if text else [])]
-
     def _read_groups(self) -> list[_Group]:
         metadata = self._file.metadata
         groups: list[_Group] = []
