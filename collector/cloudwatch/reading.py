@@ -11,21 +11,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from collector.cloudwatch.cadence import (
-    ALERT,
-    REREAD_SECONDS,
     Cadence,
     Due,
     Moments,
     block_after,
     due,
-    is_provisional,
     monthly,
     name,
-    reached,
     waiting_words,
 )
 from collector.cloudwatch.doubtful import Doubtful, outdated
-from collector.cloudwatch.execute import CONCURRENT_CALLS, Answered, Executor, MetricsClient
+from collector.cloudwatch.execute import CONCURRENT_CALLS, Executor, MetricsClient
 from collector.cloudwatch.names import Names
 from collector.cloudwatch.pace import Pace
 from collector.cloudwatch.plan import (
@@ -38,21 +34,16 @@ from collector.cloudwatch.plan import (
     plan,
     within_budget,
 )
+from collector.cloudwatch.pulled import paid, pulled_of
 from collector.cloudwatch.ranges import Ranges, in_range, range_calls, ranges_of, together
-from collector.cloudwatch.rebuild import Tally, key_of, observations
+from collector.cloudwatch.rebuild import Tally, observations
 from collector.cloudwatch.series import Series
 from collector.cloudwatch.units import DOLLARS_PER_REQUEST, Units
 from nibai.errors import CollectError, ConfigError
-from nibai.model import Observation, Window
+from nibai.model import Window
 from nibai.protocols import Preview, Pulled
 
 FITTED = "minutes whose buckets do not add up are fitted from percentiles"
-
-UNCOUNTED = "minutes whose failed requests are taken to be among those with a latency"
-"""Nothing counts all requests: asynchronous endpoints have no Invocations."""
-
-SKEW_SECONDS = 60.0
-"""A clock that is further off is told."""
 
 
 class CloudWatchSource:
@@ -168,7 +159,7 @@ class CloudWatchSource:
             ranges = together(ranges, ranges_of(answered))
             following = self._with_ranges(asked[number:], ready)
             settled = number % CONCURRENT_CALLS == 0
-            yield replace(_paid(answered), settled=settled, next_dollars=following)
+            yield replace(paid(answered), settled=settled, next_dollars=following)
         ready = in_range(ready, ranges)
         if self._units is not None:
             yield from self._units.ask(ready, read_until, ranges)
@@ -188,7 +179,7 @@ class CloudWatchSource:
             for number, answered in enumerate(self._executor.run([call for call, _ in kept])):
                 brought = brought or not answered.silent
                 refused = refused or "; ".join(answered.messages)
-                part = _pulled(answered, marks[id(answered.call)], stuck, doubtful)
+                part = pulled_of(answered, marks[id(answered.call)], stuck, doubtful)
                 left = len(planned) - first - number - 1
                 settled, again = number == len(kept) - 1, doubtful.calls(self._clock())[:1]
                 ahead = _dollars(again) if again else following
@@ -212,7 +203,7 @@ class CloudWatchSource:
             for answered in self._executor.run([call]):
                 fitted = list(doubtful.of(answered, observations(answered, Tally())))
                 notes = {FITTED: len(fitted)} if fitted else {}
-                part = replace(_paid(answered), observations=fitted, notes=notes)
+                part = replace(paid(answered), observations=fitted, notes=notes)
                 yield replace(part, finished=doubtful.done(answered), next_dollars=ahead)
 
     def _with_ranges(self, asked: Sequence[Call], ready: Sequence[Due]) -> float:
@@ -287,77 +278,5 @@ def _without(stuck: set[str], call: Call, ready: dict[str, Due]) -> Planned:
     return replace(call, wanted=wanted), left
 
 
-def _pulled(
-    answered: Answered, ready: Mapping[str, Due], stuck: set[str], doubtful: Doubtful
-) -> Pulled:
-    """A part; series of which something is missing go no further in this reading."""
-    tally = Tally()
-    lacking = {
-        key_of(one.series): ready[name(one.series)].known
-        for one in answered.call.wanted
-        if not answered.whole(one)
-    }
-    # What was read whole before is not made less by an answer of which something is missing.
-    found: list[Observation] = [
-        one
-        for one in observations(answered, tally)
-        if one.minute * 60.0 >= lacking.get(one.key, -math.inf)
-    ]
-    stuck |= {name(one.series) for one in answered.call.wanted if not answered.whole(one)}
-    window = answered.call.window
-    done = {key: one for key, one in ready.items() if key not in stuck}
-    read = {one.mark: reached(one, window, answered.skew_seconds) for one in done.values()}
-    whole = [key for key, one in done.items() if not is_provisional(one)]
-    final_until = {key: read[key] - REREAD_SECONDS for key in whole}
-    return Pulled(
-        observations=found,
-        window=window,
-        read_until=read | doubtful.add(tally, ready, final_until),
-        final_until=final_until,
-        brings={key: [_brought(ready[key].wanted.series)] for key in whole},
-        dollars=answered.metered.billed_metrics * DOLLARS_PER_BILLED_METRIC,
-        notes=_notes(tally) | _skewed(answered.skew_seconds),
-        # Whole histograms take over from percentiles.
-        finished=[ALERT + key for key, one in ready.items() if one.mark == key],
-    )
-
-
-def _brought(series: Series) -> tuple[str, str, str]:
-    """Endpoint, variant and metric of the minutes that a series brings."""
-    return series.endpoint, series.variant, series.metric
-
-
-def _paid(answered: Answered) -> Pulled:
-    """A call for ranges: it brings no minutes, and is paid."""
-    dollars = answered.metered.billed_metrics * DOLLARS_PER_BILLED_METRIC
-    return Pulled((), answered.call.window, {}, dollars, {})
-
-
 def _dollars(calls: Sequence[Call]) -> float:
     return sum(call.billed_metrics for call in calls) * DOLLARS_PER_BILLED_METRIC
-
-
-def _skewed(seconds: float) -> dict[str, int]:
-    if abs(seconds) <= SKEW_SECONDS:
-        return {}
-    way = "ahead of" if seconds > 0 else "behind"
-    return {f"answers while this machine's clock is {abs(seconds):.0f} s {way} CloudWatch's": 1}
-
-
-def _notes(tally: Tally) -> dict[str, int]:
-    notes = {f"CloudWatch: {text}": n for text, n in tally.messages.items()}
-    counted = (
-        ("minutes whose buckets do not add up to SampleCount", tally.inconsistent),
-        ("minutes of which something is missing", tally.partial),
-        (
-            "requests faster than the lowest bucket: of quantiles among them nothing is known",
-            tally.below,
-        ),
-        (
-            "minutes without buckets: their slowest requests lie beyond the highest one",
-            tally.beyond,
-        ),
-        ("failed requests, the slowest of all", tally.failed),
-        (UNCOUNTED, tally.uncounted),
-    )
-    return notes | {text: n for text, n in counted if n}
